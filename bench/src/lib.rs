@@ -1,0 +1,1 @@
+//! Measurements of Tally, each beside the primitive cost it rests on.

@@ -1,0 +1,2 @@
+//! `tally`: one binary, every face of the wallet.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Run the whole world under one seed, and model-check the production state machines.

@@ -1,0 +1,1 @@
+//! Carry sealed messages between two devices, knowing nothing of what they say.
