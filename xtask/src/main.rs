@@ -1,2 +1,44 @@
-//! Repository chores: `cargo xtask layering`.
-fn main() {}
+//! Check what no compiler checks: which crate may import which, what a file may hold, and that
+//! the protocol crates need no `std`.
+//!
+//! ```text
+//! cargo xtask layering   edges between workspace crates, and how many crates the protocol pulls in
+//! cargo xtask hygiene    lints switched on, file sizes, words and paths that do not belong
+//! cargo xtask no-std     tally-tree and tally-core link without std
+//! ```
+
+mod hygiene;
+mod layering;
+mod no_std;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let outcome = match task.as_str() {
+        "layering" => layering::run(),
+        "hygiene" => hygiene::run(),
+        "no-std" => no_std::run(),
+        _ => {
+            eprintln!("usage: cargo xtask <layering|hygiene|no-std>");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(summary) => {
+            eprintln!("{task}: {summary}");
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            for fault in &faults {
+                eprintln!("{task}: {fault}");
+            }
+            eprintln!("{task}: FAILED, {} to mend", faults.len());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a check answers: one line to print, or every fault it found.
+type Outcome = Result<String, Vec<String>>;
