@@ -1,0 +1,48 @@
+# Run `just` for this list. Nothing here is needed to use Tally: each recipe is a command or two.
+
+_list:
+    @just --list --unsorted
+
+# Everything a change must pass before it is sent, in one go.
+ci:
+    .ci/run
+
+# All tests, as the README runs them.
+test:
+    bash -euo pipefail -c "$(scripts/readme-block.sh test)"
+
+# The story: one coin, two merchants, no network.
+demo:
+    cargo run --release -p tally-cli -- demo
+
+# Sizes and speeds beside what this machine's own primitives cost.
+bench:
+    cargo bench -p tally-bench
+
+# Format and lints.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --lib --bins -- -D warnings -D clippy::too_many_lines
+
+# Which room may import which; what a file may hold; that the protocol needs no std.
+layering:
+    cargo xtask layering
+    cargo xtask hygiene
+    cargo xtask no-std
+
+# Every fuzz target, this many seconds each.
+fuzz seconds="60":
+    scripts/fuzz.sh --seconds {{seconds}}
+
+# One hour for each fuzz target.
+fuzz-long:
+    scripts/fuzz.sh --seconds 3600
+
+# Explore every order of messages, losses and crashes of the production state machines.
+model-check:
+    cargo test --release -p tally-sim model -- --include-ignored --nocapture
+
+# Change the code in small ways and see that a test notices; needs cargo-mutants.
+mutants package="tally-core":
+    cargo mutants --package {{package}}
