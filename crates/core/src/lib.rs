@@ -1,1 +1,23 @@
-//! Decide, from bytes alone, what a payment is worth: the Tally protocol without I/O.
+//! Decide, from bytes alone, what a payment is worth.
+//!
+//! This crate is the Tally protocol: its encoding, its objects, the one verifier that every payee
+//! and every notary runs, and the state machine of a device. It performs no I/O, reads no clock and
+//! draws no randomness: time and random bytes are arguments. It builds without `std`.
+//!
+//! Validity has three levels, and a type for each: bytes become an object (*structural*), the
+//! object is checked on its own ([`verified::Verified`], *semantic*), and a [`device::Device`]
+//! applies it to what it knows (*contextual*).
+//!
+//! The numbered rules (`LINK-3`, `STEP-2`, …) are in the repository's `spec/` folder.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod amount;
+pub mod cbor;
+pub mod hash;
+pub mod id;
+pub mod keys;
+pub mod seal;
+pub mod time;
