@@ -41,10 +41,7 @@ pub fn run() -> Outcome {
     let root = workspace::root();
     let mut faults = Vec::new();
     let mut count = 0;
-    for path in listed
-        .split('\0')
-        .filter(|p| !p.is_empty() && !is_foreign(p))
-    {
+    for path in listed.split('\0').filter(|p| !p.is_empty() && !is_foreign(p)) {
         // A file deleted but not yet committed, or one that is no text, has nothing to read.
         let Ok(text) = std::fs::read_to_string(root.join(path)) else {
             continue;
@@ -52,25 +49,16 @@ pub fn run() -> Outcome {
         count += 1;
         faults.extend(faults_in(path, &text));
     }
-    if faults.is_empty() {
-        Ok(format!("{count} files"))
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(format!("{count} files")) } else { Err(faults) }
 }
 
 fn is_foreign(path: &str) -> bool {
-    FOREIGN
-        .iter()
-        .any(|f| path.starts_with(f) || path.ends_with(f))
+    FOREIGN.iter().any(|f| path.starts_with(f) || path.ends_with(f))
 }
 
 /// One sentence for each rule that the file at `path` breaks.
 fn faults_in(path: &str, text: &str) -> Vec<String> {
-    let extension = Path::new(path)
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
+    let extension = Path::new(path).extension().and_then(|e| e.to_str()).unwrap_or_default();
     let is_room = path.starts_with("crates/");
     let mut faults = Vec::new();
     if path == "Cargo.toml" {
@@ -119,10 +107,7 @@ fn section<'a>(manifest: &'a str, header: &'a str) -> impl Iterator<Item = &'a s
 }
 
 fn too_long(path: &str, text: &str) -> Option<String> {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty() && !l.starts_with("//"));
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//"));
     let count = lines.count();
     (count > MAX_CODE_LINES)
         .then(|| format!("{path}: {count} lines of code, {MAX_CODE_LINES} at most: split it"))
@@ -137,17 +122,13 @@ fn lint_silenced(path: &str, text: &str) -> Option<String> {
 
 fn unfinished(at: &str, line: &str) -> Option<String> {
     let mark = UNFINISHED.iter().find(|mark| has_word(line, mark))?;
-    Some(format!(
-        "{at}: {mark} is work left undone: do it, or drop the remark"
-    ))
+    Some(format!("{at}: {mark} is work left undone: do it, or drop the remark"))
 }
 
 fn boast(at: &str, line: &str) -> Option<String> {
     let line = line.to_lowercase();
     let word = BOASTS.iter().find(|word| line.contains(*word))?;
-    Some(format!(
-        "{at}: \"{word}\": name the assumption that it rests on instead"
-    ))
+    Some(format!("{at}: \"{word}\": name the assumption that it rests on instead"))
 }
 
 /// A pattern counts only where a path starts, so that addresses and relative paths may hold it.
@@ -157,10 +138,9 @@ fn local_path(at: &str, line: &str) -> Option<String> {
             c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}' | '*')
         })
     };
-    let path = LOCAL.iter().find(|path| {
-        line.match_indices(**path)
-            .any(|(found, _)| starts_there(found))
-    })?;
+    let path = LOCAL
+        .iter()
+        .find(|path| line.match_indices(**path).any(|(found, _)| starts_there(found)))?;
     Some(format!("{at}: {path} exists on one machine only"))
 }
 

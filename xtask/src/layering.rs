@@ -21,21 +21,10 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 const UP_TO_TRANSPORT: &[&str] = &["tally-tree", "tally-core", "tally-seal", "tally-transport"];
-const UP_TO_WALLET: &[&str] = &[
-    "tally-tree",
-    "tally-core",
-    "tally-seal",
-    "tally-transport",
-    "tally-wallet",
-];
-const UP_TO_NOTARY: &[&str] = &[
-    "tally-tree",
-    "tally-core",
-    "tally-seal",
-    "tally-transport",
-    "tally-wallet",
-    "tally-notary",
-];
+const UP_TO_WALLET: &[&str] =
+    &["tally-tree", "tally-core", "tally-seal", "tally-transport", "tally-wallet"];
+const UP_TO_NOTARY: &[&str] =
+    &["tally-tree", "tally-core", "tally-seal", "tally-transport", "tally-wallet", "tally-notary"];
 const UP_TO_SIM: &[&str] = &[
     "tally-tree",
     "tally-core",
@@ -70,14 +59,7 @@ pub fn run() -> Outcome {
     let mut faults = wrong_edges(&packages);
     let mut sizes = BTreeMap::new();
     for room in SMALL {
-        let args = [
-            "tree",
-            "--edges=normal",
-            "--prefix=none",
-            "--format={p}",
-            "--package",
-            room,
-        ];
+        let args = ["tree", "--edges=normal", "--prefix=none", "--format={p}", "--package", room];
         let crates = crates_below(&workspace::output_of(&cargo, &args)?, room);
         faults.extend(too_many(room, &crates));
         sizes.insert(*room, crates.len());
@@ -86,33 +68,20 @@ pub fn run() -> Outcome {
         return Err(faults);
     }
     let edges: usize = packages.iter().map(|p| p.imports.len()).sum();
-    let sizes: Vec<String> = sizes
-        .iter()
-        .map(|(room, n)| format!("{room} {n} crates"))
-        .collect();
-    Ok(format!(
-        "{} packages, {edges} edges, {}",
-        packages.len(),
-        sizes.join(", ")
-    ))
+    let sizes: Vec<String> = sizes.iter().map(|(room, n)| format!("{room} {n} crates")).collect();
+    Ok(format!("{} packages, {edges} edges, {}", packages.len(), sizes.join(", ")))
 }
 
 /// The packages in the output of `cargo metadata --no-deps`, with their imports by path.
 fn packages_in(metadata: &str) -> Result<Vec<Package>, String> {
     let value: Value =
         serde_json::from_str(metadata).map_err(|e| format!("cargo metadata is not JSON: {e}"))?;
-    let list = value["packages"]
-        .as_array()
-        .ok_or("cargo metadata names no packages")?;
+    let list = value["packages"].as_array().ok_or("cargo metadata names no packages")?;
     list.iter()
         .map(|package| {
-            let name = package["name"]
-                .as_str()
-                .ok_or("a package without a name")?
-                .to_owned();
-            let dependencies = package["dependencies"]
-                .as_array()
-                .ok_or("a package without dependencies")?;
+            let name = package["name"].as_str().ok_or("a package without a name")?.to_owned();
+            let dependencies =
+                package["dependencies"].as_array().ok_or("a package without dependencies")?;
             let imports = dependencies
                 .iter()
                 .filter(|d| d["path"].is_string())
@@ -129,11 +98,7 @@ fn wrong_edges(packages: &[Package]) -> Vec<String> {
     let mut faults = Vec::new();
     for Package { name, imports } in packages {
         if OUTSIDE.contains(&name.as_str()) {
-            faults.extend(
-                imports
-                    .iter()
-                    .filter_map(|import| outside_edge(name, import)),
-            );
+            faults.extend(imports.iter().filter_map(|import| outside_edge(name, import)));
             continue;
         }
         let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| room == name) else {
@@ -143,14 +108,8 @@ fn wrong_edges(packages: &[Package]) -> Vec<String> {
             continue;
         };
         for import in imports.iter().filter(|i| !allowed.contains(&i.as_str())) {
-            let allowed = if allowed.is_empty() {
-                "no room".into()
-            } else {
-                allowed.join(", ")
-            };
-            faults.push(format!(
-                "{name} must not import {import}; it may import {allowed}"
-            ));
+            let allowed = if allowed.is_empty() { "no room".into() } else { allowed.join(", ") };
+            faults.push(format!("{name} must not import {import}; it may import {allowed}"));
         }
     }
     faults
@@ -189,10 +148,7 @@ mod tests {
     use super::*;
 
     fn package(name: &str, imports: &[&str]) -> Package {
-        Package {
-            name: name.into(),
-            imports: imports.iter().map(|i| (*i).into()).collect(),
-        }
+        Package { name: name.into(), imports: imports.iter().map(|i| (*i).into()).collect() }
     }
 
     #[test]
@@ -210,10 +166,7 @@ mod tests {
         let house = [
             package("tally-tree", &[]),
             package("tally-core", &["tally-tree"]),
-            package(
-                "tally-wallet",
-                &["tally-core", "tally-seal", "tally-transport"],
-            ),
+            package("tally-wallet", &["tally-core", "tally-seal", "tally-transport"]),
             package("tally-cli", &["tally-wallet", "tally-sim"]),
             package("tally-bench", &["tally-cli", "tally-core"]),
         ];
@@ -231,39 +184,24 @@ mod tests {
     #[test]
     fn transport_may_not_know_what_it_carries() {
         let faults = wrong_edges(&[package("tally-transport", &["tally-core"])]);
-        assert_eq!(
-            faults,
-            ["tally-transport must not import tally-core; it may import no room"]
-        );
+        assert_eq!(faults, ["tally-transport must not import tally-core; it may import no room"]);
     }
 
     #[test]
     fn a_room_beside_is_not_below() {
-        assert_eq!(
-            wrong_edges(&[package("tally-seal", &["tally-transport"])]).len(),
-            1
-        );
+        assert_eq!(wrong_edges(&[package("tally-seal", &["tally-transport"])]).len(), 1);
     }
 
     #[test]
     fn nothing_imports_what_stands_outside() {
-        assert_eq!(
-            wrong_edges(&[package("tally-cli", &["tally-bench"])]).len(),
-            1
-        );
-        assert_eq!(
-            wrong_edges(&[package("tally-e2e", &["tally-bench"])]).len(),
-            1
-        );
+        assert_eq!(wrong_edges(&[package("tally-cli", &["tally-bench"])]).len(), 1);
+        assert_eq!(wrong_edges(&[package("tally-e2e", &["tally-bench"])]).len(), 1);
     }
 
     #[test]
     fn an_unknown_package_is_refused_as_importer_and_as_import() {
         assert_eq!(wrong_edges(&[package("tally-new", &[])]).len(), 1);
-        assert_eq!(
-            wrong_edges(&[package("tally-cli", &["tally-fuzz"])]).len(),
-            1
-        );
+        assert_eq!(wrong_edges(&[package("tally-cli", &["tally-fuzz"])]).len(), 1);
     }
 
     #[test]
@@ -274,13 +212,7 @@ mod tests {
             {"name": "tally-cli", "kind": "build", "path": "x"},
             {"name": "sha2", "kind": null}]}]}"#;
         let packages = packages_in(text).unwrap();
-        assert_eq!(
-            packages,
-            [package(
-                "tally-core",
-                &["tally-tree", "tally-sim", "tally-cli"]
-            )]
-        );
+        assert_eq!(packages, [package("tally-core", &["tally-tree", "tally-sim", "tally-cli"])]);
         assert_eq!(wrong_edges(&packages).len(), 2);
     }
 

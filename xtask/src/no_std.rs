@@ -33,8 +33,6 @@ pub fn run() -> Outcome {
 }
 
 fn target_folder() -> std::path::PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || workspace::root().join("target"),
-        std::path::PathBuf::from,
-    )
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace::root().join("target"), std::path::PathBuf::from)
 }

@@ -3,10 +3,7 @@ use super::*;
 #[test]
 fn a_finished_modest_file_passes() {
     let text = "//! Add two amounts.\nfn add() {}\n";
-    assert_eq!(
-        faults_in("crates/core/src/lib.rs", text),
-        Vec::<String>::new()
-    );
+    assert_eq!(faults_in("crates/core/src/lib.rs", text), Vec::<String>::new());
 }
 
 #[test]
@@ -29,22 +26,14 @@ fn a_boast_is_found_in_prose_and_source_whatever_its_case() {
         let line = format!("This is {}.", word.to_uppercase());
         assert_eq!(faults_in("docs/a.md", &line).len(), 1, "{word}");
         assert_eq!(faults_in("crates/core/src/a.rs", &line).len(), 1, "{word}");
-        assert_eq!(
-            faults_in("package.json", &line),
-            Vec::<String>::new(),
-            "{word}"
-        );
+        assert_eq!(faults_in("package.json", &line), Vec::<String>::new(), "{word}");
     }
 }
 
 #[test]
 fn a_local_path_is_found_where_it_starts() {
     for path in LOCAL {
-        for line in [
-            format!("{path}x"),
-            format!("see `{path}x`"),
-            format!("file://{path}x"),
-        ] {
+        for line in [format!("{path}x"), format!("see `{path}x`"), format!("file://{path}x")] {
             assert!(local_path("x:1", &line).is_some(), "{line}");
         }
     }
@@ -53,10 +42,7 @@ fn a_local_path_is_found_where_it_starts() {
 #[test]
 fn an_address_or_relative_path_is_not_a_local_path() {
     for path in LOCAL.iter().filter(|p| p.starts_with('/')) {
-        assert_eq!(
-            local_path("x:1", &format!("https://example.org{path}x")),
-            None
-        );
+        assert_eq!(local_path("x:1", &format!("https://example.org{path}x")), None);
         assert_eq!(local_path("x:1", &format!("${{DIR}}{path}x")), None);
     }
 }
@@ -89,10 +75,7 @@ fn a_workspace_that_lowers_a_lint_is_refused() {
     let kept = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"deny\"\n";
     assert_eq!(missing_lints(kept), Vec::<String>::new());
     assert_eq!(missing_lints(&kept.replace("forbid", "warn")).len(), 1);
-    assert_eq!(
-        missing_lints("[workspace.lints.clippy]\nmissing_docs = \"deny\"\n").len(),
-        2
-    );
+    assert_eq!(missing_lints("[workspace.lints.clippy]\nmissing_docs = \"deny\"\n").len(), 2);
 }
 
 #[test]
