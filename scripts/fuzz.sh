@@ -50,9 +50,11 @@ list() {
 
 run_one() {
     local target=$1 seconds=$2 longest=$3 log input
-    mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target" "fuzz/seeds/$target"
+    local folders=("fuzz/corpus/$target") # what is new is written to the first
+    mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
+    [ ! -d "fuzz/seeds/$target" ] || folders+=("fuzz/seeds/$target")
     log=fuzz/artifacts/$target/log
-    if TALLY_FUZZ_TARGET=$target "$FUZZ" "fuzz/corpus/$target" "fuzz/seeds/$target" \
+    if TALLY_FUZZ_TARGET=$target "$FUZZ" "${folders[@]}" \
         -max_total_time="$seconds" -max_len="$longest" -timeout="$INPUT_SECONDS" \
         -rss_limit_mb="$MEMORY_MB" -artifact_prefix="fuzz/artifacts/$target/" \
         -print_final_stats=1 >"$log" 2>&1; then

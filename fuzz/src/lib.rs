@@ -38,7 +38,10 @@ mod tests {
         for folder in std::fs::read_dir(seeds).expect("fuzz/seeds exists") {
             let folder = folder.expect("fuzz/seeds can be listed").path();
             let name = folder.file_name().and_then(|n| n.to_str()).expect("a plain name");
-            let target = TARGETS.iter().find(|t| t.name == name).expect("a target of this name");
+            let target = TARGETS
+                .iter()
+                .find(|t| t.name == name)
+                .unwrap_or_else(|| panic!("fuzz/seeds/{name} has no target"));
             for seed in std::fs::read_dir(&folder).expect("a folder of seeds") {
                 let path = seed.expect("a seed can be listed").path();
                 (target.run)(&std::fs::read(path).expect("a seed can be read"));

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
-use tally_tree::{CertificateError, Digest, ExclusionCertificate, InclusionCertificate};
-use tally_tree::{Key, MAX_CERTIFICATE_BYTES, Tree, Value};
+use tally_tree::{CertificateError, ConsistencyProof, Digest, ExclusionCertificate};
+use tally_tree::{InclusionCertificate, Key, MAX_CERTIFICATE_BYTES, Tree, Value};
 
 /// What decodes is canonical, within its limit, and leads to exactly one root.
 pub fn inclusion(bytes: &[u8]) {
@@ -33,6 +33,48 @@ pub fn exclusion(bytes: &[u8]) {
             let shown = certificate.verify(&Digest::EMPTY, &key);
             assert_eq!(shown, Err(CertificateError::KeyPresent));
         }
+    }
+}
+
+/// What decodes is canonical, and shows nothing of roots that it does not hash to.
+pub fn consistency(bytes: &[u8]) {
+    let Ok(proof) = ConsistencyProof::decode(bytes) else { return };
+    assert_eq!(proof.encode(), bytes);
+    let batch: Vec<(Key, Value)> =
+        (0..4).map(|at| (key_at(0, at << 6), Value::from([at; 32]))).collect();
+    let roots = [Digest::EMPTY, Digest::from([0x5a; 32])];
+    for some in (0..=batch.len()).map(|n| &batch[..n]) {
+        let verdict = proof.verify(&roots[0], &roots[1], some);
+        assert!(verdict.is_err(), "no proof leads to a root that nobody computed");
+    }
+}
+
+/// The honest proof of growth is accepted, and no other proof of the same growth is. The input is
+/// leaves that were there, leaves that are added, and an edit of the proof.
+pub fn growth(bytes: &[u8]) {
+    let Some((&[counts, at_high, at_low, with], rest)) = bytes.split_first_chunk() else { return };
+    let mut leaves = BTreeMap::new();
+    for &[depth, bits, value] in rest.as_chunks::<3>().0 {
+        leaves.entry(key_at(depth, bits)).or_insert(Value::from([value; 32]));
+    }
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for (place, leaf) in leaves.into_iter().enumerate() {
+        if counts >> (place % 8) & 1 == 0 { old.push(leaf) } else { new.push(leaf) }
+    }
+    let mut tree = Tree::new();
+    tree.insert_batch(&old).expect("the keys of a map are distinct");
+    let before = tree.root();
+    let proof = tree.insert_batch_with_proof(&new).expect("the new keys are not the old ones");
+    assert_eq!(proof.verify(&before, &tree.root(), &new), Ok(()));
+
+    let mut edited = proof.encode();
+    let at = usize::from(u16::from_be_bytes([at_high, at_low]));
+    match edited.get_mut(at) {
+        Some(byte) => *byte ^= with.max(1),
+        None => edited.push(with),
+    }
+    if let Ok(edited) = ConsistencyProof::decode(&edited) {
+        assert!(edited.verify(&before, &tree.root(), &new).is_err());
     }
 }
 
