@@ -19,5 +19,6 @@ pub mod cbor;
 pub mod hash;
 pub mod id;
 pub mod keys;
+pub mod notary;
 pub mod seal;
 pub mod time;
