@@ -1,7 +1,7 @@
 # Run `just` for this list. Nothing here is needed to use Tally: each recipe is a command or two.
 
 _list:
-    @just --list --unsorted
+    @{{ just_executable() }} --list --unsorted
 
 # Everything a change must pass before it is sent, in one go.
 ci:
@@ -33,7 +33,7 @@ layering:
 
 # Every fuzz target, this many seconds each.
 fuzz seconds="60":
-    scripts/fuzz.sh --seconds {{seconds}}
+    scripts/fuzz.sh --seconds {{ seconds }}
 
 # One hour for each fuzz target.
 fuzz-long:
@@ -45,4 +45,4 @@ model-check:
 
 # Change the code in small ways and see that a test notices; needs cargo-mutants.
 mutants package="tally-core":
-    cargo mutants --package {{package}}
+    cargo mutants --package {{ package }}
