@@ -10,6 +10,7 @@
 pub mod channel;
 pub mod file;
 pub mod memory;
+pub mod qr;
 pub mod session;
 pub mod tcp;
 mod varint;
