@@ -40,12 +40,14 @@ impl CertificateError {
     }
 }
 
-/// Shows that a tree with a given root holds a leaf: `bitmap[32] ‖ sibling[32] * n`, 32 + 32 n bytes (TREE-6).
+/// Shows that a tree with a given root holds a leaf: `bitmap[32] ‖ sibling[32] * n`, 32 + 32 n
+/// bytes (TREE-6).
 ///
-/// In a tree of N random keys n is about log2 N + 0.33 on average: 427 bytes for 4,096 leaves, 682 for a million.
+/// In a tree of N random keys n is about log2 N + 0.33 on average: 427 bytes for 4,096 leaves, 682
+/// for a million.
 ///
-/// It names neither the leaf nor the root. Under one root a key leads to one leaf only, even if whoever made the root
-/// was dishonest, as long as SHA-256 has no collisions.
+/// It names neither the leaf nor the root. Under one root a key leads to one leaf only, even if
+/// whoever made the root was dishonest, as long as SHA-256 has no collisions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InclusionCertificate(Path);
 
@@ -56,13 +58,15 @@ impl InclusionCertificate {
 
     /// The root of the tree that holds this leaf at the end of this path.
     ///
-    /// Since no sibling on the path depends on the leaf's value, the same certificate gives the root *after* the leaf's
-    /// value is replaced: once `verify(root, key, old)` has passed, `root(key, new)` is the successor's root (TREE-7).
+    /// Since no sibling on the path depends on the leaf's value, the same certificate gives the
+    /// root *after* the leaf's value is replaced: once `verify(root, key, old)` has passed,
+    /// `root(key, new)` is the successor's root (TREE-7).
     pub fn root(&self, key: &Key, value: &Value) -> Digest {
         self.0.root(key, leaf_hash(key, value))
     }
 
-    /// The root after the leaf of `key` is given `new_value` and nothing else changes: [`root`](Self::root), by another name.
+    /// The root after the leaf of `key` is given `new_value` and nothing else changes:
+    /// [`root`](Self::root), by another name.
     pub fn replace_root(&self, key: &Key, new_value: &Value) -> Digest {
         self.root(key, new_value)
     }
@@ -78,7 +82,7 @@ impl InclusionCertificate {
         }
     }
 
-    /// How many nodes are above the leaf: between 0, in a tree of one leaf, and 256.
+    /// The hashes beside the path, from the root down: between 0, in a tree of one leaf, and 256.
     pub fn siblings(&self) -> &[Digest] {
         self.0.siblings()
     }
@@ -106,8 +110,9 @@ impl InclusionCertificate {
 
 /// Shows that a tree with a given root holds no leaf under a key (TREE-8).
 ///
-/// Either the tree is empty, and so is the certificate; or it is `bitmap[32] ‖ sibling[32] * n ‖ key[32] ‖ value[32]`:
-/// the one leaf to which the bits of the excluded key lead, which is another key's.
+/// Either the tree is empty, and so is the certificate; or it is `bitmap[32] ‖ sibling[32] * n ‖
+/// key[32] ‖ value[32]`: the one leaf to which the bits of the excluded key lead, which is another
+/// key's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExclusionCertificate(Option<(Path, Key, Value)>);
 
@@ -133,7 +138,7 @@ impl ExclusionCertificate {
         let implied = match &self.0 {
             None => Digest::EMPTY,
             Some((_, found, _)) if found == key => return Err(CertificateError::KeyPresent),
-            Some((path, found, _)) if path.depths().any(|d| key.side(d) != found.side(d)) => {
+            Some((path, found, _)) if !path.is_common_to(key, found) => {
                 return Err(CertificateError::WrongPath);
             }
             Some((path, found, value)) => path.root(found, leaf_hash(found, value)),

@@ -1,7 +1,8 @@
 //! Proofs that a tree only grew: that one root follows another by adding exactly these leaves.
 //!
-//! A proof replays the insertion. It lists the touched part of the tree in post-order as a program for a stack machine;
-//! the verifier builds the root before and the root after side by side and never needs the tree.
+//! A proof replays the insertion. It lists the touched part of the tree in post-order as a program
+//! for a stack machine; the verifier builds the root before and the root after side by side and
+//! never needs the tree.
 
 use crate::hash::{leaf_hash, node_hash};
 use crate::types::{Digest, KEY_BITS, Key, Value};
@@ -9,7 +10,8 @@ use alloc::vec::Vec;
 
 /// The most bytes a consistency proof takes.
 pub const MAX_CONSISTENCY_BYTES: usize = 64 << 20;
-/// The most subtrees that can wait for their sibling: one for each bit of a key, and the one being built.
+/// The most subtrees that can wait for their sibling: one for each bit of a key, and the one being
+/// built.
 const MAX_STACK: usize = KEY_BITS as usize + 1;
 
 /// Why a consistency proof was refused.
@@ -68,9 +70,11 @@ impl ConsistencyError {
     }
 }
 
-/// Shows that one root follows another by adding exactly the leaves of one batch (TREE-9 to TREE-13).
+/// Shows that one root follows another by adding exactly the leaves of one batch (TREE-9 to
+/// TREE-13).
 ///
-/// About 270 bytes for each of 10,000 leaves added to a million. For one pair of roots and one batch there is one proof.
+/// About 270 bytes for each of 10,000 leaves added to a million. For one pair of roots and one
+/// batch there is one proof.
 ///
 /// ```
 /// use tally_tree::{Key, Tree, Value};
@@ -87,9 +91,11 @@ impl ConsistencyError {
 pub struct ConsistencyProof(Vec<u8>);
 
 impl ConsistencyProof {
-    /// Checks that adding exactly the leaves of `batch`, which is sorted by key, leads from the root `before` to `after`.
+    /// Checks that adding exactly the leaves of `batch`, which is sorted by key, leads from the
+    /// root `before` to `after`.
     ///
-    /// Also shows that no key of the batch was in the tree before. Takes time linear in the proof, and little memory.
+    /// Also shows that no key of the batch was in the tree before. Takes time linear in the proof,
+    /// and little memory.
     ///
     /// # Errors
     /// The first [`ConsistencyError`] met, if the proof does not show that.
@@ -103,7 +109,8 @@ impl ConsistencyProof {
             return Err(ConsistencyError::BatchOrder);
         }
         let grown = self.replay(batch)?;
-        // Without leaves nothing may change, and the proof, which is then empty, does not say what is there.
+        // Without leaves nothing may change, and the proof, which is then empty, does not say what
+        // is there.
         let (implied_before, implied_after) = match grown {
             None => (*before, *before),
             Some(tree) => (tree.before.unwrap_or(Digest::EMPTY), tree.after),
@@ -227,9 +234,10 @@ impl Subtree {
 
     /// Puts a node of this depth above two subtrees.
     ///
-    /// A node that was there before has its depth, region and children bound by its hash, so an unopened child is where
-    /// it always was. A node that is new, because one of its children is, has no such hash: both children must then show
-    /// that they belong below it, or an old subtree could be hung where none of its keys is ever looked for.
+    /// A node that was there before has its depth, region and children bound by its hash, so an
+    /// unopened child is where it always was. A node that is new, because one of its children is,
+    /// has no such hash: both children must then show that they belong below it, or an old subtree
+    /// could be hung where none of its keys is ever looked for.
     fn join(depth: u8, left: &Self, right: &Self) -> Result<Self, ConsistencyError> {
         let kept = [left, right].map(|child| child.origin != Origin::Grown);
         if kept == [true, true] {

@@ -6,7 +6,8 @@ use crate::types::{Digest, Key};
 pub(crate) const SHARD_BITS: u8 = 4;
 pub(crate) const SHARDS: usize = 1 << SHARD_BITS;
 
-/// A place in the crown: 1 is the root, `2i` and `2i + 1` are below `i`, and the shards are `SHARDS..2 * SHARDS`.
+/// A place in the crown: 1 is the root, `2i` and `2i + 1` are below `i`, and the shards are
+/// `SHARDS..2 * SHARDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(usize);
 
@@ -43,8 +44,8 @@ impl Place {
     }
 }
 
-/// The hash at each place; nothing where there are no leaves. A place with leaves on one side only has that side's hash,
-/// since nodes exist only where keys part.
+/// The hash at each place; nothing where there are no leaves. A place with leaves on one side only
+/// has that side's hash, since nodes exist only where keys part.
 #[derive(Clone, Default)]
 pub(crate) struct Crown([[Option<Digest>; 2]; SHARDS]);
 

@@ -17,7 +17,8 @@ pub enum TreeError {
     /// The key has no leaf to replace.
     #[error("the tree does not hold the key {0}; insert it first")]
     KeyAbsent(Key),
-    /// A sixteenth of the key space would hold more than [`MAX_SHARD_LEAVES`](crate::MAX_SHARD_LEAVES) leaves.
+    /// A sixteenth of the key space would hold more than
+    /// [`MAX_SHARD_LEAVES`](crate::MAX_SHARD_LEAVES) leaves.
     #[error("the tree has no room for this batch; split the key space over several trees")]
     Full,
     /// The proof would be longer than [`MAX_CONSISTENCY_BYTES`](crate::MAX_CONSISTENCY_BYTES).

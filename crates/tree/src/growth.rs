@@ -9,7 +9,8 @@ use crate::types::{Digest, Key, Value};
 use alloc::vec::Vec;
 
 impl Tree {
-    /// A proof that adding these leaves, in any order, leads from this tree's root to the one that [`root_after`] gives.
+    /// A proof that adding these leaves, in any order, leads from this tree's root to the one that
+    /// [`root_after`] gives.
     ///
     /// The tree stays as it is. The verifier needs the same leaves, sorted by key.
     ///
@@ -29,7 +30,8 @@ impl Tree {
         proof.finish().ok_or(TreeError::ProofTooLong)
     }
 
-    /// Adds many leaves as [`insert_batch`](Self::insert_batch) does, and proves that nothing else changed.
+    /// Adds many leaves as [`insert_batch`](Self::insert_batch) does, and proves that nothing else
+    /// changed.
     ///
     /// # Errors
     /// As [`consistency_proof`](Self::consistency_proof); the tree is then as it was before.
@@ -81,7 +83,8 @@ impl Growth<'_> {
         self.keys[place.shards()].iter().any(|keys| !keys.is_empty())
     }
 
-    /// Opens the topmost node, or the only leaf, at or below a place of the crown in which nothing changes.
+    /// Opens the topmost node, or the only leaf, at or below a place of the crown in which nothing
+    /// changes.
     fn open(&mut self, place: Place) {
         if let Some(index) = place.shard() {
             let shard = &self.tree.shards[index];
@@ -96,7 +99,8 @@ impl Growth<'_> {
     }
 }
 
-/// Writes what the new keys, which agree with everything at `at` before bit `from`, do there; `hash` is its hash.
+/// Writes what the new keys, which agree with everything at `at` before bit `from`, do there;
+/// `hash` is its hash.
 fn write_growth(
     shard: &Shard,
     at: Ref,

@@ -1,6 +1,7 @@
 //! Runs one function over several pieces of work, on several threads where the platform has them.
 
-/// Calls `run` on every item, on up to `threads` threads; each takes the next item when it is done with one.
+/// Calls `run` on every item, on up to `threads` threads; each takes the next item when it is done
+/// with one.
 #[cfg(feature = "std")]
 pub(crate) fn for_each<T: Send>(
     threads: usize,
@@ -13,7 +14,8 @@ pub(crate) fn for_each<T: Send>(
     let queue = std::sync::Mutex::new(items);
     let work = || {
         loop {
-            // A poisoned lock means that another thread panicked in `next`; the scope passes that panic on.
+            // A poisoned lock means that another thread panicked in `next`; the scope passes that
+            // panic on.
             let Some(item) = queue.lock().ok().and_then(|mut queue| queue.next()) else {
                 return;
             };

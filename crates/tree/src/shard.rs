@@ -1,8 +1,9 @@
 //! One sixteenth of a tree: the leaves that share their first four bits, and the nodes above them.
 //!
-//! Everything lives in three arenas and refers to each other by 32-bit index. A node keeps the hashes of its two
-//! *children*, not its own: rehashing a path and proving a leaf then never touch a sibling, one cache line a level.
-//! The 12 bytes that steer a descent are apart from the 64 bytes that are hashed, so that five nodes share a line.
+//! Everything lives in three arenas and refers to each other by 32-bit index. A node keeps the
+//! hashes of its two *children*, not its own: rehashing a path and proving a leaf then never touch
+//! a sibling, one cache line a level. The 12 bytes that steer a descent are apart from the 64 bytes
+//! that are hashed, so that five nodes share a line.
 
 use crate::hash::{leaf_hash, node_hash};
 use crate::types::{Digest, KEY_BITS, Key, Value};
@@ -45,7 +46,8 @@ impl Ref {
     }
 }
 
-/// What steers a descent at a node: its depth, the 24 bits of its region just before that depth, and its children.
+/// What steers a descent at a node: its depth, the 24 bits of its region just before that depth,
+/// and its children.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fork {
     label: u32,
@@ -86,7 +88,8 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// The leaf where the bits of `key` lead, whether or not it is the key's own; `visit` sees every node on the way.
+    /// The leaf where the bits of `key` lead, whether or not it is the key's own; `visit` sees
+    /// every node on the way.
     pub(crate) fn descend(
         &self,
         key: &Key,
@@ -107,7 +110,8 @@ impl Shard {
         }
     }
 
-    /// Gives the leaf of `key` another value and rehashes its path; returns the old value, or nothing if there is no such leaf.
+    /// Gives the leaf of `key` another value and rehashes its path; returns the old value, or
+    /// nothing if there is no such leaf.
     pub(crate) fn replace(&mut self, key: &Key, value: Value) -> Option<Value> {
         let mut path = Vec::with_capacity(32);
         let leaf = self.descend(key, |node, depth, side| path.push((node, depth, side)))?;
@@ -120,13 +124,14 @@ impl Shard {
         for (node, depth, side) in path.into_iter().rev() {
             let pair = &mut self.pairs[node].0;
             pair[side] = hash;
-            hash = node_hash(depth, &key.region(depth), &pair[0], &pair[1]);
+            hash = node_hash(depth, key, &pair[0], &pair[1]);
         }
         self.top = self.top.map(|(at, _)| (at, hash));
         Some(old)
     }
 
-    /// The first bit in which `key` leaves the way to `node`, given that bits before `from` agree; the node's depth if none.
+    /// The first bit in which `key` leaves the way to `node`, given that bits before `from` agree;
+    /// the node's depth if none.
     pub(crate) fn parting(&self, node: usize, from: u16, key: &Key) -> u16 {
         let fork = &self.forks[node];
         let depth = u16::from(fork.depth());
@@ -162,7 +167,8 @@ pub(crate) enum Meeting {
     Leaf,
     /// A node is there that all of them pass through.
     Through { node: usize },
-    /// They part from each other, or from what is there (which then goes to the side `old`), at this depth.
+    /// They part from each other, or from what is there (which then goes to the side `old`), at
+    /// this depth.
     Part { depth: u8, old: Option<usize> },
     /// A key of the group is there already.
     Present,
@@ -190,7 +196,8 @@ impl Shard {
             (Target::Node(node), _) if parting == end => Meeting::Through { node },
             (_, Err(_)) => Meeting::Present,
             (Target::Nothing, Ok(depth)) => Meeting::Part { depth, old: None },
-            // What is there differs in this bit from at least one of the two, and they from each other or not at all.
+            // What is there differs in this bit from at least one of the two, and they from each
+            // other or not at all.
             (Target::Leaf(leaf), Ok(depth)) => {
                 Meeting::Part { depth, old: Some(self.leaves[leaf].0.side(depth)) }
             }
@@ -201,7 +208,8 @@ impl Shard {
     }
 
     fn side_of(&self, node: usize, from: u16, key: &Key, depth: u8) -> usize {
-        // `key` agrees with the node up to `depth`, or beyond it when another key of its group parts first.
+        // `key` agrees with the node up to `depth`, or beyond it when another key of its group
+        // parts first.
         let differs = self.parting(node, from, key) == u16::from(depth);
         key.side(depth) ^ usize::from(differs)
     }
@@ -216,7 +224,8 @@ fn earliest(keys: &[(Key, Value)], parting: impl Fn(&Key) -> u16) -> u16 {
     }
 }
 
-/// Where a sorted group of keys splits into those left and those right at this depth; they agree on all bits before it.
+/// Where a sorted group of keys splits into those left and those right at this depth; they agree on
+/// all bits before it.
 pub(crate) fn split_at(keys: &[(Key, Value)], depth: u8) -> usize {
     match keys {
         [(only, _)] => 1 - only.side(depth),

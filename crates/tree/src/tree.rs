@@ -10,16 +10,19 @@ use crate::shard::{Ref, Shard, Target};
 use crate::types::{Digest, Key, Value};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
+use core::hash::{Hash, Hasher};
 
 /// Batches below this many leaves are not worth starting a thread for.
 const MIN_PARALLEL_BATCH: usize = 1024;
 const DEFAULT_THREADS: usize = 2;
 
-/// A set of leaves, each a 32-byte value under its own 32-byte key, committed to by one 32-byte root.
+/// A set of leaves, each a 32-byte value under its own 32-byte key, committed to by one 32-byte
+/// root.
 ///
-/// It is a binary radix tree: keys are read from the most significant bit, and there is a node exactly where two keys
-/// part, so the root depends on the leaves alone and not on the order in which they came (TREE-1). All of it is in
-/// memory, about 150 bytes a leaf.
+/// It is a binary radix tree: keys are read from the most significant bit, and there is a node
+/// exactly where two keys part, so the root depends on the leaves alone and not on the order in
+/// which they came (TREE-1). All of it is in memory, about 150 bytes a leaf.
 ///
 /// ```
 /// use tally_tree::{Key, Tree, Value};
@@ -66,7 +69,8 @@ impl Tree {
         self.shards.iter().all(|shard| shard.leaves.is_empty())
     }
 
-    /// The commitment to all leaves: [`Digest::EMPTY`] without leaves, a leaf's hash if it is the only one.
+    /// The commitment to all leaves: [`Digest::EMPTY`] without leaves, a leaf's hash if it is the
+    /// only one.
     pub fn root(&self) -> Digest {
         self.crown.root()
     }
@@ -107,10 +111,12 @@ impl Tree {
         Ok(old)
     }
 
-    /// Adds many leaves, in any order: all of them, or none if there is an error. Large batches use two threads.
+    /// Adds many leaves, in any order: all of them, or none if there is an error. Large batches use
+    /// two threads.
     ///
-    /// Every node on the way of a new key is rehashed once, so a batch costs less than its leaves one by one. It needs
-    /// about 1.2 KB a leaf for as long as it runs; fill a tree of millions in batches of some ten thousand.
+    /// Every node on the way of a new key is rehashed once, so a batch costs less than its leaves
+    /// one by one. It needs about 1.2 KB a leaf for as long as it runs; fill a tree of millions in
+    /// batches of some ten thousand.
     ///
     /// # Errors
     /// [`TreeError::DuplicateKey`], [`TreeError::KeyPresent`] or [`TreeError::Full`].
@@ -118,9 +124,11 @@ impl Tree {
         self.insert_batch_on(threads_for(batch), batch)
     }
 
-    /// Like [`insert_batch`](Self::insert_batch), on up to this many threads (one, without the feature `std`).
+    /// Like [`insert_batch`](Self::insert_batch), on up to this many threads (one, without the
+    /// feature `std`).
     ///
-    /// The work is divided by the first four bits of the keys: keys that all share them are worked on by one thread.
+    /// The work is divided by the first four bits of the keys: keys that all share them are worked
+    /// on by one thread.
     ///
     /// # Errors
     /// As [`insert_batch`](Self::insert_batch).
@@ -142,9 +150,11 @@ impl Tree {
         Ok(())
     }
 
-    /// The root that this tree would have with these leaves added, in any order; the tree stays as it is.
+    /// The root that this tree would have with these leaves added, in any order; the tree stays as
+    /// it is.
     ///
-    /// Since only the set of leaves matters, the root after several batches is that after all of their leaves at once.
+    /// Since only the set of leaves matters, the root after several batches is that after all of
+    /// their leaves at once.
     ///
     /// # Errors
     /// As [`insert_batch`](Self::insert_batch).
@@ -184,7 +194,8 @@ impl Tree {
 }
 
 impl Tree {
-    /// The leaf to which the bits of `key` lead, and the siblings on the way; nothing in an empty tree.
+    /// The leaf to which the bits of `key` lead, and the siblings on the way; nothing in an empty
+    /// tree.
     fn path(&self, key: &Key) -> Option<(Path, (Key, Value))> {
         let mut path = PathBuilder::new();
         let mut place = Place::ROOT;
@@ -222,6 +233,28 @@ impl Tree {
             .into_iter()
             .map(|(index, keys, plan)| Ok(Job { index, keys, plan: plan? }))
             .collect()
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("root", &self.root()).field("len", &self.len()).finish()
+    }
+}
+
+/// Trees are equal if their roots are: a root stands for one set of leaves, as long as SHA-256 has
+/// no collisions.
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.root() == other.root()
+    }
+}
+
+impl Eq for Tree {}
+
+impl Hash for Tree {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.root().hash(state);
     }
 }
 

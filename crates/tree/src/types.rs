@@ -45,7 +45,8 @@ macro_rules! bytes32 {
 }
 
 bytes32! {
-    /// Where a leaf is: 32 bytes read most significant bit first, so byte order is the order of the tree.
+    /// Where a leaf is: 32 bytes read most significant bit first, so byte order is the order of the
+    /// tree.
     Key
 }
 bytes32! {
@@ -84,14 +85,18 @@ impl Key {
 
     /// The region of a node of this depth above this key: the first `depth` bits, the rest zero.
     pub(crate) fn region(&self, depth: u8) -> Self {
-        let mut bytes = self.0;
-        let whole = usize::from(depth >> 3);
-        bytes[whole] &= !(0xff >> (depth & 7));
-        bytes[whole + 1..].fill(0);
-        Self(bytes)
+        let kept = |bits: u32| !u128::MAX.checked_shr(bits).unwrap_or(0);
+        let (halves, depth) = (self.0.as_chunks::<16>().0, u32::from(depth));
+        let mut bytes = [[0; 16]; 2];
+        bytes[0] = (u128::from_be_bytes(halves[0]) & kept(depth)).to_be_bytes();
+        bytes[1] = (u128::from_be_bytes(halves[1]) & kept(depth.saturating_sub(128))).to_be_bytes();
+        let mut region = [0; 32];
+        region.copy_from_slice(bytes.as_flattened());
+        Self(region)
     }
 
-    /// The 24 bits just before bit `depth`, as a number; bits before the start of the key count as zero.
+    /// The 24 bits just before bit `depth`, as a number; bits before the start of the key count as
+    /// zero.
     pub(crate) fn bits_before(&self, depth: u8) -> u32 {
         let last = usize::from(depth >> 3);
         let byte = |back: usize| last.checked_sub(back).map_or(0, |at| self.0[at]);

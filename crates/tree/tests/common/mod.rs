@@ -1,4 +1,5 @@
-//! A tree as the specification states it, without any thought of speed, and keys that are hard on a radix tree.
+//! A tree as the specification states it, without any thought of speed, and keys that are hard on a
+//! radix tree.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use proptest::collection::{btree_map, vec};
