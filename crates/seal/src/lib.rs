@@ -1,1 +1,101 @@
 //! Keep a device's key, and keep the device from forking as far as its hardware can.
+//!
+//! A [`Seal`] signs for a device. This crate holds the trait and the seal that every machine can
+//! have, [`software::SoftwareSeal`]: a key encrypted on disk, locked to the machine it was made on,
+//! beside a journal that notices when the wallet was set back. It is a lock against theft of the
+//! folder and against accidents. Whoever holds the passphrase and patches the program can copy
+//! the key and fork; such a fork is detected and proved afterwards, not prevented.
+//!
+//! Nothing here reads a clock or draws randomness: random bytes are passed in as [`Entropy`].
+
+pub mod journal;
+pub mod keystore;
+pub mod machine;
+pub mod software;
+pub mod unlock;
+
+mod error;
+mod files;
+mod secret;
+mod state;
+
+pub use error::{KeyFileFault, SealError};
+pub use secret::Entropy;
+pub use state::{Counters, SealKind, SealState};
+
+use journal::Rollback;
+use tally_core::id::{Digest, Head, TxId};
+use tally_core::keys::{PublicKey, Signature};
+use tally_core::seal::{SealIdentity, Slot, SlotProof};
+use zeroize::Zeroizing;
+
+/// What signs for a device, and says how far it keeps the device from forking.
+///
+/// The order of one payment: the wallet makes its intent durable, calls [`Seal::observe`] with the
+/// step that it is about to sign, then [`Seal::prove`] for each sealed coin, then [`Seal::sign`].
+pub trait Seal: Send {
+    /// The key that owns the device's coins.
+    fn owner_key(&self) -> PublicKey;
+
+    /// Which seal this is, as the device's identity holds it.
+    fn identity(&self) -> SealIdentity;
+
+    /// Signs 32 bytes with the owner key. Deterministic (RFC 6979): a retry is the same bytes.
+    ///
+    /// # Errors
+    /// [`SealError`] when the seal's hardware does not answer; a software seal always signs.
+    fn sign(&mut self, digest: &Digest) -> Result<Signature, SealError>;
+
+    /// Moves a hardware counter out of `slot`, and proves that it did so for `tx_id`.
+    ///
+    /// # Errors
+    /// [`SealError::NoCounters`] when this seal has none.
+    fn prove(&mut self, slot: &Slot, tx_id: &TxId) -> Result<SlotProof, SealError>;
+
+    /// What this seal is and what it can and cannot stop, in words for its owner.
+    fn state(&self) -> SealState;
+
+    /// A 32-byte key for one purpose, the same for the life of the owner key.
+    fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]>;
+
+    /// Compares the wallet's latest step with the journal, which lies outside the wallet's folder.
+    ///
+    /// Anything but [`Rollback::None`] and [`Rollback::FirstUse`] means: do not sign, receive only,
+    /// until the wallet knows its latest step from elsewhere and has told it to [`Seal::adopt`].
+    fn check(&self, seq: u64, head: &Head) -> Rollback;
+
+    /// Writes the step that is about to be signed into the journal; durable when this returns.
+    ///
+    /// Observing the journal's latest step again changes nothing, so a retry after a crash is safe;
+    /// any other step must be the one after it, the first of a device being step 1.
+    ///
+    /// # Errors
+    /// [`SealError::RolledBack`] when the step is neither of these, or the journal was lost;
+    /// [`SealError::Io`] when it cannot be written. Do not sign then.
+    fn observe(&mut self, seq: u64, head: &Head) -> Result<(), SealError>;
+
+    /// Makes `(seq, head)` the journal's latest step, whatever it held before.
+    ///
+    /// Only for a wallet that has learned from the notary, its hardware counters or its
+    /// counterparties that this *is* its latest step: signing again from an older one is a fork.
+    ///
+    /// # Errors
+    /// [`SealError::Io`] when the journal cannot be written.
+    fn adopt(&mut self, seq: u64, head: &Head) -> Result<(), SealError>;
+}
+
+/// What a derived key is for. Keys for different purposes are independent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// Seed of the key pair with which contacts agree on session keys.
+    Kem,
+    /// Encrypts the wallet's database.
+    Database,
+    /// Encrypts the wallet's backups.
+    Backup,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Kem, Self::Database, Self::Backup];
+}

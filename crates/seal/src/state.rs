@@ -1,0 +1,122 @@
+//! Say what a seal is worth, in words that its owner understands.
+
+use std::fmt;
+
+use tally_core::seal::SealIdentity;
+
+/// The kinds of seal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum SealKind {
+    /// A key in an encrypted file.
+    Software,
+}
+
+/// How many hardware counters a seal has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Counters {
+    /// Counters that no coin occupies.
+    pub free: u32,
+    /// All counters.
+    pub total: u32,
+}
+
+/// What a seal is and what it can and cannot stop. `Display` prints it for a person.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealState {
+    /// Which kind of seal.
+    pub kind: SealKind,
+    /// Its identity, part of the device's.
+    pub identity: SealIdentity,
+    /// What opens it.
+    pub opens_with: &'static str,
+    /// What the machine is recognised by.
+    pub bound_to: Vec<&'static str>,
+    /// Hardware counters, if it has any.
+    pub counters: Option<Counters>,
+    /// What it stops, one sentence each.
+    pub stops: Vec<&'static str>,
+    /// What it does not stop, one sentence each.
+    pub does_not_stop: Vec<&'static str>,
+}
+
+impl SealState {
+    /// The state of a software seal.
+    pub(crate) fn software(key_file: bool, bound_to: Vec<&'static str>) -> Self {
+        let mut stops = vec![
+            "A copy of this folder does not open on another machine or for another user until `tally seal rebind`.",
+            "A wallet that was set back to an older state does not sign, as long as its journal was not set back with it.",
+        ];
+        let mut does_not_stop = vec![
+            "Whoever can open it and runs a patched program can copy the key and pay twice offline. That is detected when the two payments meet, proved to anyone, and ends this identity.",
+            "A thief who copied an old backup and knows what opened it then can open that copy, whatever was changed since.",
+        ];
+        if key_file {
+            does_not_stop.push(
+                "No passphrase protects it: whoever can read the key file and the keystore has the key.",
+            );
+        } else {
+            stops
+                .push("A thief of the folder must guess the passphrase; a weak one will be found.");
+        }
+        if bound_to.len() < 2 {
+            does_not_stop.push(
+                "This machine shows little to recognise it by: a similar one may pass for it.",
+            );
+        }
+        Self {
+            kind: SealKind::Software,
+            identity: SealIdentity::Software,
+            opens_with: if key_file { "key file" } else { "passphrase" },
+            bound_to,
+            counters: None,
+            stops,
+            does_not_stop,
+        }
+    }
+}
+
+impl fmt::Display for SealState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            SealKind::Software => writeln!(f, "seal: software (payments are Signed, not Sealed)")?,
+        }
+        writeln!(f, "opens with: {}", self.opens_with)?;
+        match self.bound_to.as_slice() {
+            [] => writeln!(f, "bound to: nothing; this machine shows nothing to recognise it by")?,
+            parts => writeln!(f, "bound to: {}", parts.join(", "))?,
+        }
+        match self.counters {
+            None => writeln!(f, "hardware counters: none")?,
+            Some(Counters { free, total }) => {
+                writeln!(f, "hardware counters: {free} of {total} free")?;
+            }
+        }
+        writeln!(f, "it stops:")?;
+        self.stops.iter().try_for_each(|line| writeln!(f, "  - {line}"))?;
+        writeln!(f, "it does not stop:")?;
+        self.does_not_stop.iter().try_for_each(|line| writeln!(f, "  - {line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_that_a_patched_copy_can_pay_twice() {
+        for key_file in [false, true] {
+            let text =
+                SealState::software(key_file, vec!["board serial", "machine id"]).to_string();
+            assert!(text.contains("can copy the key and pay twice offline"));
+            assert!(text.contains("hardware counters: none"));
+            assert_eq!(text.contains("No passphrase protects it"), key_file);
+        }
+    }
+
+    #[test]
+    fn a_machine_without_identifiers_is_told() {
+        let text = SealState::software(false, Vec::new()).to_string();
+        assert!(text.contains("bound to: nothing"));
+    }
+}
