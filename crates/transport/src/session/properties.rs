@@ -41,6 +41,8 @@ struct World {
     flying: [VecDeque<(u64, Vec<u8>)>; 2],
     messages: Vec<(usize, Vec<u8>)>,
     opened: BTreeSet<u64>,
+    /// Hint and counter of every envelope: they choose its key.
+    used: BTreeSet<Vec<u8>>,
     /// Payments by each side: how many are signed, accepted, receipted.
     signed: [u8; 2],
     accepted: [u8; 2],
@@ -54,6 +56,7 @@ impl World {
             flying: Default::default(),
             messages: Vec::new(),
             opened: BTreeSet::new(),
+            used: BTreeSet::new(),
             signed: [0; 2],
             accepted: [0; 2],
             receipted: [0; 2],
@@ -105,6 +108,8 @@ impl World {
         let mut message = number.to_be_bytes().to_vec();
         message.resize(8 + size, from as u8);
         let envelope = self.sides[from].seal(&message).unwrap();
+        let header = envelope[..envelope.len() - message.len() - TAG_BYTES].to_vec();
+        assert!(self.used.insert(header), "a key was used twice");
         self.messages.push((from, message));
         self.flying[from].push_back((number, envelope));
         number
@@ -152,7 +157,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn what_opens_is_what_was_sent_once_and_a_fresh_message_always_opens(
+    fn each_key_seals_once_each_message_opens_once_and_a_fresh_one_always_opens(
         events in proptest::collection::vec((event(), prop::bool::weighted(0.1)), 0..120)
     ) {
         let mut world = World::new();
