@@ -20,6 +20,16 @@ const MAX_SOURCE: u64 = 16 * 1024;
 /// Most network interfaces that are looked at.
 const MAX_INTERFACES: usize = 64;
 
+/// The parts that makers and installers give to one machine only.
+const INDIVIDUAL: [&str; 6] = [
+    "system uuid",
+    "system serial",
+    "board serial",
+    "device serial",
+    "network interface",
+    "machine id",
+];
+
 /// Where a keystore learns which machine it is on.
 pub trait Machine {
     /// What the machine shows now. What cannot be read is left out.
@@ -60,6 +70,11 @@ impl Factor {
     /// The names of what the factor was made from; none when the machine shows nothing.
     pub fn parts(&self) -> &[&'static str] {
         &self.parts
+    }
+
+    /// Whether a part is meant to differ between two machines of one model.
+    pub fn names_one_device(&self) -> bool {
+        self.parts.iter().any(|part| INDIVIDUAL.contains(part))
     }
 
     pub(crate) fn key(&self) -> &Key {
@@ -265,6 +280,7 @@ mod tests {
         let (dir, machine) = machine();
         assert_eq!(machine.fingerprint().hardware.parts(), ["system uuid", "processor"]);
         assert_eq!(machine.fingerprint().environment.parts(), ["machine id", "system", "user"]);
+        assert!(machine.fingerprint().hardware.names_one_device());
         let before = machine.fingerprint();
         put(dir.path(), "proc/cpuinfo", "processor\t: 1\nmodel name\t: Fast\nflags\t: c\n");
         put(dir.path(), "etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n");
@@ -311,7 +327,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fingerprint = HostMachine::under(dir.path()).fingerprint();
         assert!(fingerprint.hardware.parts().is_empty());
+        assert!(!fingerprint.hardware.names_one_device());
         assert!(fingerprint.environment.parts().is_empty());
+    }
+
+    #[test]
+    fn a_processor_alone_names_a_model_not_a_device() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "proc/cpuinfo", "model name: Fast\n");
+        let hardware = HostMachine::under(dir.path()).fingerprint().hardware;
+        assert_eq!(hardware.parts(), ["processor"]);
+        assert!(!hardware.names_one_device());
     }
 
     #[test]

@@ -200,9 +200,7 @@ impl Seal for SoftwareSeal {
     }
 
     fn state(&self) -> SealState {
-        let Fingerprint { hardware, environment } = &self.fingerprint;
-        let bound_to = hardware.parts().iter().chain(environment.parts()).copied().collect();
-        SealState::software(self.keystore.opens_with_key_file(), bound_to)
+        SealState::software(self.keystore.opens_with_key_file(), &self.fingerprint)
     }
 
     fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {

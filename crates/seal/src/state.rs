@@ -4,6 +4,8 @@ use std::fmt;
 
 use tally_core::seal::SealIdentity;
 
+use crate::machine::Fingerprint;
+
 /// The kinds of seal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -42,7 +44,8 @@ pub struct SealState {
 
 impl SealState {
     /// The state of a software seal.
-    pub(crate) fn software(key_file: bool, bound_to: Vec<&'static str>) -> Self {
+    pub(crate) fn software(key_file: bool, fingerprint: &Fingerprint) -> Self {
+        let Fingerprint { hardware, environment } = fingerprint;
         let mut stops = vec![
             "A copy of this folder does not open on another machine or for another user until `tally seal rebind`.",
             "A wallet that was set back to an older state does not sign, as long as its journal was not set back with it.",
@@ -59,16 +62,16 @@ impl SealState {
             stops
                 .push("A thief of the folder must guess the passphrase; a weak one will be found.");
         }
-        if bound_to.len() < 2 {
+        if !hardware.names_one_device() {
             does_not_stop.push(
-                "This machine shows little to recognise it by: a similar one may pass for it.",
+                "This machine shows no serial number or built-in network address, so the lock to its hardware is weak: another of the same model passes for it.",
             );
         }
         Self {
             kind: SealKind::Software,
             identity: SealIdentity::Software,
             opens_with: if key_file { "key file" } else { "passphrase" },
-            bound_to,
+            bound_to: hardware.parts().iter().chain(environment.parts()).copied().collect(),
             counters: None,
             stops,
             does_not_stop,
@@ -102,21 +105,31 @@ impl fmt::Display for SealState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Factor;
+
+    fn text(key_file: bool, hardware: &[&'static str]) -> String {
+        let factor = |names: &[&'static str]| {
+            Factor::new(&names.iter().map(|name| (*name, String::new())).collect::<Vec<_>>())
+        };
+        let fingerprint = Fingerprint { hardware: factor(hardware), environment: factor(&[]) };
+        SealState::software(key_file, &fingerprint).to_string()
+    }
 
     #[test]
     fn the_text_says_that_a_patched_copy_can_pay_twice() {
         for key_file in [false, true] {
-            let text =
-                SealState::software(key_file, vec!["board serial", "machine id"]).to_string();
+            let text = text(key_file, &["board serial"]);
             assert!(text.contains("can copy the key and pay twice offline"));
             assert!(text.contains("hardware counters: none"));
+            assert!(text.contains("bound to: board serial"));
             assert_eq!(text.contains("No passphrase protects it"), key_file);
+            assert!(!text.contains("passes for it"));
         }
     }
 
     #[test]
     fn a_machine_without_identifiers_is_told() {
-        let text = SealState::software(false, Vec::new()).to_string();
-        assert!(text.contains("bound to: nothing"));
+        assert!(text(false, &[]).contains("bound to: nothing"));
+        assert!(text(false, &["processor"]).contains("passes for it"));
     }
 }
