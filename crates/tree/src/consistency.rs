@@ -239,10 +239,6 @@ impl Subtree {
     /// has no such hash: both children must then show that they belong below it, or an old subtree
     /// could be hung where none of its keys is ever looked for.
     fn join(depth: u8, left: &Self, right: &Self) -> Result<Self, ConsistencyError> {
-        let kept = [left, right].map(|child| child.origin != Origin::Grown);
-        if kept == [true, true] {
-            return Err(ConsistencyError::Redundant);
-        }
         let is_new = left.before.is_none() || right.before.is_none();
         let mut region = None;
         for (side, child) in [left, right].into_iter().enumerate() {
@@ -260,6 +256,7 @@ impl Subtree {
                 return Err(ConsistencyError::Misplaced);
             }
         }
+        // No child has a place if both are kept unopened: then nothing changes below.
         let region = region.ok_or(ConsistencyError::Redundant)?;
         let before = match (left.before, right.before) {
             (Some(left), Some(right)) => Some(node_hash(depth, &region, &left, &right)),

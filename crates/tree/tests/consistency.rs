@@ -5,7 +5,8 @@ mod common;
 use common::{flip, leaves, model_root, pairs, tree_of, value};
 use proptest::prelude::*;
 use tally_tree::{
-    ConsistencyError, ConsistencyProof, Digest, Key, Tree, Value, leaf_hash, node_hash,
+    ConsistencyError, ConsistencyProof, Digest, Key, MAX_CONSISTENCY_BYTES, Tree, Value, leaf_hash,
+    node_hash,
 };
 
 type Pairs = Vec<(Key, Value)>;
@@ -233,7 +234,6 @@ fn a_key_cannot_be_added_a_second_time_elsewhere() {
 
 #[test]
 fn children_are_deeper_than_their_node() {
-    // The old node parts at bit 1; the new node above it claims to part at bit 1 too, or below.
     let before = tree(&[0x00, 0x40]);
     let mut open = vec![3, 1];
     open.extend(key(0x00).as_ref().iter().map(|_| 0));
@@ -241,12 +241,12 @@ fn children_are_deeper_than_their_node() {
     let new = leaf(0x80);
     let good = [&open[..], ADD, &[2, 0]];
     assert_eq!(verify(&good, before.root(), tree(&[0x00, 0x40, 0x80]).root(), &[new]), Ok(()));
-    for depth in [1, 2, 255] {
-        let bad = [&open[..], ADD, &[2, depth]];
-        assert_eq!(
-            verify(&bad, before.root(), before.root(), &[new]),
-            Err(ConsistencyError::Misplaced)
-        );
+    // 41…, 21… and 11… are on the right side for bits 1, 2 and 3, and in the same region before
+    // them. Below such a node nobody who follows the bits of 40… finds it.
+    for depth in [1, 2, 3] {
+        let (new, bad) = (leaf(0x80 >> depth | 1), [&open[..], ADD, &[2, depth]]);
+        let after = node_hash(depth, &key(0), &before.root(), &hash(new));
+        assert_eq!(verify(&bad, before.root(), after, &[new]), Err(ConsistencyError::Misplaced));
     }
 }
 
@@ -345,4 +345,10 @@ fn the_deepest_tree_is_proved_within_the_stack_limit() {
     let mut tree = Tree::new();
     let proof = tree.insert_batch_with_proof(&all).expect("the keys differ");
     assert_eq!(proof.verify(&Digest::EMPTY, &tree.root(), &sorted), Ok(()));
+}
+
+#[test]
+fn a_proof_has_a_limit() {
+    let bytes = vec![1; MAX_CONSISTENCY_BYTES + 1];
+    assert_eq!(ConsistencyProof::decode(&bytes), Err(ConsistencyError::TooLong(bytes.len())));
 }
