@@ -282,8 +282,8 @@ fn dishonest() -> Vec<Json> {
         ),
         refused(
             "a node above one of its own depth",
-            [pair, over(1)],
-            &[added],
+            [pair, under],
+            &[inner],
             same_depth,
             "MISPLACED",
         ),
