@@ -17,9 +17,11 @@ pub enum TreeError {
     /// The key has no leaf to replace.
     #[error("the tree does not hold the key {0}; insert it first")]
     KeyAbsent(Key),
-    /// A sixteenth of the key space would hold more than
-    /// [`MAX_SHARD_LEAVES`](crate::MAX_SHARD_LEAVES) leaves.
-    #[error("the tree has no room for this batch; split the key space over several trees")]
+    /// Of the leaves that share their first four bits there would be more than
+    /// [`MAX_SHARD_LEAVES`](crate::MAX_SHARD_LEAVES), or more than 2^21 in this batch.
+    #[error(
+        "the batch is too large for one step, or the tree is full; send smaller batches, then use several trees"
+    )]
     Full,
     /// The proof would be longer than [`MAX_CONSISTENCY_BYTES`](crate::MAX_CONSISTENCY_BYTES).
     #[error("the proof for this batch is too long; prove it in several smaller batches")]

@@ -1,5 +1,20 @@
 //! Runs one function over several pieces of work, on several threads where the platform has them.
 
+use alloc::vec::Vec;
+
+/// What `run` gives for each item, in their order, on up to `threads` threads.
+pub(crate) fn map<T: Send, R: Send>(
+    threads: usize,
+    items: Vec<T>,
+    run: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    for_each(threads, items.into_iter().zip(&mut results), |(item, result)| {
+        *result = Some(run(item));
+    });
+    results.into_iter().flatten().collect()
+}
+
 /// Calls `run` on every item, on up to `threads` threads; each takes the next item when it is done
 /// with one.
 #[cfg(feature = "std")]
@@ -24,7 +39,8 @@ pub(crate) fn for_each<T: Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(work);
+            // Where no thread is to be had, those that are there do all of the work.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

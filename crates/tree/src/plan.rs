@@ -33,16 +33,18 @@ pub(crate) struct Plan {
     root: Digest,
 }
 
+/// The most keys of one shard in one batch: each takes at most 258 steps, and steps are numbered in
+/// 31 bits.
+const MAX_SHARD_KEYS: usize = 1 << 21;
 const NO_STEP: u32 = u32::MAX;
 
 impl Plan {
     /// Plans the insertion of `keys`, which are not empty and strictly ascending, all of this
     /// shard.
     pub(crate) fn new(shard: &Shard, keys: &[(Key, Value)]) -> Result<Self, TreeError> {
-        // Both arenas stay below 2^30 entries, and a path has at most 256 steps: indices fit their
-        // 32 bits, with the one bit that marks a leaf or a side.
+        // So that indices fit in 32 bits, with the one bit that marks a leaf or a side.
         let total = shard.leaves.len().saturating_add(keys.len());
-        if total > MAX_SHARD_LEAVES || keys.len() > MAX_SHARD_LEAVES / 512 {
+        if total > MAX_SHARD_LEAVES || keys.len() > MAX_SHARD_KEYS {
             return Err(TreeError::Full);
         }
         // About as many steps a key as there are levels that it shares with no other, and a leaf

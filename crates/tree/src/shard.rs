@@ -196,8 +196,6 @@ impl Shard {
             (Target::Node(node), _) if parting == end => Meeting::Through { node },
             (_, Err(_)) => Meeting::Present,
             (Target::Nothing, Ok(depth)) => Meeting::Part { depth, old: None },
-            // What is there differs in this bit from at least one of the two, and they from each
-            // other or not at all.
             (Target::Leaf(leaf), Ok(depth)) => {
                 Meeting::Part { depth, old: Some(self.leaves[leaf].0.side(depth)) }
             }

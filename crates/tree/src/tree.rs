@@ -3,7 +3,7 @@
 use crate::certificate::{ExclusionCertificate, InclusionCertificate};
 use crate::crown::{Crown, Place, SHARD_BITS, SHARDS};
 use crate::error::TreeError;
-use crate::parallel::for_each;
+use crate::parallel::{for_each, map};
 use crate::path::{Path, PathBuilder};
 use crate::plan::Plan;
 use crate::shard::{Ref, Shard, Target};
@@ -115,7 +115,7 @@ impl Tree {
     /// two threads.
     ///
     /// Every node on the way of a new key is rehashed once, so a batch costs less than its leaves
-    /// one by one. It needs about 1.2 KB a leaf for as long as it runs; fill a tree of millions in
+    /// one by one. It needs about 1.6 KB a leaf for as long as it runs; fill a tree of millions in
     /// batches of some ten thousand.
     ///
     /// # Errors
@@ -124,8 +124,8 @@ impl Tree {
         self.insert_batch_on(threads_for(batch), batch)
     }
 
-    /// Like [`insert_batch`](Self::insert_batch), on up to this many threads (one, without the
-    /// feature `std`).
+    /// Like [`insert_batch`](Self::insert_batch), on up to this many threads, 16 at most (one,
+    /// without the feature `std`).
     ///
     /// The work is divided by the first four bits of the keys: keys that all share them are worked
     /// on by one thread.
@@ -137,11 +137,12 @@ impl Tree {
         threads: usize,
         batch: &[(Key, Value)],
     ) -> Result<(), TreeError> {
-        let mut jobs = self.plan(threads, batch)?;
+        let threads = threads.min(SHARDS);
+        let jobs = self.plan(threads, batch)?;
         for job in &jobs {
             self.crown.set(job.index, job.plan.root());
         }
-        let mut next = jobs.iter_mut().peekable();
+        let mut next = jobs.iter().peekable();
         let touched = self.shards.iter_mut().enumerate().filter_map(move |(index, shard)| {
             let job = next.next_if(|job| job.index == index)?;
             Some((shard, job))
@@ -220,19 +221,14 @@ impl Tree {
     }
 
     fn plan(&self, threads: usize, batch: &[(Key, Value)]) -> Result<Vec<Job>, TreeError> {
-        let mut planned: Vec<_> = by_shard(batch)
-            .into_iter()
-            .enumerate()
-            .filter(|(_, keys)| !keys.is_empty())
-            .map(|(index, keys)| (index, keys, Err(TreeError::Full)))
-            .collect();
-        for_each(threads, planned.iter_mut(), |(index, keys, plan)| {
-            *plan = sort(keys).and_then(|()| Plan::new(&self.shards[*index], keys));
-        });
-        planned
-            .into_iter()
-            .map(|(index, keys, plan)| Ok(Job { index, keys, plan: plan? }))
-            .collect()
+        let groups = by_shard(batch).into_iter().enumerate().filter(|(_, keys)| !keys.is_empty());
+        map(threads, groups.collect(), |(index, mut keys)| {
+            sort(&mut keys)?;
+            let plan = Plan::new(&self.shards[index], &keys)?;
+            Ok(Job { index, keys, plan })
+        })
+        .into_iter()
+        .collect()
     }
 }
 
