@@ -168,7 +168,8 @@ impl ExclusionCertificate {
     /// Reads what [`encode`](Self::encode) wrote, and nothing else.
     ///
     /// # Errors
-    /// [`CertificateError::Length`] unless there is nothing, or exactly one sibling for each bit set and a leaf.
+    /// [`CertificateError::Length`] unless there is nothing, or exactly one sibling for each bit
+    /// set, and a leaf.
     pub fn decode(bytes: &[u8]) -> Result<Self, CertificateError> {
         if bytes.is_empty() {
             return Ok(Self(None));

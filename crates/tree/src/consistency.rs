@@ -379,3 +379,17 @@ impl ProofBuilder {
         (self.0.len() <= MAX_CONSISTENCY_BYTES).then_some(ConsistencyProof(self.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_never_longer_than_what_is_accepted() {
+        let mut proof = ProofBuilder(alloc::vec![1; MAX_CONSISTENCY_BYTES - 2]);
+        proof.join(0);
+        assert!(ProofBuilder(proof.0.clone()).finish().is_some());
+        proof.add();
+        assert!(proof.finish().is_none());
+    }
+}

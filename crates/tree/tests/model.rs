@@ -157,3 +157,15 @@ fn a_path_of_256_nodes_works() {
         Ok(())
     );
 }
+
+#[test]
+fn a_batch_too_large_for_one_step_is_refused() {
+    let batch: Vec<_> = (0..=1u32 << 21)
+        .map(|i| {
+            let mut key = [0; 32];
+            key[28..].copy_from_slice(&i.to_be_bytes());
+            (Key::from(key), Value::default())
+        })
+        .collect();
+    assert_eq!(Tree::new().insert_batch(&batch), Err(TreeError::Full));
+}
