@@ -33,6 +33,7 @@ mod predicate;
 mod proof;
 mod request;
 mod state;
+pub mod token;
 mod trust;
 
 pub use certificate::{

@@ -1,9 +1,7 @@
 //! Name a state, a transaction and a leaf, and derive one from another.
 
-use core::fmt;
-
 use super::predicate::WirePredicate;
-use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, to_bytes};
+use crate::cbor::{Encode, Writer, to_bytes};
 use crate::hash::sha256;
 use crate::id::{CoinId, Digest, SerialId, TxId};
 use crate::time::Time;
@@ -13,12 +11,12 @@ macro_rules! name32 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-        pub struct $name(Digest);
+        pub struct $name($crate::id::Digest);
 
         impl $name {
             /// Takes 32 bytes as they are.
             pub const fn new(bytes: [u8; 32]) -> Self {
-                Self(Digest::new(bytes))
+                Self($crate::id::Digest::new(bytes))
             }
 
             /// The 32 bytes.
@@ -28,29 +26,31 @@ macro_rules! name32 {
 
             /// Parses 64 hexadecimal digits.
             pub fn from_hex(text: &str) -> Option<Self> {
-                Digest::from_hex(text).map(Self)
+                $crate::id::Digest::from_hex(text).map(Self)
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(&self.0, f)
             }
         }
 
-        impl Encode for $name {
-            fn encode(&self, w: &mut Writer) {
+        impl $crate::cbor::Encode for $name {
+            fn encode(&self, w: &mut $crate::cbor::Writer) {
                 self.0.encode(w);
             }
         }
 
-        impl Decode for $name {
-            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Digest::decode(r).map(Self)
+        impl $crate::cbor::Decode for $name {
+            fn decode(r: &mut $crate::cbor::Reader<'_>) -> Result<Self, $crate::cbor::DecodeError> {
+                $crate::id::Digest::decode(r).map(Self)
             }
         }
     };
 }
+
+pub(super) use name32;
 
 name32! {
     /// The state that a transaction spends: for a Tally coin, its [`CoinId`]; for a mint, its [`SerialId`].
