@@ -8,7 +8,7 @@
 //!
 //! What a certificate shows rests on fewer than a third of the validators (by stake) being malicious, on
 //! SHA-256 having no collisions, and on the trust base coming from someone honest. The format is not
-//! ours, so hashes here are plain SHA-256 over CBOR (`spec/notary-wire.md`, `WIRE-1` to `WIRE-28`).
+//! ours, so hashes here are plain SHA-256 over CBOR (`spec/notary-wire.md`, `WIRE-1` to `WIRE-27`).
 //!
 //! ```
 //! use tally_core::cbor::{from_bytes, to_bytes};

@@ -96,7 +96,7 @@ impl Certified {
 }
 
 impl CertifiedRoot {
-    /// Checks that the tree holds `spend`, made at `reference_time` (`WIRE-17`, `WIRE-18`). The owner's
+    /// Checks that the tree holds `spend`, made at `reference_time` (`WIRE-18`). The owner's
     /// permission is not in question here: a caller that has no [`LeafProof`] must check it.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ pub struct LeafProof {
 }
 
 impl LeafProof {
-    /// Checks that `expected` is certified under a root that was verified before (`WIRE-17` to `WIRE-20`).
+    /// Checks that `expected` is certified under a root that was verified before (`WIRE-17`, `WIRE-18`, `WIRE-20`).
     ///
     /// # Errors
     /// [`ProofError`], the first that applies in the order of its variants.
