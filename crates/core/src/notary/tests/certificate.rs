@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::scene::{Scene, digest, seal, validator};
-use crate::cbor::{DecodeError, Encode, Writer, from_bytes, to_bytes};
+use crate::cbor::{DecodeError, Encode, List, Writer, from_bytes, to_bytes};
+use crate::hash::sha256;
 use crate::id::{Digest, NetworkId};
 use crate::time::Time;
 
@@ -64,6 +65,27 @@ fn the_last_bit_of_a_shard_id_is_hashed_first() {
     let lower = path(0xc0, vec![digest(1)]).root(leaf);
     assert_eq!(both, path(0x40, vec![digest(2)]).root(lower));
     assert_ne!(both, path(0xa0, vec![digest(1), digest(2)]).root(leaf));
+}
+
+#[test]
+fn a_partition_is_left_of_a_step_that_has_its_own_number() {
+    let root = |id, key| {
+        let step = TreeStep { key, hash: digest(1) };
+        let steps = List::new(vec![step]).unwrap();
+        UnicityTreeCertificate { id, steps }.root(&digest(2))
+    };
+    let leaf = UnicityTreeCertificate { id: 7, steps: List::default() }.root(&digest(2));
+    let node = |key: u32, left: &Digest, right: &Digest| {
+        let mut w = Writer::new();
+        w.bytes(&[0]);
+        w.bytes(&key.to_be_bytes());
+        left.encode(&mut w);
+        right.encode(&mut w);
+        Digest::new(sha256(&w.into_bytes()))
+    };
+    assert_eq!(root(7, 8), node(8, &leaf, &digest(1)));
+    assert_eq!(root(7, 7), node(7, &leaf, &digest(1)));
+    assert_eq!(root(7, 6), node(6, &digest(1), &leaf));
 }
 
 #[test]

@@ -56,3 +56,23 @@ fn signature_verification_failed() {
     request.data.transaction = TransactionHash::new([0; 32]);
     assert_eq!(verdict(&request).unwrap_err().code(), "SIGNATURE_VERIFICATION_FAILED");
 }
+
+/// Unlocks everything of its own engine.
+struct Anything;
+
+impl Engine for Anything {
+    fn unlocks(&self, _: &Spend<'_>, _: &[u8], _: crate::time::Time) -> bool {
+        true
+    }
+}
+
+#[test]
+fn the_forms_of_the_built_in_signature_bind_no_other_engine() {
+    let mut data = request().data;
+    data.predicate = WirePredicate::new(ENGINE_TALLY, &[1], &[5; 33]).unwrap();
+    data.unlock = Blob::default();
+    assert!(!data.predicate.is_signature());
+    assert_eq!(data.predicate.as_signature(), None);
+    let request = CertificationRequest::new(data);
+    assert_eq!(request.verify(&ShardId::whole(), &Anything, SPENT_AT), Ok(()));
+}

@@ -69,6 +69,11 @@ fn malformed() -> Vec<(&'static str, DecodeError, Vec<u8>)> {
             DecodeError::WrongType,
             replaced(&pending, "d998798501f6f6f6", "d998798501f6f600"),
         ),
+        (
+            "leaf_of_one_null",
+            DecodeError::WrongType,
+            replaced(&pending, "d998798501f6f6f6", "d998798501f6"),
+        ),
         ("shard_without_marker", DecodeError::OutOfRange, edit("830141c081", "8301410081")),
         ("shard_with_too_few_siblings", DecodeError::WrongLength, edit("830141c081", "830141e081")),
         (
