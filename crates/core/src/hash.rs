@@ -41,13 +41,15 @@ pub enum Tag {
     Receipt,
     /// What a device signs to vouch for its contact card.
     Card,
+    /// What a payee signs to ask for a payment.
+    Invoice,
     /// What a device signs to open a session.
     Hello,
 }
 
 impl Tag {
     /// Every tag, for tests and for the specification's table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Asset,
         Self::Coin,
         Self::Body,
@@ -63,6 +65,7 @@ impl Tag {
         Self::Held,
         Self::Receipt,
         Self::Card,
+        Self::Invoice,
         Self::Hello,
     ];
 
@@ -84,6 +87,7 @@ impl Tag {
             Self::Held => "tally/v1/held",
             Self::Receipt => "tally/v1/receipt",
             Self::Card => "tally/v1/card",
+            Self::Invoice => "tally/v1/invoice",
             Self::Hello => "tally/v1/hello",
         }
     }

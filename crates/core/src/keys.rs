@@ -145,8 +145,7 @@ impl SecretKey {
     /// [`DecodeError::OutOfRange`] when they are zero or not below the group order.
     pub fn new(bytes: [u8; 32]) -> Result<Self, DecodeError> {
         let bytes = Zeroizing::new(bytes);
-        let mut scalar =
-            Scalar::from_secret_bytes(*bytes).map_err(|_| DecodeError::OutOfRange)?;
+        let mut scalar = Scalar::from_secret_bytes(*bytes).map_err(|_| DecodeError::OutOfRange)?;
         scalar.non_secure_erase();
         Ok(Self(bytes))
     }
@@ -158,7 +157,9 @@ impl SecretKey {
 
     /// The public key.
     pub fn public(&self) -> PublicKey {
-        self.with_scalar(|scalar| PublicKey(secp256k1::PublicKey::from_secret_key(scalar).serialize()))
+        self.with_scalar(|scalar| {
+            PublicKey(secp256k1::PublicKey::from_secret_key(scalar).serialize())
+        })
     }
 
     /// Signs 32 bytes. The same key and digest always give the same signature (RFC 6979), so a
@@ -176,8 +177,7 @@ impl SecretKey {
     }
 
     fn with_scalar<T>(&self, f: impl FnOnce(&Scalar) -> T) -> T {
-        let mut scalar =
-            Scalar::from_secret_bytes(*self.0).expect("checked when the key was made");
+        let mut scalar = Scalar::from_secret_bytes(*self.0).expect("checked when the key was made");
         let result = f(&scalar);
         scalar.non_secure_erase();
         result
@@ -250,10 +250,7 @@ mod tests {
         assert!(SecretKey::new(ORDER).is_err());
         let mut other_suite = crate::cbor::to_bytes(&key(1).public());
         other_suite[2] = 2;
-        assert_eq!(
-            crate::cbor::from_bytes::<PublicKey>(&other_suite),
-            Err(DecodeError::Unknown)
-        );
+        assert_eq!(crate::cbor::from_bytes::<PublicKey>(&other_suite), Err(DecodeError::Unknown));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! draws no randomness: time and random bytes are arguments. It builds without `std`.
 //!
 //! Validity has three levels, and a type for each: bytes become an object (*structural*), the
-//! object is checked on its own ([`verified::Verified`], *semantic*), and a [`device::Device`]
+//! object is checked on its own ([`evidence::Verified`], *semantic*), and a device
 //! applies it to what it knows (*contextual*).
 //!
 //! The numbered rules (`LINK-3`, `STEP-2`, …) are in the repository's `spec/` folder.
@@ -14,11 +14,21 @@
 
 extern crate alloc;
 
+pub mod accept;
 pub mod amount;
 pub mod cbor;
+pub mod coin;
+pub mod evidence;
+pub mod fork;
 pub mod hash;
 pub mod id;
 pub mod keys;
+pub mod link;
+pub mod mint;
 pub mod notary;
+pub mod policy;
+pub mod predicate;
 pub mod seal;
+pub mod tier;
 pub mod time;
+pub mod transaction;

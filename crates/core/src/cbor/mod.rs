@@ -209,11 +209,7 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<T: Decode> Decode for Option<T> {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        if r.null()? {
-            Ok(None)
-        } else {
-            T::decode(r).map(Some)
-        }
+        if r.null()? { Ok(None) } else { T::decode(r).map(Some) }
     }
 }
 

@@ -100,6 +100,23 @@ impl<'b> Reader<'b> {
         self.nested(fields)
     }
 
+    /// An array of `short` or `long` items, read by `fields`, which is told whether it is long.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the next item is anything else, or from `fields`.
+    pub fn optional_tail<T>(
+        &mut self,
+        short: u64,
+        long: u64,
+        fields: impl FnOnce(&mut Self, bool) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let n = self.array_head()?;
+        if n != short && n != long {
+            return Err(DecodeError::WrongLength);
+        }
+        self.nested(|r| fields(r, n == long))
+    }
+
     /// An array of at most `max` items, each read by `item`.
     ///
     /// # Errors
@@ -205,6 +222,14 @@ impl<'b> Reader<'b> {
         }
         self.input.null().map_err(truncated)?;
         Ok(true)
+    }
+
+    /// Whether the next item is a byte string.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] at the end of the input.
+    pub fn is_bytes(&self) -> Result<bool, DecodeError> {
+        Ok(self.datatype()? == Type::Bytes)
     }
 
     fn array_head(&mut self) -> Result<u64, DecodeError> {

@@ -1,0 +1,333 @@
+//! Verify where a coin comes from, and so what it is worth.
+//!
+//! A coin travels with its evidence: the mints and transactions behind it, each input of a
+//! transaction with a *witness* of its uniqueness. [`Evidence::verify`] is one pure function, and
+//! nothing else makes a [`Verified`] (spec `EVID-1` to `EVID-12`). The notary sees only hashes and
+//! checks no amounts, so certified transactions stay part of the evidence too.
+
+mod verify;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+pub use verify::{EvidenceError, Trust, Verified};
+
+use crate::amount::Amount;
+use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record};
+use crate::coin::Coin;
+use crate::fork::Branch;
+use crate::id::{CoinId, Link, TxId};
+use crate::keys::PublicKey;
+use crate::mint::Mint;
+use crate::notary::UnicityCertificate;
+use crate::predicate::Unlock;
+use crate::tier::Tier;
+use crate::time::Time;
+use crate::transaction::{MAX_INPUTS, Transaction};
+
+/// Most mints behind one payment.
+pub const MAX_MINTS: usize = 64;
+/// Most transactions behind one payment.
+pub const MAX_HOPS: usize = 256;
+/// Most transactions behind one coin that are not yet certified.
+pub const MAX_UNCERTIFIED: usize = 32;
+/// Most network certificates that evidence shares.
+pub const MAX_CERTIFICATES: usize = 8;
+
+/// Where a spend is in the notary's certified tree.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Certification {
+    /// Reference time of the round that certified it.
+    pub time: Time,
+    /// The way from the spend to the certified root.
+    pub path: tally_tree::InclusionCertificate,
+    /// Which of the evidence's certificates has that root.
+    pub certificate: u8,
+}
+
+/// Why one input of a transaction is spent here and nowhere else.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Witness {
+    /// What unlocked the coin.
+    pub unlock: Unlock,
+    /// The notary's word that this was its first spend, once there is one.
+    pub certified: Option<Certification>,
+}
+
+/// A transaction, with one witness an input.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Hop {
+    /// The transaction.
+    pub tx: Transaction,
+    /// A witness for each input, in order.
+    pub witnesses: List<Witness, MAX_INPUTS>,
+}
+
+record!(Hop { tx, witnesses });
+
+/// A mint, with the notary's word that its serial was not minted before, once there is one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Minted {
+    /// The mint.
+    pub mint: Mint,
+    /// A certification for each signature's issuer, or none.
+    pub certified: Option<Certification>,
+}
+
+/// What lies behind one coin or several: mints, then transactions, each after those that made its
+/// inputs.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Evidence {
+    /// Where the value came into being.
+    pub mints: List<Minted, MAX_MINTS>,
+    /// How it moved since.
+    pub hops: List<Hop, MAX_HOPS>,
+    /// The network certificates to which the witnesses refer.
+    pub certificates: List<UnicityCertificate, MAX_CERTIFICATES>,
+}
+
+record!(Evidence { mints, hops, certificates });
+
+/// A coin that verified evidence leaves unspent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Holding {
+    /// The coin's identity.
+    pub id: CoinId,
+    /// The coin.
+    pub coin: Coin,
+    /// The pocket that the coin is in: the coin under which the value first came to its owner.
+    pub pocket: CoinId,
+    /// The link that last moved the pocket.
+    pub link: Link,
+    /// The weakest tier of any transaction behind it that is not certified.
+    pub tier: Tier,
+    /// How many transactions behind it are not certified.
+    pub uncertified: u32,
+    /// The earliest end of a lock that its tier rests on: settle before.
+    pub settle_by: Option<Time>,
+    /// Reference time of the last certified transaction behind it.
+    pub certified_at: Option<Time>,
+}
+
+/// A step that evidence shows of some device.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Sighting {
+    /// The device's key.
+    pub key: PublicKey,
+    /// What it signed.
+    pub branch: Branch,
+}
+
+record!(Sighting { key, branch });
+
+impl Evidence {
+    /// Evidence of one mint.
+    pub fn of_mint(mint: Mint) -> Self {
+        let minted = Minted { mint, certified: None };
+        Self { mints: List::truncated(alloc::vec![minted]), ..Self::default() }
+    }
+
+    /// Every coin that this evidence ever made, in order: of each mint, then of each transaction.
+    /// A payment names a coin by its place here.
+    pub fn made(&self) -> Vec<CoinId> {
+        let minted = self.mints.iter().map(|m| m.mint.coin().0);
+        let moved = self.hops.iter().flat_map(|hop| hop.tx.made().map(|(id, _)| id));
+        minted.chain(moved).collect()
+    }
+
+    /// This evidence and `other` as one, each mint and transaction once.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`] when the whole exceeds a limit.
+    pub fn merge(&self, other: &Self) -> Result<Self, DecodeError> {
+        let mut certificates = self.certificates.to_vec();
+        let places: Vec<u8> = other
+            .certificates
+            .iter()
+            .map(|certificate| {
+                let at = certificates.iter().position(|known| known == certificate);
+                let at = at.unwrap_or_else(|| {
+                    certificates.push(certificate.clone());
+                    certificates.len() - 1
+                });
+                u8::try_from(at).unwrap_or(u8::MAX)
+            })
+            .collect();
+        let mut mints = self.mints.to_vec();
+        let known: BTreeSet<TxId> = mints.iter().map(|m| m.mint.body.id()).collect();
+        for minted in other.mints.iter().filter(|m| !known.contains(&m.mint.body.id())) {
+            let certified = minted.certified.as_ref().map(|c| c.moved(&places));
+            mints.push(Minted { mint: minted.mint.clone(), certified });
+        }
+        let mut hops = self.hops.to_vec();
+        let known: BTreeSet<TxId> = hops.iter().map(|h| h.tx.id()).collect();
+        hops.extend(other.hops.iter().filter(|h| !known.contains(&h.tx.id())).map(|hop| {
+            let moved = hop.witnesses.iter().map(|w| Witness {
+                unlock: w.unlock.clone(),
+                certified: w.certified.as_ref().map(|c| c.moved(&places)),
+            });
+            Hop { tx: hop.tx.clone(), witnesses: List::truncated(moved.collect()) }
+        }));
+        Ok(Self {
+            mints: List::new(mints)?,
+            hops: List::new(hops)?,
+            certificates: List::new(certificates)?,
+        })
+    }
+
+    /// This evidence with one more transaction at its end.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`] when that exceeds [`MAX_HOPS`].
+    pub fn with(&self, hop: Hop) -> Result<Self, DecodeError> {
+        let mut hops = self.hops.to_vec();
+        hops.push(hop);
+        Ok(Self { hops: List::new(hops)?, ..self.clone() })
+    }
+
+    /// Only what lies behind `coin`: what a payee of that coin must see, and no more.
+    pub fn behind(&self, coin: &CoinId) -> Self {
+        let mut wanted = BTreeSet::from([*coin]);
+        let mut hops = Vec::new();
+        for hop in self.hops.iter().rev() {
+            if hop.tx.made().any(|(id, _)| wanted.contains(&id)) {
+                wanted.extend(hop.tx.body.inputs.iter().copied());
+                hops.push(hop.clone());
+            }
+        }
+        hops.reverse();
+        let mints = self.mints.iter().filter(|m| wanted.contains(&m.mint.coin().0)).cloned();
+        Self {
+            mints: List::truncated(mints.collect()),
+            hops: List::truncated(hops),
+            certificates: self.certificates.clone(),
+        }
+    }
+
+    /// The steps that this evidence shows, one for each input of each transaction.
+    pub fn sightings(&self) -> Vec<Sighting> {
+        let owners = self.owners();
+        let of_hop = |hop: &Hop| -> Vec<Sighting> {
+            let spends = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
+            spends
+                .filter_map(|(coin, witness)| {
+                    let signature = witness.unlock.owner_signature().clone();
+                    let key = owners.get(coin)?.clone();
+                    Some(Sighting { key, branch: Branch::of(&hop.tx, *coin, signature) })
+                })
+                .collect()
+        };
+        self.hops.iter().flat_map(of_hop).collect()
+    }
+
+    /// Who owned each coin that this evidence made.
+    fn owners(&self) -> BTreeMap<CoinId, PublicKey> {
+        let minted = self.mints.iter().map(|m| m.mint.coin()).map(|(id, coin)| (id, coin.owner));
+        let moved = self.hops.iter().flat_map(|hop| {
+            hop.tx.made().map(|(id, coin)| (id, coin.owner.clone())).collect::<Vec<_>>()
+        });
+        minted.chain(moved).map(|(id, owner)| (id, owner.key().clone())).collect()
+    }
+}
+
+impl Hop {
+    /// What the transaction pays to others than `payer`, of all assets, for a cap to be held to.
+    fn paid_away(&self, payer: &PublicKey) -> Vec<&Coin> {
+        self.tx.body.outputs.iter().filter(|o| o.owner.key() != payer).collect()
+    }
+
+    /// The earliest time at which the transaction may no longer be certified, if it says one.
+    fn expires_at(&self) -> Option<Time> {
+        self.tx.body.expires_at
+    }
+}
+
+impl Certification {
+    fn moved(&self, places: &[u8]) -> Self {
+        let at = places.get(usize::from(self.certificate)).copied().unwrap_or(u8::MAX);
+        Self { certificate: at, ..self.clone() }
+    }
+}
+
+impl Holding {
+    /// The coin's amount.
+    pub fn amount(&self) -> Amount {
+        self.coin.amount
+    }
+}
+
+impl Encode for Certification {
+    fn encode(&self, w: &mut Writer) {
+        w.array(3);
+        self.time.encode(w);
+        w.bytes(&self.path.encode());
+        self.certificate.encode(w);
+    }
+}
+
+impl Decode for Certification {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.record(3, |r| {
+            let time = Decode::decode(r)?;
+            let path = decode_path(r)?;
+            Ok(Self { time, path, certificate: Decode::decode(r)? })
+        })
+    }
+}
+
+/// Reads an inclusion certificate of the tree.
+pub(crate) fn decode_path(
+    r: &mut Reader<'_>,
+) -> Result<tally_tree::InclusionCertificate, DecodeError> {
+    let bytes = r.bytes(tally_tree::MAX_CERTIFICATE_BYTES)?;
+    tally_tree::InclusionCertificate::decode(bytes).map_err(|_| DecodeError::OutOfRange)
+}
+
+impl Encode for Witness {
+    /// The unlock as it is while nothing certifies it: the usual case on the wire.
+    fn encode(&self, w: &mut Writer) {
+        match &self.certified {
+            None => self.unlock.encode(w),
+            Some(certified) => {
+                w.array(3);
+                w.uint(0);
+                self.unlock.encode(w);
+                certified.encode(w);
+            }
+        }
+    }
+}
+
+impl Decode for Witness {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if r.is_bytes()? {
+            return Ok(Self { unlock: Decode::decode(r)?, certified: None });
+        }
+        r.variant(|r, kind, rest| match (kind, rest) {
+            (0, 2) => Ok(Self { unlock: Decode::decode(r)?, certified: Some(Decode::decode(r)?) }),
+            (0, _) => Err(DecodeError::WrongLength),
+            _ => Ok(Self { unlock: Unlock::decode_variant(r, kind, rest)?, certified: None }),
+        })
+    }
+}
+
+impl Encode for Minted {
+    fn encode(&self, w: &mut Writer) {
+        w.array(if self.certified.is_some() { 3 } else { 2 });
+        self.mint.body.encode(w);
+        self.mint.signatures.encode(w);
+        if let Some(certified) = &self.certified {
+            certified.encode(w);
+        }
+    }
+}
+
+impl Decode for Minted {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(2, 3, |r, tail| {
+            let mint = Mint { body: Decode::decode(r)?, signatures: Decode::decode(r)? };
+            let certified = if tail { Some(Decode::decode(r)?) } else { None };
+            Ok(Self { mint, certified })
+        })
+    }
+}
