@@ -122,8 +122,7 @@ record!(Sighting { key, branch });
 
 impl Evidence {
     /// Evidence of one mint.
-    pub fn of_mint(mint: Mint) -> Self {
-        let minted = Minted { mint, certified: None };
+    pub fn of_minted(minted: Minted) -> Self {
         Self { mints: List::truncated(alloc::vec![minted]), ..Self::default() }
     }
 
@@ -204,18 +203,26 @@ impl Evidence {
         }
     }
 
+    /// The most transactions in a row, behind any of its coins, that are not certified.
+    pub fn longest_uncertified(&self) -> usize {
+        let mut depth = BTreeMap::<CoinId, usize>::new();
+        for hop in self.hops.iter() {
+            let inputs = hop.tx.body.inputs.iter();
+            let before = inputs.filter_map(|coin| depth.get(coin).copied()).max().unwrap_or(0);
+            let own = usize::from(hop.witnesses.iter().any(|w| w.certified.is_none()));
+            depth.extend(hop.tx.made().map(|(id, _)| (id, before.saturating_add(own))));
+        }
+        depth.into_values().max().unwrap_or(0)
+    }
+
     /// The steps that this evidence shows, one for each input of each transaction.
     pub fn sightings(&self) -> Vec<Sighting> {
         let owners = self.owners();
         let of_hop = |hop: &Hop| -> Vec<Sighting> {
-            let spends = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
-            spends
-                .filter_map(|(coin, witness)| {
-                    let signature = witness.unlock.owner_signature().clone();
-                    let key = owners.get(coin)?.clone();
-                    Some(Sighting { key, branch: Branch::of(&hop.tx, *coin, signature) })
-                })
-                .collect()
+            let sighting = |branch: Branch| {
+                owners.get(&branch.coin).map(|key| Sighting { key: key.clone(), branch })
+            };
+            hop.branches().filter_map(sighting).collect()
         };
         self.hops.iter().flat_map(of_hop).collect()
     }
@@ -231,6 +238,14 @@ impl Evidence {
 }
 
 impl Hop {
+    /// The step that the transaction is, once for each coin that it spends.
+    pub fn branches(&self) -> impl Iterator<Item = Branch> {
+        let spends = self.tx.body.inputs.iter().zip(self.witnesses.iter());
+        spends.map(|(coin, witness)| {
+            Branch::of(&self.tx, *coin, witness.unlock.owner_signature().clone())
+        })
+    }
+
     /// What the transaction pays to others than `payer`, of all assets, for a cap to be held to.
     fn paid_away(&self, payer: &PublicKey) -> Vec<&Coin> {
         self.tx.body.outputs.iter().filter(|o| o.owner.key() != payer).collect()

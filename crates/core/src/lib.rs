@@ -5,7 +5,7 @@
 //! draws no randomness: time and random bytes are arguments. It builds without `std`.
 //!
 //! Validity has three levels, and a type for each: bytes become an object (*structural*), the
-//! object is checked on its own ([`evidence::Verified`], *semantic*), and a device
+//! object is checked on its own ([`evidence::Verified`], *semantic*), and a [`device::Device`]
 //! applies it to what it knows (*contextual*).
 //!
 //! The numbered rules (`LINK-3`, `STEP-2`, …) are in the repository's `spec/` folder.
@@ -16,14 +16,18 @@ extern crate alloc;
 
 pub mod accept;
 pub mod amount;
+pub mod card;
 pub mod cbor;
 pub mod coin;
+pub mod device;
 pub mod evidence;
 pub mod fork;
 pub mod hash;
 pub mod id;
+pub mod invoice;
 pub mod keys;
 pub mod link;
+pub mod message;
 pub mod mint;
 pub mod notary;
 pub mod policy;
@@ -31,4 +35,5 @@ pub mod predicate;
 pub mod seal;
 pub mod tier;
 pub mod time;
+pub mod trade;
 pub mod transaction;

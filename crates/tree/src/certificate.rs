@@ -87,6 +87,11 @@ impl InclusionCertificate {
         self.0.siblings()
     }
 
+    /// The depths of the nodes on the path, from the root down.
+    pub(crate) fn depths(&self) -> Vec<u8> {
+        self.0.depths()
+    }
+
     /// The length of [`encode`](Self::encode).
     pub fn encoded_len(&self) -> usize {
         self.0.encoded_len()

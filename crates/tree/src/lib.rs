@@ -34,6 +34,7 @@ mod hash;
 mod parallel;
 mod path;
 mod plan;
+mod several;
 mod shard;
 mod tree;
 mod types;
@@ -44,6 +45,7 @@ pub use certificate::{
 pub use consistency::{ConsistencyError, ConsistencyProof, MAX_CONSISTENCY_BYTES};
 pub use error::TreeError;
 pub use hash::{leaf_hash, node_hash};
+pub use several::{Replacement, replaced_root};
 pub use shard::MAX_SHARD_LEAVES;
 pub use tree::{Leaves, Tree};
 pub use types::{Digest, KEY_BITS, Key, Value};

@@ -66,6 +66,13 @@ impl Path {
         )
     }
 
+    /// The depths of the nodes on the path, from the root down.
+    pub(crate) fn depths(&self) -> Vec<u8> {
+        let mut depths: Vec<u8> = self.depths_upwards().collect();
+        depths.reverse();
+        depths
+    }
+
     /// The depths of the nodes on the path, from the leaf up.
     fn depths_upwards(&self) -> impl Iterator<Item = u8> + '_ {
         (0..32).rev().filter(|&byte| self.bitmap[usize::from(byte)] != 0).flat_map(|byte| {

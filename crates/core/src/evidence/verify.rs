@@ -142,6 +142,20 @@ impl Evidence {
     }
 }
 
+impl Verified<BTreeMap<CoinId, Holding>> {
+    /// Checks one more transaction, not yet certified, that spends coins which evidence left
+    /// unspent: all that a payee has left to check once it has seen the evidence.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] for the first rule that it breaks.
+    pub fn extend(&self, hop: &Hop, trust: &Trust<'_>, now: Time) -> Result<Self, EvidenceError> {
+        let unspent = self.0.clone();
+        let mut walk = Walk { trust, now, roots: Vec::new(), unspent, spent: Vec::new() };
+        walk.hop(hop)?;
+        Ok(Self(walk.unspent))
+    }
+}
+
 /// Checks each shared certificate's signatures once.
 fn certified_roots(
     evidence: &Evidence,

@@ -1,0 +1,347 @@
+//! What a device keeps: each change is one record, whole, to be stored under its own key.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::accept::AcceptPolicy;
+use crate::amount::Amount;
+use crate::card::{Card, Name, Signed};
+use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record, to_bytes};
+use crate::coin::Coin;
+use crate::evidence::{Evidence, Hop, Sighting};
+use crate::fork::ForkProof;
+use crate::id::{AssetId, CoinId, DeviceId, Head, Link, Nonce, TxId};
+use crate::keys::{PublicKey, Signature};
+use crate::message::Payment;
+use crate::policy::Policy;
+use crate::predicate::Predicate;
+use crate::tier::Tier;
+use crate::time::Time;
+use crate::trade::Source;
+use crate::transaction::{MAX_INPUTS, Transaction};
+
+/// Another person's device. Its size does not depend on how much was paid.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Contact {
+    /// The device.
+    pub device: DeviceId,
+    /// Its key.
+    pub owner: PublicKey,
+    /// Its name, as it gave it.
+    pub name: Name,
+    /// Its card, as it signed it.
+    pub card: Signed,
+    /// The head of the chain that the two devices share.
+    pub link: Link,
+    /// Whether it was met since this device was restored from a backup.
+    pub met: bool,
+}
+
+record!(Contact { device, owner, name, card, link, met });
+
+impl Contact {
+    /// A contact from its card.
+    pub fn new(card: &Card, signed: Signed, me: &DeviceId) -> Self {
+        let device = card.device();
+        Self {
+            device,
+            owner: card.owner.clone(),
+            name: card.name.clone(),
+            card: signed,
+            link: Link::first(me, &device),
+            met: false,
+        }
+    }
+}
+
+/// A place where value came in; what is left of it, and how it came to be there.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Pocket {
+    /// The coin under which the value first came in: the pocket's key in the device's tree.
+    pub id: CoinId,
+    /// The link that last moved it.
+    pub link: Link,
+    /// The coin that is in it now, unless it is spent out.
+    pub coin: Option<(CoinId, Coin)>,
+    /// What lies behind that coin; empty while its payment waits for the seal.
+    pub evidence: Evidence,
+}
+
+/// How far an outgoing payment has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum OutgoingState {
+    /// The step is taken; the seal has been or will be asked.
+    Intent,
+    /// Signed: the payee can be given it any number of times.
+    Signed,
+    /// The payee said that it has it.
+    Receipted,
+}
+
+/// A payment to somebody.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Outgoing {
+    /// The payment's transaction.
+    pub tx: TxId,
+    /// To whom.
+    pub payee: DeviceId,
+    /// How far it has come.
+    pub state: OutgoingState,
+    /// When the step was taken.
+    pub at: Time,
+    /// What is sent; without unlocks while the state is `Intent`.
+    pub payment: Payment,
+    /// The coins that it is paid with, as they were before.
+    pub sources: List<Source, MAX_INPUTS>,
+    /// The transaction.
+    pub transaction: Transaction,
+    /// The payee's signature, once it is there.
+    pub receipt: Option<Signature>,
+}
+
+record!(Outgoing { tx, payee, state, at, payment, sources, transaction, receipt });
+
+/// A payment from somebody, or a mint.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Incoming {
+    /// The payment's transaction, or the mint.
+    pub tx: TxId,
+    /// From whom; nobody for a mint.
+    pub payer: Option<DeviceId>,
+    /// When it was accepted.
+    pub at: Time,
+    /// Which asset.
+    pub asset: AssetId,
+    /// How much.
+    pub amount: Amount,
+    /// What it was worth when it was accepted.
+    pub tier: Tier,
+    /// Whether the notary has certified it since.
+    pub settled: bool,
+    /// The transaction with its witnesses, to give back to a payer who lost it.
+    pub hop: Option<Hop>,
+}
+
+record!(Incoming { tx, payer, at, asset, amount, tier, settled, hop });
+
+/// On which terms this device is ready to be paid.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Terms {
+    /// By whom; anybody if absent.
+    pub payer: Option<DeviceId>,
+    /// Which asset.
+    pub asset: AssetId,
+    /// At least how much.
+    pub amount: Amount,
+    /// Under which predicate.
+    pub owner: Predicate,
+    /// Until when.
+    pub expires_at: Time,
+}
+
+record!(Terms { payer, asset, amount, owner, expires_at });
+
+/// Whether the device may sign.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Mode {
+    /// It may.
+    #[default]
+    Normal,
+    /// It was restored from a backup, or found behind: it receives only, until it knows its latest
+    /// step. Steps of its own that it was told of, and that do not fit yet, wait here.
+    ReceiveOnly(Vec<Hop>),
+}
+
+/// One durable change. [`Change::key`] says under which key the whole record is stored.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Change {
+    /// The device took a step.
+    Step {
+        /// The number of its last step.
+        seq: u64,
+        /// Its head.
+        head: Head,
+    },
+    /// A contact.
+    Contact(Box<Contact>),
+    /// The policy of an asset.
+    Policy(Policy),
+    /// What the owner accepts.
+    Accept(AcceptPolicy),
+    /// A pocket.
+    Pocket(Box<Pocket>),
+    /// An outgoing payment.
+    Outgoing(Box<Outgoing>),
+    /// An incoming payment.
+    Incoming(Box<Incoming>),
+    /// Terms that were given, or that are over.
+    Terms(Nonce, Option<Terms>),
+    /// A step of a device that was seen.
+    Sighting(Sighting),
+    /// A device that was convicted.
+    Fork(Box<ForkProof>),
+    /// Whether the device may sign.
+    Mode(Mode),
+}
+
+impl Change {
+    /// The kind of the record and its key: a later record with the same key replaces it.
+    pub fn key(&self) -> Vec<u8> {
+        let of = |kind: u8, key: &[u8]| {
+            let mut bytes = alloc::vec![kind];
+            bytes.extend_from_slice(key);
+            bytes
+        };
+        match self {
+            Self::Step { .. } => of(1, &[]),
+            Self::Contact(contact) => of(2, contact.device.as_bytes()),
+            Self::Policy(policy) => of(3, policy.id().as_bytes()),
+            Self::Accept(_) => of(4, &[]),
+            Self::Pocket(pocket) => of(5, pocket.id.as_bytes()),
+            Self::Outgoing(outgoing) => of(6, outgoing.tx.as_bytes()),
+            Self::Incoming(incoming) => of(7, incoming.tx.as_bytes()),
+            Self::Terms(nonce, _) => of(8, nonce.as_bytes()),
+            Self::Sighting(sighting) => {
+                let mut key = sighting.branch.tx_id().as_bytes().to_vec();
+                key.extend_from_slice(sighting.branch.coin.as_bytes());
+                of(9, &key)
+            }
+            Self::Fork(proof) => of(10, proof.key.as_bytes()),
+            Self::Mode(_) => of(11, &[]),
+        }
+    }
+
+    /// The record's bytes; nothing if the record is over and its key is to be removed.
+    pub fn value(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Terms(_, None) => None,
+            other => Some(to_bytes(other)),
+        }
+    }
+}
+
+impl Encode for Change {
+    fn encode(&self, w: &mut Writer) {
+        let mut pair = |kind: u64, body: &dyn Encode| {
+            w.array(2);
+            w.uint(kind);
+            body.encode(w);
+        };
+        match self {
+            Self::Step { seq, head } => pair(1, &Pair(*seq, *head)),
+            Self::Contact(x) => pair(2, x),
+            Self::Policy(x) => pair(3, x),
+            Self::Accept(x) => pair(4, x),
+            Self::Pocket(x) => pair(5, x),
+            Self::Outgoing(x) => pair(6, x),
+            Self::Incoming(x) => pair(7, x),
+            Self::Terms(nonce, terms) => pair(8, &Pair(*nonce, terms.clone())),
+            Self::Sighting(x) => pair(9, x),
+            Self::Fork(x) => pair(10, x),
+            Self::Mode(x) => pair(11, x),
+        }
+    }
+}
+
+impl Decode for Change {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.variant(|r, kind, rest| {
+            if rest != 1 {
+                return Err(DecodeError::WrongLength);
+            }
+            match kind {
+                1 => Pair::decode(r).map(|Pair(seq, head)| Self::Step { seq, head }),
+                2 => Decode::decode(r).map(Self::Contact),
+                3 => Decode::decode(r).map(Self::Policy),
+                4 => Decode::decode(r).map(Self::Accept),
+                5 => Decode::decode(r).map(Self::Pocket),
+                6 => Decode::decode(r).map(Self::Outgoing),
+                7 => Decode::decode(r).map(Self::Incoming),
+                8 => Pair::decode(r).map(|Pair(nonce, terms)| Self::Terms(nonce, terms)),
+                9 => Decode::decode(r).map(Self::Sighting),
+                10 => Decode::decode(r).map(Self::Fork),
+                11 => Decode::decode(r).map(Self::Mode),
+                _ => Err(DecodeError::Unknown),
+            }
+        })
+    }
+}
+
+/// Two things, one after the other.
+struct Pair<A, B>(A, B);
+
+impl<A: Encode, B: Encode> Encode for Pair<A, B> {
+    fn encode(&self, w: &mut Writer) {
+        w.array(2);
+        self.0.encode(w);
+        self.1.encode(w);
+    }
+}
+
+impl<A: Decode, B: Decode> Decode for Pair<A, B> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.record(2, |r| Ok(Self(A::decode(r)?, B::decode(r)?)))
+    }
+}
+
+impl Encode for Pocket {
+    fn encode(&self, w: &mut Writer) {
+        w.array(4);
+        self.id.encode(w);
+        self.link.encode(w);
+        self.coin.as_ref().map(|(id, coin)| Pair(*id, coin.clone())).encode(w);
+        self.evidence.encode(w);
+    }
+}
+
+impl Decode for Pocket {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.record(4, |r| {
+            let (id, link) = (Decode::decode(r)?, Decode::decode(r)?);
+            let coin = Option::<Pair<CoinId, Coin>>::decode(r)?.map(|Pair(id, coin)| (id, coin));
+            Ok(Self { id, link, coin, evidence: Decode::decode(r)? })
+        })
+    }
+}
+
+impl Encode for OutgoingState {
+    fn encode(&self, w: &mut Writer) {
+        w.uint(match self {
+            Self::Intent => 0,
+            Self::Signed => 1,
+            Self::Receipted => 2,
+        });
+    }
+}
+
+impl Decode for OutgoingState {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match r.uint()? {
+            0 => Ok(Self::Intent),
+            1 => Ok(Self::Signed),
+            2 => Ok(Self::Receipted),
+            _ => Err(DecodeError::Unknown),
+        }
+    }
+}
+
+/// Most steps of its own that a restored device keeps until they fit.
+pub(super) const MAX_WAITING: usize = 4096;
+
+impl Encode for Mode {
+    fn encode(&self, w: &mut Writer) {
+        match self {
+            Self::Normal => w.null(),
+            Self::ReceiveOnly(waiting) => waiting.as_slice().encode(w),
+        }
+    }
+}
+
+impl Decode for Mode {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if r.null()? {
+            return Ok(Self::Normal);
+        }
+        r.list(MAX_WAITING, Decode::decode).map(Self::ReceiveOnly)
+    }
+}

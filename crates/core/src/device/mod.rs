@@ -1,0 +1,202 @@
+//! Run a whole device as one state machine: pay, be paid, meet, recover.
+//!
+//! [`Device::handle`] takes an [`Input`] and gives an [`Output`]; it has no clock, no randomness and
+//! no I/O. The driver makes [`Output::changes`] durable **before** it does anything else with the
+//! output: signs, sends or shows. If it cannot, it forgets this `Device` and makes one anew from
+//! what is durable, exactly as after a crash ([`Device::apply`] on every stored change).
+//!
+//! What is durable of a payment, and what a restart does (spec `TRADE-1` to `TRADE-12`):
+//!
+//! | side | durable | then | after a restart |
+//! |---|---|---|---|
+//! | payer | nothing | an offer is out | abandon: nothing happened |
+//! | payer | [`Outgoing`] `Intent` | the seal signs | ask the seal again: the same bytes |
+//! | payer | [`Outgoing`] `Signed` | the payment is sent | send it again, for as long as it takes |
+//! | payer | [`Outgoing`] `Receipted` | done | nothing |
+//! | payee | [`Terms`] | accept or invoice is out | wait, until they expire |
+//! | payee | [`Incoming`] | FINAL is shown, a receipt is sent | receipt again when the payment comes again |
+
+mod change;
+mod io;
+mod ledger;
+mod payee;
+mod payer;
+mod recovery;
+mod sightings;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+pub use change::{Change, Contact, Incoming, Mode, Outgoing, OutgoingState, Pocket, Terms};
+pub use io::{DeviceError, Event, Input, Output, RejectReason, Sign, SpendToSign, World};
+pub use ledger::Ledger;
+pub use sightings::Sightings;
+
+use crate::accept::AcceptPolicy;
+use crate::evidence::Trust;
+use crate::fork::ForkProof;
+use crate::id::{AssetId, DeviceId, Head, NetworkId, Nonce, TxId};
+use crate::keys::PublicKey;
+use crate::policy::Policy;
+use crate::seal::SealIdentity;
+
+/// Who a device is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Me {
+    /// The device's key.
+    pub owner: PublicKey,
+    /// The device's seal.
+    pub seal: SealIdentity,
+    /// The network that it is on.
+    pub network: NetworkId,
+}
+
+impl Me {
+    /// The device's identity.
+    pub fn device(&self) -> DeviceId {
+        DeviceId::of(&self.owner, &self.seal)
+    }
+}
+
+/// A person's device: everything that it knows.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Device {
+    me: Me,
+    id: DeviceId,
+    seq: u64,
+    head: Head,
+    ledger: Ledger,
+    contacts: BTreeMap<DeviceId, Contact>,
+    policies: BTreeMap<AssetId, Policy>,
+    accept: AcceptPolicy,
+    outgoing: BTreeMap<TxId, Outgoing>,
+    incoming: BTreeMap<TxId, Incoming>,
+    terms: BTreeMap<Nonce, Terms>,
+    sightings: Sightings,
+    forks: BTreeMap<PublicKey, ForkProof>,
+    mode: Mode,
+    drafts: BTreeMap<DeviceId, payer::Draft>,
+    live: BTreeSet<TxId>,
+    offers: BTreeMap<DeviceId, payee::Open>,
+}
+
+impl Device {
+    /// A device that has done nothing.
+    pub fn new(me: Me) -> Self {
+        let id = me.device();
+        Self {
+            head: Head::genesis(&id),
+            me,
+            id,
+            seq: 0,
+            ledger: Ledger::default(),
+            contacts: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            accept: AcceptPolicy::default(),
+            outgoing: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            sightings: Sightings::default(),
+            forks: BTreeMap::new(),
+            mode: Mode::Normal,
+            drafts: BTreeMap::new(),
+            live: BTreeSet::new(),
+            offers: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one input, and says what follows from it.
+    ///
+    /// On an error nothing has changed. A message that breaks a rule is no error: the answer to its
+    /// sender is a refusal, and an event tells the owner.
+    ///
+    /// # Errors
+    /// [`DeviceError`] when the owner's wish cannot be met.
+    pub fn handle(&mut self, world: &World<'_>, input: Input) -> Result<Output, DeviceError> {
+        match input {
+            Input::Contact(card) => self.add_contact(card),
+            Input::Policy(policy) => self.add_policy(policy),
+            Input::AcceptPolicy(accept) => Ok(self.record([Change::Accept(accept)])),
+            Input::Mint(minted) => self.receive_mint(world, minted),
+            Input::Ask { nonce, terms } => self.ask(nonce, terms),
+            Input::Pay { payee, asset, amount } => self.offer(payee, asset, amount),
+            Input::PayInvoice { payee, invoice } => self.pay_invoice(world, payee, &invoice),
+            Input::Signed { tx, unlocks } => self.signed(tx, unlocks),
+            Input::Retry { payee } => Ok(self.retry(payee)),
+            Input::ReceiptSigned { tx, signature } => self.receipt_signed(tx, signature),
+            Input::Message { from, message, nonce } => self.message(world, from, *message, nonce),
+            Input::Fork(proof) => self.add_fork(*proof),
+            Input::Meet { contact } => self.meet(contact),
+            Input::Restored => Ok(self.restored()),
+            Input::ConfirmRecovery => self.confirm_recovery(),
+        }
+    }
+
+    /// Takes over one durable change: how a device is made anew from what was stored.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Step { seq, head } => (self.seq, self.head) = (seq, head),
+            Change::Contact(contact) => {
+                self.contacts.insert(contact.device, *contact);
+            }
+            Change::Policy(policy) => {
+                self.policies.insert(policy.id(), policy);
+            }
+            Change::Accept(accept) => self.accept = accept,
+            Change::Pocket(pocket) => self.ledger.put(*pocket),
+            Change::Outgoing(outgoing) => {
+                self.outgoing.insert(outgoing.tx, *outgoing);
+            }
+            Change::Incoming(incoming) => {
+                self.incoming.insert(incoming.tx, *incoming);
+            }
+            Change::Terms(nonce, Some(terms)) => {
+                self.terms.insert(nonce, terms);
+            }
+            Change::Terms(nonce, None) => {
+                self.terms.remove(&nonce);
+            }
+            Change::Sighting(sighting) => self.sightings.put(sighting),
+            Change::Fork(proof) => {
+                self.forks.insert(proof.key.clone(), *proof);
+            }
+            Change::Mode(mode) => self.mode = mode,
+        }
+    }
+
+    /// Applies changes and puts them out, to be made durable.
+    fn record(&mut self, changes: impl IntoIterator<Item = Change>) -> Output {
+        let mut output = Output::default();
+        self.add(&mut output, changes);
+        output
+    }
+
+    fn add(&mut self, output: &mut Output, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.apply(change.clone());
+            output.changes.push(change);
+        }
+    }
+
+    fn trusting<'a>(
+        &'a self,
+        world: &World<'a>,
+        bricked: &'a dyn Fn(&PublicKey) -> bool,
+    ) -> Trust<'a> {
+        Trust {
+            network: self.me.network,
+            policies: &self.policies,
+            notary: world.notary,
+            seals: world.seals,
+            bricked,
+            viewer: Some(&self.me.owner),
+        }
+    }
+
+    fn contact(&self, device: &DeviceId) -> Result<&Contact, DeviceError> {
+        self.contacts.get(device).ok_or(DeviceError::UnknownContact)
+    }
+}

@@ -1,0 +1,464 @@
+//! The payee's side of a trade.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::{
+    Change, Contact, Device, DeviceError, Event, Incoming, Mode, Output, Pocket, Sign, Terms, World,
+};
+use crate::accept::Facts;
+use crate::amount::Amount;
+use crate::evidence::{Evidence, Holding, Minted, Sighting, Verified};
+use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
+use crate::keys::{PublicKey, Signature};
+use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt};
+use crate::predicate::Predicate;
+use crate::tier::Tier;
+use crate::time::Time;
+use crate::trade::{self, Source, TradeError};
+use crate::transaction::Transaction;
+
+/// How long a payee's terms hold for an offer that it answered, in seconds.
+const OFFER_LIFETIME: u64 = 600;
+/// Most terms that are open at once; the ones that end first are given up.
+const MAX_TERMS: usize = 1024;
+
+/// An offer that was answered. It does not survive a restart: the payer then sends all in one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Open {
+    offer: Offer,
+    accept: Accept,
+    checked: Checked,
+}
+
+/// An offer whose coins were verified.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Checked {
+    holdings: Verified<BTreeMap<CoinId, Holding>>,
+    sources: Vec<Source>,
+}
+
+/// A payment all of whose rules hold, and what it brings.
+struct Accepted {
+    tx: TxId,
+    transaction: Transaction,
+    coin: Holding,
+    sightings: Vec<Sighting>,
+}
+
+impl Device {
+    /// The owner asks for a payment.
+    pub(super) fn ask(&mut self, nonce: Nonce, terms: Terms) -> Result<Output, DeviceError> {
+        if terms.amount.is_zero() {
+            return Err(TradeError::Amount.into());
+        }
+        if !self.policies.contains_key(&terms.asset) {
+            return Err(crate::evidence::EvidenceError::UnknownAsset.into());
+        }
+        if terms.owner.key() != &self.me.owner {
+            return Err(DeviceError::NotForMe);
+        }
+        Ok(self.open_terms(nonce, terms))
+    }
+
+    fn open_terms(&mut self, nonce: Nonce, terms: Terms) -> Output {
+        let mut output = Output::default();
+        while self.terms.len() >= MAX_TERMS {
+            let first = self.terms.iter().min_by_key(|(_, terms)| terms.expires_at);
+            let Some(first) = first.map(|(nonce, _)| *nonce) else { break };
+            self.add(&mut output, [Change::Terms(first, None)]);
+        }
+        self.add(&mut output, [Change::Terms(nonce, Some(terms))]);
+        output
+    }
+
+    /// Message 1: everything is checked that can be before the payer signs.
+    pub(super) fn offered(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        offer: Offer,
+        nonce: Nonce,
+    ) -> Result<Output, DeviceError> {
+        let checked = self.check_offer(world, &from, &offer)?;
+        let owner = Predicate::Signature(self.me.owner.clone());
+        let tier = checked.expected_tier(world.now, &self.me.owner);
+        self.acceptable(world, &from, offer.asset, offer.amount, &checked.facts(tier))?;
+        let terms = Terms {
+            payer: Some(from),
+            asset: offer.asset,
+            amount: offer.amount,
+            owner: owner.clone(),
+            expires_at: world.now.plus(OFFER_LIFETIME),
+        };
+        let mut output = self.open_terms(nonce, terms);
+        let accept = Accept { nonce, owner };
+        output.send.push((from, Message::Accept(accept.clone())));
+        self.offers.insert(from, Open { offer, accept, checked });
+        Ok(output)
+    }
+
+    /// Message 3, to an offer that was answered.
+    pub(super) fn committed(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        commit: Commit,
+    ) -> Result<Output, DeviceError> {
+        let Open { offer, accept, checked } = self.offers.remove(&from).ok_or(TradeError::Turn)?;
+        let payment = Payment { offer, accept, commit };
+        self.paid(world, from, &payment, Some(checked))
+    }
+
+    /// Messages 1 to 3 in one.
+    pub(super) fn paid_at_once(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        payment: &Payment,
+    ) -> Result<Output, DeviceError> {
+        self.paid(world, from, payment, None)
+    }
+
+    fn paid(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        payment: &Payment,
+        checked: Option<Checked>,
+    ) -> Result<Output, DeviceError> {
+        if let Some(tx) = self.received_before(&from, payment) {
+            let events = alloc::vec![Event::Again { tx }];
+            return Ok(Output { sign: alloc::vec![self.receipt(tx)], events, ..Output::default() });
+        }
+        self.check_terms(world, &from, payment)?;
+        let checked = match checked {
+            // The relation may have moved since the offer was answered.
+            Some(checked) if payment.offer.link == self.contact(&from)?.link => checked,
+            _ => self.check_offer(world, &from, &payment.offer)?,
+        };
+        let accepted = self.check_payment(world, &from, payment, &checked)?;
+        if let Some(output) = self.convict_from(&accepted.sightings) {
+            return Ok(self.refusing(output, from, TradeError::Fork.into()));
+        }
+        let facts = [accepted.coin.clone()];
+        let facts = facts_of(&facts, accepted.coin.tier);
+        self.acceptable(world, &from, payment.offer.asset, payment.offer.amount, &facts)?;
+        self.take(world, from, payment, accepted)
+    }
+
+    /// The payment, if it was received before: then it is receipted again and nothing else.
+    fn received_before(&self, from: &DeviceId, payment: &Payment) -> Option<TxId> {
+        let same = |incoming: &&Incoming| {
+            incoming.payer == Some(*from)
+                && incoming.hop.as_ref().is_some_and(|hop| {
+                    hop.tx.step.seq == payment.offer.seq.saturating_add(1)
+                        && hop.tx.step.head == payment.offer.head
+                        && hop.tx.step.root == payment.commit.root
+                        && hop.witnesses.iter().map(|w| &w.unlock).eq(payment.commit.unlocks.iter())
+                })
+        };
+        self.incoming.values().find(same).map(|incoming| incoming.tx)
+    }
+
+    fn check_terms(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        payment: &Payment,
+    ) -> Result<(), TradeError> {
+        let (offer, accept) = (&payment.offer, &payment.accept);
+        let Some(terms) = self.terms.get(&accept.nonce) else {
+            // A device that lost its memory does not know the terms that it gave. It takes what
+            // pays its own key; everything else about the payment is checked all the same.
+            let mine = accept.owner == Predicate::Signature(self.me.owner.clone());
+            let lost = matches!(self.mode, Mode::ReceiveOnly(_)) && mine;
+            return if lost { Ok(()) } else { Err(TradeError::Terms) };
+        };
+        let for_them = terms.payer.is_none_or(|payer| payer == *from);
+        if !for_them || terms.asset != offer.asset || terms.owner != accept.owner {
+            Err(TradeError::Terms)
+        } else if offer.amount < terms.amount {
+            Err(TradeError::Amount)
+        } else if world.now >= terms.expires_at {
+            Err(TradeError::TermsExpired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checks all of an offer that does not need the payer's signature.
+    fn check_offer(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        offer: &Offer,
+    ) -> Result<Checked, DeviceError> {
+        let payer = self.contact(from)?;
+        if self.is_bricked(&payer.owner) {
+            return Err(TradeError::Fork.into());
+        }
+        if offer.link != payer.link {
+            return Err(TradeError::Link.into());
+        }
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        let holdings = offer.evidence.verify(&self.trusting(world, &bricked), world.now)?;
+        let sources = sources_of(offer, &holdings, payer)?;
+        self.check_pockets(offer, &sources)?;
+        self.check_history(&payer.owner, offer)?;
+        Ok(Checked { holdings, sources })
+    }
+
+    fn check_pockets(&self, offer: &Offer, sources: &[Source]) -> Result<(), TradeError> {
+        let total = Amount::checked_sum(sources.iter().map(|s| s.coin.amount));
+        if offer.amount.is_zero() || total.is_none_or(|total| total < offer.amount) {
+            return Err(TradeError::Amount);
+        }
+        let root = offer.root.into();
+        let there = |(source, spend): (&Source, &crate::message::Spend)| {
+            let leaf = trade::held(&source.link, source.coin.amount);
+            spend.path.verify(&root, &source.pocket.into(), &leaf).is_ok()
+        };
+        let all = sources.iter().zip(offer.spends.iter()).all(there);
+        if all { Ok(()) } else { Err(TradeError::Pocket) }
+    }
+
+    /// The payer's number and head must fit every step of it that was ever seen here.
+    fn check_history(&self, payer: &PublicKey, offer: &Offer) -> Result<(), TradeError> {
+        let known = self.sightings.head_after(payer, offer.seq);
+        let next = offer.seq.checked_add(1).ok_or(TradeError::Step)?;
+        let known = known.or_else(|| self.sightings.head_before(payer, next));
+        if known.is_some_and(|head| head != offer.head) {
+            return Err(TradeError::Step);
+        }
+        Ok(())
+    }
+
+    /// Checks what the payer signed.
+    fn check_payment(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        payment: &Payment,
+        checked: &Checked,
+    ) -> Result<Accepted, DeviceError> {
+        let Payment { offer, accept, commit } = payment;
+        let network = self.me.network;
+        let transaction = trade::transaction(offer, accept, &checked.sources, &self.id, network)?;
+        if transaction.step.root != commit.root {
+            return Err(TradeError::Root.into());
+        }
+        let payer = self.contact(from)?;
+        let hop = payment.hop(&transaction);
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        let trust = self.trusting(world, &bricked);
+        let holdings = checked.holdings.extend(&hop, &trust, world.now)?;
+        let tx = transaction.id();
+        let coin = holdings.get().get(&CoinId::of(&tx, 0)).ok_or(TradeError::Coins)?.clone();
+        let mut sightings = offer.evidence.sightings();
+        sightings
+            .extend(hop.branches().map(|branch| Sighting { key: payer.owner.clone(), branch }));
+        sightings.retain(|s| s.key != self.me.owner && !self.sightings.has(s));
+        Ok(Accepted { tx, transaction, coin, sightings })
+    }
+
+    /// Whether the owner's policy takes so much of such coins from this payer.
+    fn acceptable(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        asset: AssetId,
+        amount: Amount,
+        facts: &CoinFacts,
+    ) -> Result<(), DeviceError> {
+        let policy = self.policies.get(&asset);
+        let policy = policy.ok_or(crate::evidence::EvidenceError::UnknownAsset)?;
+        let open = |i: &&Incoming| i.payer.is_some() && !i.settled && i.asset == asset;
+        let open = || self.incoming.values().filter(open).filter(|i| i.tier <= facts.tier);
+        let theirs = || open().filter(|i| i.payer == Some(*from));
+        // What cannot be counted is above every limit.
+        let counted = |sum: Option<Amount>| sum.unwrap_or(Amount::new(u64::MAX));
+        let facts = Facts {
+            tier: facts.tier,
+            amount,
+            decimals: policy.decimals,
+            payer_outstanding: counted(Amount::checked_sum(theirs().map(|i| i.amount))),
+            total_outstanding: counted(Amount::checked_sum(open().map(|i| i.amount))),
+            payer_unsettled: theirs().count() as u64,
+            settle_by: facts.settle_by,
+            certified_at: facts.certified_at,
+        };
+        self.accept.check(&facts, world.now).map_err(DeviceError::Refusal)
+    }
+
+    /// Everything holds: the payment is in the wallet once the changes are durable.
+    fn take(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        payment: &Payment,
+        accepted: Accepted,
+    ) -> Result<Output, DeviceError> {
+        let Accepted { tx, transaction, coin, sightings } = accepted;
+        let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
+        let contact = Contact { link: transaction.link, ..self.contact(&from)?.clone() };
+        let incoming = Incoming {
+            tx,
+            payer: Some(from),
+            at: world.now,
+            asset: coin.coin.asset,
+            amount: coin.amount(),
+            tier: coin.tier,
+            settled: false,
+            hop: Some(payment.hop(&transaction)),
+        };
+        let event = received(&incoming, coin.settle_by);
+        let pocket = pocket_of(&coin, evidence);
+        let mut output = self.record([
+            Change::Incoming(Box::new(incoming)),
+            Change::Pocket(Box::new(pocket)),
+            Change::Contact(Box::new(contact)),
+            Change::Terms(payment.accept.nonce, None),
+        ]);
+        self.add(&mut output, sightings.into_iter().map(Change::Sighting));
+        output.sign.push(self.receipt(tx));
+        output.events.push(event);
+        Ok(output)
+    }
+
+    fn receipt(&self, tx: TxId) -> Sign {
+        Sign::Receipt { tx, digest: Receipt::digest(&tx, &self.id) }
+    }
+
+    /// The seal has signed a receipt: it goes to the payer.
+    pub(super) fn receipt_signed(
+        &mut self,
+        tx: TxId,
+        signature: Signature,
+    ) -> Result<Output, DeviceError> {
+        let payer = self.incoming.get(&tx).and_then(|incoming| incoming.payer);
+        let payer = payer.ok_or(DeviceError::NotWaiting)?;
+        let message = Message::Receipt(Receipt { tx, signature });
+        Ok(Output { send: alloc::vec![(payer, message)], ..Output::default() })
+    }
+
+    /// The owner receives a mint.
+    pub(super) fn receive_mint(
+        &mut self,
+        world: &World<'_>,
+        minted: Box<Minted>,
+    ) -> Result<Output, DeviceError> {
+        let tx = minted.mint.body.id();
+        if self.incoming.contains_key(&tx) {
+            return Ok(Output { events: alloc::vec![Event::Again { tx }], ..Output::default() });
+        }
+        let evidence = Evidence::of_minted(*minted);
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        let holdings = evidence.verify(&self.trusting(world, &bricked), world.now)?;
+        let holding = holdings.get().values().next().ok_or(DeviceError::NotForMe)?;
+        if holding.coin.owner.key() != &self.me.owner {
+            return Err(DeviceError::NotForMe);
+        }
+        let incoming = Incoming {
+            tx,
+            payer: None,
+            at: world.now,
+            asset: holding.coin.asset,
+            amount: holding.amount(),
+            tier: holding.tier,
+            settled: holding.certified_at.is_some(),
+            hop: None,
+        };
+        let event = received(&incoming, None);
+        let mut output = self.record([
+            Change::Incoming(Box::new(incoming)),
+            Change::Pocket(Box::new(pocket_of(holding, evidence.clone()))),
+        ]);
+        output.events.push(event);
+        Ok(output)
+    }
+}
+
+/// What a policy needs to know of the coins that are paid with.
+struct CoinFacts {
+    tier: Tier,
+    settle_by: Option<Time>,
+    certified_at: Option<Time>,
+}
+
+fn facts_of(coins: &[Holding], tier: Tier) -> CoinFacts {
+    CoinFacts {
+        tier,
+        settle_by: coins.iter().filter_map(|c| c.settle_by).min(),
+        certified_at: coins.iter().filter_map(|c| c.certified_at).max(),
+    }
+}
+
+impl Checked {
+    fn inputs(&self) -> Vec<Holding> {
+        let holding = |source: &Source| self.holdings.get().get(&source.id).cloned();
+        self.sources.iter().filter_map(holding).collect()
+    }
+
+    /// What the payment will be worth if the payer unlocks every coin as its predicate asks.
+    fn expected_tier(&self, now: Time, viewer: &PublicKey) -> Tier {
+        let of = |input: Holding| {
+            let own = match &input.coin.owner {
+                Predicate::Sealed(sealed) if now < sealed.until => Tier::Sealed,
+                Predicate::Reserved(r) if now < r.until && r.payee == *viewer => Tier::Reserved,
+                _ => Tier::Signed,
+            };
+            own.min(input.tier)
+        };
+        self.inputs().into_iter().map(of).min().unwrap_or(Tier::Signed)
+    }
+
+    fn facts(&self, tier: Tier) -> CoinFacts {
+        let inputs = self.inputs();
+        let locks = inputs.iter().filter_map(|i| i.coin.owner.until());
+        let lock = locks.min().filter(|_| tier > Tier::Signed);
+        let facts = facts_of(&inputs, tier);
+        let settle_by = facts.settle_by.into_iter().chain(lock).min();
+        CoinFacts { settle_by, ..facts }
+    }
+}
+
+/// The coins that an offer names, all of them the payer's and of the asset.
+fn sources_of(
+    offer: &Offer,
+    holdings: &Verified<BTreeMap<CoinId, Holding>>,
+    payer: &Contact,
+) -> Result<Vec<Source>, TradeError> {
+    let made = offer.evidence.made();
+    let mut named = BTreeSet::new();
+    let mut sources = Vec::new();
+    for spend in offer.spends.iter() {
+        let id = made.get(usize::from(spend.coin)).ok_or(TradeError::Coins)?;
+        let holding = holdings.get().get(id).ok_or(TradeError::Coins)?;
+        let own = holding.coin.owner.key() == &payer.owner && holding.coin.asset == offer.asset;
+        if !own || !named.insert(holding.pocket) {
+            return Err(TradeError::Coins);
+        }
+        let (pocket, link) = (holding.pocket, holding.link);
+        sources.push(Source { pocket, link, id: *id, coin: holding.coin.clone() });
+    }
+    if sources.is_empty() { Err(TradeError::Coins) } else { Ok(sources) }
+}
+
+fn pocket_of(holding: &Holding, evidence: Evidence) -> Pocket {
+    let link: Link = holding.link;
+    let coin = Some((holding.id, holding.coin.clone()));
+    Pocket { id: holding.pocket, link, coin, evidence }
+}
+
+fn received(incoming: &Incoming, settle_by: Option<Time>) -> Event {
+    Event::Received {
+        tx: incoming.tx,
+        payer: incoming.payer,
+        asset: incoming.asset,
+        amount: incoming.amount,
+        tier: incoming.tier,
+        settle_by,
+    }
+}

@@ -1,0 +1,312 @@
+//! The payer's side of a trade.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{
+    Change, Contact, Device, DeviceError, Event, Mode, Outgoing, OutgoingState, Output, Pocket,
+    Sign, SpendToSign, World,
+};
+use crate::amount::Amount;
+use crate::cbor::List;
+use crate::evidence::{Evidence, EvidenceError, Hop, MAX_UNCERTIFIED, Witness};
+use crate::id::{AssetId, CoinId, DeviceId, TxId};
+use crate::invoice::Invoice;
+use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Spend};
+use crate::predicate::{Predicate, Unlock, spend_digest};
+use crate::trade::{self, Source, TradeError};
+use crate::transaction::{MAX_INPUTS, Transaction};
+
+/// An offer that is out. It binds nobody, and does not survive a restart.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Draft {
+    offer: Offer,
+    sources: Vec<Source>,
+}
+
+/// How a signed payment goes out first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As message 3 of a trade whose messages 1 and 2 the payee remembers.
+    Commit,
+    /// All in one.
+    Payment,
+}
+
+impl Device {
+    pub(super) fn offer(
+        &mut self,
+        payee: DeviceId,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<Output, DeviceError> {
+        let draft = self.draft(payee, asset, amount)?;
+        let message = Message::Offer(draft.offer.clone());
+        self.drafts.insert(payee, draft);
+        Ok(Output { send: alloc::vec![(payee, message)], ..Output::default() })
+    }
+
+    /// Pays an invoice: the payee's terms are known, so the intent follows at once.
+    pub(super) fn pay_invoice(
+        &mut self,
+        world: &World<'_>,
+        payee: DeviceId,
+        invoice: &Invoice,
+    ) -> Result<Output, DeviceError> {
+        if world.now >= invoice.expires_at {
+            return Err(TradeError::TermsExpired.into());
+        }
+        let draft = self.draft(payee, invoice.asset, invoice.amount)?;
+        self.intend(world, payee, draft, invoice.accept.clone(), Form::Payment)
+    }
+
+    /// The payee's terms are here: the step is taken, unless the offer is no longer true.
+    pub(super) fn accepted(
+        &mut self,
+        world: &World<'_>,
+        payee: DeviceId,
+        accept: Accept,
+    ) -> Result<Output, DeviceError> {
+        let draft = self.drafts.remove(&payee).ok_or(TradeError::Turn)?;
+        let link = self.contact(&payee)?.link;
+        let now = (self.head, self.ledger.root(), link);
+        if (draft.offer.head, draft.offer.root, draft.offer.link) != now {
+            return Err(TradeError::Turn.into());
+        }
+        self.intend(world, payee, draft, accept, Form::Commit)
+    }
+
+    fn may_pay(&self, payee: &DeviceId) -> Result<&Contact, DeviceError> {
+        if self.mode != Mode::Normal {
+            return Err(DeviceError::ReceiveOnly);
+        }
+        let contact = self.contact(payee)?;
+        if self.is_bricked(&contact.owner) || self.is_bricked(&self.me.owner) {
+            return Err(DeviceError::Bricked);
+        }
+        Ok(contact)
+    }
+
+    fn draft(&self, payee: DeviceId, asset: AssetId, amount: Amount) -> Result<Draft, DeviceError> {
+        let contact = self.may_pay(&payee)?;
+        if amount.is_zero() {
+            return Err(TradeError::Amount.into());
+        }
+        let picked = self.ledger.pick(&asset, amount, MAX_INPUTS);
+        let picked = picked.ok_or(DeviceError::InsufficientFunds)?;
+        let evidence = self.evidence_of(&picked)?;
+        let made = evidence.made();
+        let mut spends = Vec::new();
+        let mut sources = Vec::new();
+        for pocket in picked {
+            let source = pocket.source().ok_or(TradeError::Coins)?;
+            let place = made.iter().position(|id| *id == source.id);
+            let place = place.and_then(|place| u16::try_from(place).ok());
+            let path = self.ledger.prove(&pocket.id);
+            let (coin, path) = place.zip(path).ok_or(TradeError::Coins)?;
+            spends.push(Spend { coin, path });
+            sources.push(source);
+        }
+        let spends = List::new(spends).map_err(|_| TradeError::Size)?;
+        let (root, link) = (self.ledger.root(), contact.link);
+        let (seq, head) = (self.seq, self.head);
+        let offer = Offer { seq, head, root, link, asset, amount, spends, evidence };
+        Ok(Draft { offer, sources })
+    }
+
+    /// What lies behind several pockets. A coin at the end of its offline life is not offered:
+    /// every payee would refuse it.
+    fn evidence_of(&self, pockets: &[&Pocket]) -> Result<Evidence, DeviceError> {
+        let mut evidence = Evidence::default();
+        for pocket in pockets {
+            if pocket.evidence.longest_uncertified() >= MAX_UNCERTIFIED {
+                return Err(EvidenceError::TooManyHops.into());
+            }
+            evidence = evidence.merge(&pocket.evidence).map_err(|_| TradeError::Size)?;
+        }
+        Ok(evidence)
+    }
+
+    /// Takes the step: everything that a restart needs is in the changes, before the seal is asked.
+    fn intend(
+        &mut self,
+        world: &World<'_>,
+        payee: DeviceId,
+        draft: Draft,
+        accept: Accept,
+        form: Form,
+    ) -> Result<Output, DeviceError> {
+        let contact = self.may_pay(&payee)?.clone();
+        if accept.owner.key() != &contact.owner {
+            return Err(TradeError::Terms.into());
+        }
+        let Draft { offer, sources } = draft;
+        let transaction = trade::transaction(&offer, &accept, &sources, &payee, self.me.network)?;
+        let (tx, step, link) = (transaction.id(), transaction.step, transaction.link);
+        let change = transaction.made().nth(1).map(|(id, coin)| (id, coin.clone()));
+        let commit = Commit { root: step.root, unlocks: List::default() };
+        let outgoing = Outgoing {
+            tx,
+            payee,
+            state: OutgoingState::Intent,
+            at: world.now,
+            payment: Payment { offer, accept, commit },
+            sources: List::truncated(sources.clone()),
+            transaction,
+            receipt: None,
+        };
+        let mut output = self.record([
+            Change::Outgoing(Box::new(outgoing.clone())),
+            Change::Contact(Box::new(Contact { link, ..contact })),
+            Change::Step { seq: step.seq, head: step.head_after(&link) },
+        ]);
+        self.move_pockets(&mut output, &sources, link, change);
+        if form == Form::Commit {
+            self.live.insert(tx);
+        }
+        output.sign.push(to_sign(&outgoing));
+        Ok(output)
+    }
+
+    /// The pockets after a payment: spent out but for the last, which keeps the change. What lies
+    /// behind the change is complete only once the payment is signed.
+    pub(super) fn move_pockets(
+        &mut self,
+        output: &mut Output,
+        sources: &[Source],
+        link: crate::id::Link,
+        change: Option<(CoinId, crate::coin::Coin)>,
+    ) {
+        let last = sources.len().saturating_sub(1);
+        let moved = sources.iter().enumerate().map(|(i, source)| Pocket {
+            id: source.pocket,
+            link,
+            coin: change.clone().filter(|_| i == last),
+            evidence: Evidence::default(),
+        });
+        self.add(output, moved.map(|pocket| Change::Pocket(Box::new(pocket))));
+    }
+
+    /// The seal has signed: the payment exists, and goes out.
+    pub(super) fn signed(&mut self, tx: TxId, unlocks: Vec<Unlock>) -> Result<Output, DeviceError> {
+        let waiting = self.outgoing.get(&tx).filter(|o| o.state == OutgoingState::Intent);
+        let mut outgoing = waiting.ok_or(DeviceError::NotWaiting)?.clone();
+        if unlocks.len() != outgoing.transaction.body.inputs.len() {
+            return Err(DeviceError::NotWaiting);
+        }
+        outgoing.state = OutgoingState::Signed;
+        outgoing.payment.commit.unlocks = List::truncated(unlocks);
+        let (payee, offer) = (outgoing.payee, &outgoing.payment.offer);
+        let event = Event::Paid { tx, payee, asset: offer.asset, amount: offer.amount };
+        let message = if self.live.remove(&tx) {
+            Message::Commit(outgoing.payment.commit.clone())
+        } else {
+            Message::Payment(outgoing.payment.clone())
+        };
+        let pocket = self.change_pocket(&outgoing)?;
+        let mut output = self.record([Change::Outgoing(Box::new(outgoing))]);
+        self.add(&mut output, pocket.map(|p| Change::Pocket(Box::new(p))));
+        output.events.push(event);
+        output.send.push((payee, message));
+        Ok(output)
+    }
+
+    /// The pocket with the change of a payment, now that all that lies behind it is signed.
+    fn change_pocket(&self, outgoing: &Outgoing) -> Result<Option<Pocket>, DeviceError> {
+        let Some((change, _)) = outgoing.transaction.made().nth(1) else {
+            return Ok(None);
+        };
+        let Some(pocket) = self.ledger.holding(&change) else {
+            return Ok(None);
+        };
+        let evidence = outgoing.payment.evidence_after(&outgoing.transaction)?;
+        Ok(Some(Pocket { evidence: evidence.behind(&change), ..pocket.clone() }))
+    }
+
+    /// Everything that waits for a payee: to be signed, or to be sent again as it was.
+    pub(super) fn retry(&self, payee: DeviceId) -> Output {
+        let mut output = Output::default();
+        let mut waiting: Vec<&Outgoing> =
+            self.outgoing.values().filter(|o| o.payee == payee).collect();
+        waiting.sort_by_key(|o| o.transaction.step.seq);
+        for outgoing in waiting {
+            match outgoing.state {
+                OutgoingState::Intent => {
+                    output.sign.push(to_sign(outgoing));
+                }
+                OutgoingState::Signed => {
+                    output.send.push((payee, Message::Payment(outgoing.payment.clone())));
+                }
+                OutgoingState::Receipted => {}
+            }
+        }
+        output
+    }
+
+    pub(super) fn receipted(
+        &mut self,
+        from: DeviceId,
+        receipt: &Receipt,
+    ) -> Result<Output, DeviceError> {
+        let waiting = self.outgoing.get(&receipt.tx).filter(|o| o.payee == from);
+        let outgoing = waiting.ok_or(DeviceError::NotWaiting)?;
+        match outgoing.state {
+            OutgoingState::Receipted => return Ok(Output::default()),
+            OutgoingState::Intent => return Err(DeviceError::NotWaiting),
+            OutgoingState::Signed => {}
+        }
+        let digest = Receipt::digest(&receipt.tx, &from);
+        if !self.contact(&from)?.owner.verify(&digest, &receipt.signature) {
+            return Err(TradeError::Receipt.into());
+        }
+        let outgoing = Outgoing {
+            state: OutgoingState::Receipted,
+            receipt: Some(receipt.signature.clone()),
+            ..outgoing.clone()
+        };
+        let mut output = self.record([Change::Outgoing(Box::new(outgoing))]);
+        output.events.push(Event::Receipted { tx: receipt.tx });
+        Ok(output)
+    }
+}
+
+impl Pocket {
+    /// The pocket as something to pay with, unless it is spent out.
+    pub(super) fn source(&self) -> Option<Source> {
+        let (id, coin) = self.coin.clone()?;
+        Some(Source { pocket: self.id, link: self.link, id, coin })
+    }
+}
+
+impl Payment {
+    /// The payment's last transaction, with what unlocks it.
+    pub(super) fn hop(&self, transaction: &Transaction) -> Hop {
+        let witness = |unlock: &Unlock| Witness { unlock: unlock.clone(), certified: None };
+        let witnesses = self.commit.unlocks.iter().map(witness).collect();
+        Hop { tx: transaction.clone(), witnesses: List::truncated(witnesses) }
+    }
+
+    /// The evidence of what the payment makes.
+    pub(super) fn evidence_after(&self, transaction: &Transaction) -> Result<Evidence, TradeError> {
+        self.offer.evidence.with(self.hop(transaction)).map_err(|_| TradeError::Size)
+    }
+}
+
+/// What the seal is asked to sign for a payment.
+fn to_sign(outgoing: &Outgoing) -> Sign {
+    let transaction = &outgoing.transaction;
+    let input = |source: &Source| SpendToSign {
+        coin: source.id,
+        digest: spend_digest(&source.id, &outgoing.tx),
+        slot: match &source.coin.owner {
+            Predicate::Sealed(sealed) => Some(sealed.slot),
+            _ => None,
+        },
+    };
+    Sign::Spend {
+        tx: outgoing.tx,
+        seq: transaction.step.seq,
+        head: transaction.step.head_after(&transaction.link),
+        inputs: outgoing.sources.iter().map(input).collect(),
+    }
+}

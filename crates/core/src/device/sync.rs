@@ -1,0 +1,227 @@
+//! Take messages apart, meet contacts, and convict who contradicts itself.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{
+    Change, Contact, Device, DeviceError, Event, Mode, OutgoingState, Output, RejectReason, World,
+};
+use crate::card::Signed;
+use crate::cbor::List;
+use crate::evidence::Sighting;
+use crate::fork::ForkProof;
+use crate::id::{DeviceId, Link, Nonce};
+use crate::keys::PublicKey;
+use crate::message::{Findings, MAX_BRANCHES, MAX_SEEN, Message, Refuse, Sync, SyncEnd, SyncReply};
+use crate::policy::Policy;
+
+impl Device {
+    pub(super) fn add_contact(&mut self, signed: Signed) -> Result<Output, DeviceError> {
+        let card = signed.open_card()?;
+        let device = card.device();
+        if card.network != self.me.network || device == self.id {
+            return Err(DeviceError::NotForMe);
+        }
+        let contact = match self.contacts.get(&device) {
+            // A newer card of a known contact changes what it says of itself, not where we stand.
+            Some(known) => Contact { name: card.name, card: signed, ..known.clone() },
+            None => Contact::new(&card, signed, &self.id),
+        };
+        Ok(self.record([Change::Contact(Box::new(contact))]))
+    }
+
+    pub(super) fn add_policy(&mut self, policy: Policy) -> Result<Output, DeviceError> {
+        policy.check()?;
+        if policy.network != self.me.network {
+            return Err(DeviceError::NotForMe);
+        }
+        Ok(self.record([Change::Policy(policy)]))
+    }
+
+    /// What another device says. Its mistakes are answered with a refusal, not with an error.
+    pub(super) fn message(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        message: Message,
+        nonce: Nonce,
+    ) -> Result<Output, DeviceError> {
+        self.contact(&from)?;
+        let answers = matches!(
+            message,
+            Message::Offer(_) | Message::Commit(_) | Message::Payment(_) | Message::Accept(_)
+        );
+        let done = match message {
+            Message::Offer(offer) => self.offered(world, from, offer, nonce),
+            Message::Accept(accept) => self.accepted(world, from, accept),
+            Message::Commit(commit) => self.committed(world, from, commit),
+            Message::Payment(payment) => self.paid_at_once(world, from, &payment),
+            Message::Receipt(receipt) => self.receipted(from, &receipt),
+            Message::Refuse(refuse) => Ok(self.refused(from, refuse)),
+            Message::Sync(sync) => self.synced(from, &sync),
+            Message::SyncReply(reply) => self.sync_replied(from, reply),
+            Message::SyncEnd(end) => self.sync_ended(from, end),
+        };
+        Ok(match done {
+            Ok(output) => output,
+            Err(error) if answers => self.refusing(Output::default(), from, error),
+            Err(error) => {
+                let events = alloc::vec![refused_event(from, &error)];
+                Output { events, ..Output::default() }
+            }
+        })
+    }
+
+    pub(super) fn refusing(
+        &self,
+        mut output: Output,
+        from: DeviceId,
+        error: DeviceError,
+    ) -> Output {
+        let link = self.contacts.get(&from).map_or(Link::first(&self.id, &from), |c| c.link);
+        let refuse = Refuse { code: error.code().into(), link };
+        output.send.push((from, Message::Refuse(refuse)));
+        output.events.push(refused_event(from, &error));
+        output
+    }
+
+    fn refused(&mut self, payee: DeviceId, refuse: Refuse) -> Output {
+        self.drafts.remove(&payee);
+        let events = alloc::vec![Event::RefusedBy { payee, code: refuse.code }];
+        Output { events, ..Output::default() }
+    }
+
+    /// Whether the device with this key is convicted of a fork.
+    pub fn is_bricked(&self, key: &PublicKey) -> bool {
+        self.forks.contains_key(key)
+    }
+
+    pub(super) fn add_fork(&mut self, proof: ForkProof) -> Result<Output, DeviceError> {
+        let kind = proof.check()?;
+        if self.is_bricked(&proof.key) {
+            return Ok(Output::default());
+        }
+        let key = proof.key.clone();
+        let contact = self.contacts.values().find(|c| c.owner == key).map(|c| c.device);
+        let mut output = self.record([Change::Fork(Box::new(proof))]);
+        output.events.push(Event::Forked { key, contact, kind });
+        Ok(output)
+    }
+
+    /// Convicts whoever contradicts, in verified steps, what was seen here or each other.
+    pub(super) fn convict_from(&mut self, steps: &[Sighting]) -> Option<Output> {
+        let mut known = self.sightings.clone();
+        for step in steps {
+            if let Some(proof) = known.contradiction(step) {
+                return self.add_fork(proof).ok();
+            }
+            known.put(step.clone());
+        }
+        None
+    }
+
+    /// The owner meets a contact.
+    pub(super) fn meet(&mut self, contact: DeviceId) -> Result<Output, DeviceError> {
+        let sync = self.sync_with(self.contact(&contact)?);
+        let mut output = self.retry(contact);
+        output.send.insert(0, (contact, Message::Sync(sync)));
+        Ok(output)
+    }
+
+    fn sync_with(&self, contact: &Contact) -> Sync {
+        Sync {
+            link: contact.link,
+            seq: self.seq,
+            restored: matches!(self.mode, Mode::ReceiveOnly(_)),
+            seen: List::truncated(self.sightings.seen(MAX_SEEN)),
+            forks: List::truncated(self.forks.values().cloned().collect()),
+        }
+    }
+
+    fn synced(&mut self, from: DeviceId, sync: &Sync) -> Result<Output, DeviceError> {
+        let mut output = self.learn(&[], &sync.forks);
+        let findings = self.findings(sync);
+        let contact = self.contact(&from)?;
+        let history = self.history_for(contact, sync);
+        let reply = SyncReply { sync: self.sync_with(contact), findings, history };
+        output.send.push((from, Message::SyncReply(reply)));
+        output.send.extend(self.lost_payments(&from, sync));
+        Ok(output)
+    }
+
+    fn sync_replied(&mut self, from: DeviceId, reply: SyncReply) -> Result<Output, DeviceError> {
+        let mut output = self.learn(&reply.findings.branches, &reply.findings.forks);
+        output.extend(self.learn(&[], &reply.sync.forks));
+        output.extend(self.recover(&from, reply.history.into_vec())?);
+        let findings = self.findings(&reply.sync);
+        let history = self.history_for(self.contact(&from)?, &reply.sync);
+        output.send.push((from, Message::SyncEnd(SyncEnd { findings, history })));
+        output.send.extend(self.lost_payments(&from, &reply.sync));
+        output.events.push(Event::Met { contact: from });
+        Ok(output)
+    }
+
+    fn sync_ended(&mut self, from: DeviceId, end: SyncEnd) -> Result<Output, DeviceError> {
+        let mut output = self.learn(&end.findings.branches, &end.findings.forks);
+        output.extend(self.recover(&from, end.history.into_vec())?);
+        output.events.push(Event::Met { contact: from });
+        Ok(output)
+    }
+
+    fn findings(&self, theirs: &Sync) -> Findings {
+        let forks = self.forks.values().filter(|fork| !theirs.forks.contains(fork)).cloned();
+        Findings {
+            branches: List::truncated(self.sightings.unlike(&theirs.seen, MAX_BRANCHES)),
+            forks: List::truncated(forks.collect()),
+        }
+    }
+
+    /// Takes over what another device can prove. What it cannot prove is passed over.
+    fn learn(&mut self, branches: &[Sighting], forks: &[ForkProof]) -> Output {
+        let mut output = Output::default();
+        let proofs = branches.iter().filter_map(|step| {
+            let signed = || step.branch.signed_by(&step.key);
+            self.sightings.contradiction(step).filter(|_| signed())
+        });
+        let proofs: Vec<ForkProof> = proofs.chain(forks.iter().cloned()).collect();
+        for proof in proofs {
+            if let Ok(learnt) = self.add_fork(proof) {
+                output.extend(learnt);
+            }
+        }
+        output
+    }
+
+    /// My payments to a contact that does not have them: it lost them, or never got them.
+    fn lost_payments(&self, payee: &DeviceId, theirs: &Sync) -> Vec<(DeviceId, Message)> {
+        let mut link = theirs.link;
+        let mut lost = Vec::new();
+        let sent = |link: &Link| {
+            self.outgoing.values().find(|o| {
+                o.payee == *payee
+                    && o.payment.offer.link == *link
+                    && o.state != OutgoingState::Intent
+            })
+        };
+        while let Some(outgoing) = sent(&link) {
+            lost.push((*payee, Message::Payment(outgoing.payment.clone())));
+            link = outgoing.transaction.link;
+        }
+        lost
+    }
+}
+
+impl Output {
+    /// Adds all that follows from something else.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.sign.extend(other.sign);
+        self.send.extend(other.send);
+        self.events.extend(other.events);
+    }
+}
+
+fn refused_event(from: DeviceId, error: &DeviceError) -> Event {
+    let text = alloc::string::ToString::to_string(error);
+    Event::Refused { from, reason: RejectReason { code: error.code().into(), text } }
+}

@@ -1,0 +1,82 @@
+//! What can be read of a device.
+
+use alloc::collections::BTreeMap;
+
+use super::{Contact, Device, Incoming, Ledger, Me, Mode, Outgoing, Sightings, Terms};
+use crate::accept::AcceptPolicy;
+use crate::fork::ForkProof;
+use crate::id::{AssetId, DeviceId, Head, Nonce, TxId};
+use crate::keys::PublicKey;
+use crate::policy::Policy;
+
+impl Device {
+    /// Who the device is.
+    pub fn me(&self) -> &Me {
+        &self.me
+    }
+
+    /// The device's identity.
+    pub fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    /// The number of its last step.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Its head: the chain of everything that it signed.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Its pockets, under their root.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Its contacts.
+    pub fn contacts(&self) -> &BTreeMap<DeviceId, Contact> {
+        &self.contacts
+    }
+
+    /// The assets that it knows.
+    pub fn policies(&self) -> &BTreeMap<AssetId, Policy> {
+        &self.policies
+    }
+
+    /// What its owner accepts.
+    pub fn accept_policy(&self) -> &AcceptPolicy {
+        &self.accept
+    }
+
+    /// Its payments to others.
+    pub fn outgoing(&self) -> &BTreeMap<TxId, Outgoing> {
+        &self.outgoing
+    }
+
+    /// Payments and mints that it received.
+    pub fn incoming(&self) -> &BTreeMap<TxId, Incoming> {
+        &self.incoming
+    }
+
+    /// The terms that it gave and that are open.
+    pub fn terms(&self) -> &BTreeMap<Nonce, Terms> {
+        &self.terms
+    }
+
+    /// The steps of others that it has seen.
+    pub fn sightings(&self) -> &Sightings {
+        &self.sightings
+    }
+
+    /// The forks that it can prove, by the key that is convicted.
+    pub fn forks(&self) -> &BTreeMap<PublicKey, ForkProof> {
+        &self.forks
+    }
+
+    /// Whether it may sign.
+    pub fn mode(&self) -> &Mode {
+        &self.mode
+    }
+}
