@@ -30,6 +30,8 @@ pub mod link;
 pub mod message;
 pub mod mint;
 pub mod notary;
+pub mod object;
+pub mod packet;
 pub mod policy;
 pub mod predicate;
 pub mod seal;
