@@ -49,7 +49,12 @@ struct Accepted {
 
 impl Device {
     /// The owner asks for a payment.
-    pub(super) fn ask(&mut self, nonce: Nonce, terms: Terms) -> Result<Output, DeviceError> {
+    pub(super) fn ask(
+        &mut self,
+        world: &World<'_>,
+        nonce: Nonce,
+        terms: Terms,
+    ) -> Result<Output, DeviceError> {
         if terms.amount.is_zero() {
             return Err(TradeError::Amount.into());
         }
@@ -59,11 +64,13 @@ impl Device {
         if terms.owner.key() != &self.me.owner {
             return Err(DeviceError::NotForMe);
         }
-        Ok(self.open_terms(nonce, terms))
+        Ok(self.open_terms(world.now, nonce, terms))
     }
 
-    fn open_terms(&mut self, nonce: Nonce, terms: Terms) -> Output {
-        let mut output = Output::default();
+    fn open_terms(&mut self, now: Time, nonce: Nonce, terms: Terms) -> Output {
+        let over = self.terms.iter().filter(|(_, terms)| terms.expires_at <= now);
+        let over: Vec<Change> = over.map(|(nonce, _)| Change::Terms(*nonce, None)).collect();
+        let mut output = self.record(over);
         while self.terms.len() >= MAX_TERMS {
             let first = self.terms.iter().min_by_key(|(_, terms)| terms.expires_at);
             let Some(first) = first.map(|(nonce, _)| *nonce) else { break };
@@ -92,7 +99,10 @@ impl Device {
             owner: owner.clone(),
             expires_at: world.now.plus(OFFER_LIFETIME),
         };
-        let mut output = self.open_terms(nonce, terms);
+        // The payer stands where it stood, so it signed nothing on the terms given before.
+        let given = self.offers.remove(&from).map(|open| open.accept.nonce);
+        let mut output = self.open_terms(world.now, nonce, terms);
+        self.add(&mut output, given.map(|nonce| Change::Terms(nonce, None)));
         let accept = Accept { nonce, owner };
         output.send.push((from, Message::Accept(accept.clone())));
         self.offers.insert(from, Open { offer, accept, checked });
@@ -275,7 +285,12 @@ impl Device {
         let policy = self.policies.get(&asset);
         let policy = policy.ok_or(crate::evidence::EvidenceError::UnknownAsset)?;
         let open = |i: &&Incoming| i.payer.is_some() && !i.settled && i.asset == asset;
-        let open = || self.incoming.values().filter(open).filter(|i| i.tier <= facts.tier);
+        // What was paid on is no longer at this owner's risk.
+        let held = |i: &Incoming| self.ledger.pocket(&CoinId::of(&i.tx, 0)).map(Pocket::amount);
+        let open = || {
+            let open = self.incoming.values().filter(open).filter(|i| i.tier <= facts.tier);
+            open.filter(|i| held(i).is_some_and(|left| !left.is_zero()))
+        };
         let theirs = || open().filter(|i| i.payer == Some(*from));
         // What cannot be counted is above every limit.
         let counted = |sum: Option<Amount>| sum.unwrap_or(Amount::new(u64::MAX));
@@ -283,8 +298,8 @@ impl Device {
             tier: facts.tier,
             amount,
             decimals: policy.decimals,
-            payer_outstanding: counted(Amount::checked_sum(theirs().map(|i| i.amount))),
-            total_outstanding: counted(Amount::checked_sum(open().map(|i| i.amount))),
+            payer_outstanding: counted(Amount::checked_sum(theirs().filter_map(held))),
+            total_outstanding: counted(Amount::checked_sum(open().filter_map(held))),
             payer_unsettled: theirs().count() as u64,
             settle_by: facts.settle_by,
             certified_at: facts.certified_at,

@@ -50,3 +50,17 @@ fn a_clone_that_pays_twice_is_convicted_once_its_payees_meet() {
     assert!(scene.people[1].device.is_bricked(&alice));
     assert!(scene.people[2].device.is_bricked(&alice));
 }
+
+#[test]
+fn what_was_paid_on_no_longer_counts_as_outstanding() {
+    let mut scene = Scene::new(3, 10_000);
+    let asset = scene.asset;
+    for _ in 0..4 {
+        scene.pay(0, 1, 500);
+    }
+    scene.pay(0, 1, 500);
+    assert_eq!(scene.people[1].balance(&asset), 2000, "the fifth is above 20 whole units");
+    scene.pay(1, 2, 500);
+    scene.pay(0, 1, 500);
+    assert_eq!(scene.people[1].balance(&asset), 2000, "one of the four was paid on");
+}
