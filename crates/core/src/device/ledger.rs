@@ -1,6 +1,6 @@
 //! Hold a device's pockets, and the tree that commits to them in 32 bytes.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use tally_tree::{Tree, Value};
@@ -14,6 +14,10 @@ use crate::trade::held;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Ledger {
     pockets: BTreeMap<CoinId, Pocket>,
+    /// The pocket that each coin is in.
+    places: BTreeMap<CoinId, CoinId>,
+    /// The pockets that can be spent from, by asset and amount.
+    ready: BTreeSet<(AssetId, Amount, CoinId)>,
     tree: Tree,
 }
 
@@ -25,6 +29,12 @@ impl Pocket {
 
     fn leaf(&self) -> Value {
         held(&self.link, self.amount())
+    }
+
+    /// The pocket's place among those that can be spent from, if it is one.
+    fn ready(&self) -> Option<(AssetId, Amount, CoinId)> {
+        let (_, coin) = self.coin.as_ref().filter(|_| self.is_ready())?;
+        Some((coin.asset, coin.amount, self.id))
     }
 
     /// Whether the pocket's coin can be spent: it is there, and so is what lies behind it.
@@ -51,7 +61,7 @@ impl Ledger {
 
     /// The pocket whose coin this is.
     pub fn holding(&self, coin: &CoinId) -> Option<&Pocket> {
-        self.pockets.values().find(|p| p.coin.as_ref().is_some_and(|(id, _)| id == coin))
+        self.places.get(coin).and_then(|pocket| self.pockets.get(pocket))
     }
 
     /// Sums of what is in the pockets, by asset. A sum that cannot be counted is left out.
@@ -72,6 +82,17 @@ impl Ledger {
             let inserted = self.tree.insert(key, value);
             debug_assert!(inserted.is_ok(), "the key was absent");
         }
+        let old = self.pockets.get(&pocket.id);
+        if let Some((coin, _)) = old.and_then(|old| old.coin.as_ref()) {
+            self.places.remove(coin);
+        }
+        if let Some(place) = old.and_then(Pocket::ready) {
+            self.ready.remove(&place);
+        }
+        if let Some((coin, _)) = &pocket.coin {
+            self.places.insert(*coin, pocket.id);
+        }
+        self.ready.extend(pocket.ready());
         self.pockets.insert(pocket.id, pocket);
     }
 
@@ -88,16 +109,16 @@ impl Ledger {
         amount: Amount,
         most: usize,
     ) -> Option<Vec<&Pocket>> {
-        let of_asset = |p: &&Pocket| p.coin.as_ref().is_some_and(|(_, c)| c.asset == *asset);
-        let mut ready: Vec<&Pocket> =
-            self.pockets.values().filter(of_asset).filter(|p| p.is_ready()).collect();
-        ready.sort_by_key(|p| p.amount());
-        if let Some(alone) = ready.iter().find(|p| p.amount() >= amount) {
-            return Some(alloc::vec![*alone]);
+        let first = |amount| (*asset, amount, CoinId::new([0; 32]));
+        let last = (*asset, Amount::new(u64::MAX), CoinId::new([0xff; 32]));
+        let pocket = |(_, _, id): &(AssetId, Amount, CoinId)| self.pockets.get(id);
+        if let Some(alone) = self.ready.range(first(amount)..=last).next() {
+            return pocket(alone).map(|alone| alloc::vec![alone]);
         }
         let mut sum = Amount::ZERO;
         let mut picked = Vec::new();
-        for pocket in ready.into_iter().rev().take(most) {
+        let largest_first = self.ready.range(first(Amount::ZERO)..=last).rev();
+        for pocket in largest_first.take(most).filter_map(pocket) {
             sum = sum.checked_add(pocket.amount())?;
             picked.push(pocket);
             if sum >= amount {

@@ -21,6 +21,7 @@ mod io;
 mod ledger;
 mod payee;
 mod payer;
+mod payments;
 mod recovery;
 mod sightings;
 mod sync;
@@ -36,6 +37,7 @@ pub use ledger::Ledger;
 pub use sightings::Sightings;
 
 use crate::accept::AcceptPolicy;
+use crate::amount::Amount;
 use crate::evidence::Trust;
 use crate::fork::ForkProof;
 use crate::id::{AssetId, DeviceId, Head, NetworkId, Nonce, TxId};
@@ -72,8 +74,8 @@ pub struct Device {
     contacts: BTreeMap<DeviceId, Contact>,
     policies: BTreeMap<AssetId, Policy>,
     accept: AcceptPolicy,
-    outgoing: BTreeMap<TxId, Outgoing>,
-    incoming: BTreeMap<TxId, Incoming>,
+    outgoing: payments::Sent,
+    incoming: payments::Received,
     terms: BTreeMap<Nonce, Terms>,
     sightings: Sightings,
     forks: BTreeMap<PublicKey, ForkProof>,
@@ -96,8 +98,8 @@ impl Device {
             contacts: BTreeMap::new(),
             policies: BTreeMap::new(),
             accept: AcceptPolicy::default(),
-            outgoing: BTreeMap::new(),
-            incoming: BTreeMap::new(),
+            outgoing: payments::Sent::default(),
+            incoming: payments::Received::default(),
             terms: BTreeMap::new(),
             sightings: Sightings::default(),
             forks: BTreeMap::new(),
@@ -146,12 +148,15 @@ impl Device {
                 self.policies.insert(policy.id(), policy);
             }
             Change::Accept(accept) => self.accept = accept,
-            Change::Pocket(pocket) => self.ledger.put(*pocket),
-            Change::Outgoing(outgoing) => {
-                self.outgoing.insert(outgoing.tx, *outgoing);
+            Change::Pocket(pocket) => {
+                self.incoming.left(pocket.id, pocket.amount());
+                self.ledger.put(*pocket);
             }
+            Change::Outgoing(outgoing) => self.outgoing.put(*outgoing),
             Change::Incoming(incoming) => {
-                self.incoming.insert(incoming.tx, *incoming);
+                let pocket = self.ledger.pocket(&payments::Received::pocket(&incoming));
+                let left = pocket.map_or(Amount::ZERO, Pocket::amount);
+                self.incoming.put(*incoming, left);
             }
             Change::Terms(nonce, Some(terms)) => {
                 self.terms.insert(nonce, terms);

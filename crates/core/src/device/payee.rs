@@ -160,16 +160,15 @@ impl Device {
 
     /// The payment, if it was received before: then it is receipted again and nothing else.
     fn received_before(&self, from: &DeviceId, payment: &Payment) -> Option<TxId> {
+        let seq = payment.offer.seq.checked_add(1)?;
         let same = |incoming: &&Incoming| {
-            incoming.payer == Some(*from)
-                && incoming.hop.as_ref().is_some_and(|hop| {
-                    hop.tx.step.seq == payment.offer.seq.saturating_add(1)
-                        && hop.tx.step.head == payment.offer.head
-                        && hop.tx.step.root == payment.commit.root
-                        && hop.witnesses.iter().map(|w| &w.unlock).eq(payment.commit.unlocks.iter())
-                })
+            incoming.hop.as_ref().is_some_and(|hop| {
+                hop.tx.step.head == payment.offer.head
+                    && hop.tx.step.root == payment.commit.root
+                    && hop.witnesses.iter().map(|w| &w.unlock).eq(payment.commit.unlocks.iter())
+            })
         };
-        self.incoming.values().find(same).map(|incoming| incoming.tx)
+        self.incoming.steps(*from, seq, seq).find(same).map(|incoming| incoming.tx)
     }
 
     fn check_terms(
@@ -284,23 +283,14 @@ impl Device {
     ) -> Result<(), DeviceError> {
         let policy = self.policies.get(&asset);
         let policy = policy.ok_or(crate::evidence::EvidenceError::UnknownAsset)?;
-        let open = |i: &&Incoming| i.payer.is_some() && !i.settled && i.asset == asset;
-        // What was paid on is no longer at this owner's risk.
-        let held = |i: &Incoming| self.ledger.pocket(&CoinId::of(&i.tx, 0)).map(Pocket::amount);
-        let open = || {
-            let open = self.incoming.values().filter(open).filter(|i| i.tier <= facts.tier);
-            open.filter(|i| held(i).is_some_and(|left| !left.is_zero()))
-        };
-        let theirs = || open().filter(|i| i.payer == Some(*from));
-        // What cannot be counted is above every limit.
-        let counted = |sum: Option<Amount>| sum.unwrap_or(Amount::new(u64::MAX));
+        let theirs = self.incoming.owed_by(*from, asset, facts.tier);
         let facts = Facts {
             tier: facts.tier,
             amount,
             decimals: policy.decimals,
-            payer_outstanding: counted(Amount::checked_sum(theirs().filter_map(held))),
-            total_outstanding: counted(Amount::checked_sum(open().filter_map(held))),
-            payer_unsettled: theirs().count() as u64,
+            payer_outstanding: theirs.amount(),
+            total_outstanding: self.incoming.owed_by_all(asset, facts.tier).amount(),
+            payer_unsettled: theirs.payments,
             settle_by: facts.settle_by,
             certified_at: facts.certified_at,
         };
@@ -352,7 +342,7 @@ impl Device {
         tx: TxId,
         signature: Signature,
     ) -> Result<Output, DeviceError> {
-        let payer = self.incoming.get(&tx).and_then(|incoming| incoming.payer);
+        let payer = self.incoming.all().get(&tx).and_then(|incoming| incoming.payer);
         let payer = payer.ok_or(DeviceError::NotWaiting)?;
         let message = Message::Receipt(Receipt { tx, signature });
         Ok(Output { send: alloc::vec![(payer, message)], ..Output::default() })
@@ -365,7 +355,7 @@ impl Device {
         minted: Box<Minted>,
     ) -> Result<Output, DeviceError> {
         let tx = minted.mint.body.id();
-        if self.incoming.contains_key(&tx) {
+        if self.incoming.all().contains_key(&tx) {
             return Ok(Output { events: alloc::vec![Event::Again { tx }], ..Output::default() });
         }
         let evidence = Evidence::of_minted(*minted);

@@ -189,7 +189,7 @@ impl Device {
 
     /// The seal has signed: the payment exists, and goes out.
     pub(super) fn signed(&mut self, tx: TxId, unlocks: Vec<Unlock>) -> Result<Output, DeviceError> {
-        let waiting = self.outgoing.get(&tx).filter(|o| o.state == OutgoingState::Intent);
+        let waiting = self.outgoing.all().get(&tx).filter(|o| o.state == OutgoingState::Intent);
         let mut outgoing = waiting.ok_or(DeviceError::NotWaiting)?.clone();
         if unlocks.len() != outgoing.transaction.body.inputs.len() {
             return Err(DeviceError::NotWaiting);
@@ -226,10 +226,7 @@ impl Device {
     /// Everything that waits for a payee: to be signed, or to be sent again as it was.
     pub(super) fn retry(&self, payee: DeviceId) -> Output {
         let mut output = Output::default();
-        let mut waiting: Vec<&Outgoing> =
-            self.outgoing.values().filter(|o| o.payee == payee).collect();
-        waiting.sort_by_key(|o| o.transaction.step.seq);
-        for outgoing in waiting {
+        for outgoing in self.outgoing.waiting(payee) {
             match outgoing.state {
                 OutgoingState::Intent => {
                     output.sign.push(to_sign(outgoing));
@@ -248,7 +245,7 @@ impl Device {
         from: DeviceId,
         receipt: &Receipt,
     ) -> Result<Output, DeviceError> {
-        let waiting = self.outgoing.get(&receipt.tx).filter(|o| o.payee == from);
+        let waiting = self.outgoing.all().get(&receipt.tx).filter(|o| o.payee == from);
         let outgoing = waiting.ok_or(DeviceError::NotWaiting)?;
         match outgoing.state {
             OutgoingState::Receipted => return Ok(Output::default()),

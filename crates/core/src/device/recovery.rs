@@ -32,13 +32,12 @@ impl Device {
         if !theirs.restored {
             return List::default();
         }
-        let payer = Some(contact.device);
-        let incoming = self.incoming.values().filter(|i| i.payer == payer);
-        let later = |hop: &&Hop| hop.tx.step.seq > theirs.seq;
-        let mut hops: Vec<Hop> =
-            incoming.filter_map(|i| i.hop.as_ref()).filter(later).cloned().collect();
-        hops.sort_by_key(|hop| hop.tx.step.seq);
-        List::truncated(hops)
+        let Some(next) = theirs.seq.checked_add(1) else {
+            return List::default();
+        };
+        let later = self.incoming.steps(contact.device, next, u64::MAX);
+        let hops = later.filter_map(|incoming| incoming.hop.clone());
+        List::truncated(hops.take(MAX_HISTORY).collect())
     }
 
     /// A contact was met and has given back what it holds of this device's own steps.

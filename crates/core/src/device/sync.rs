@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{
-    Change, Contact, Device, DeviceError, Event, Mode, OutgoingState, Output, RejectReason, World,
+    Change, Contact, Device, DeviceError, Event, Mode, OutgoingState, Output, RejectReason,
+    Sightings, World,
 };
 use crate::card::Signed;
 use crate::cbor::List;
@@ -111,12 +112,13 @@ impl Device {
 
     /// Convicts whoever contradicts, in verified steps, what was seen here or each other.
     pub(super) fn convict_from(&mut self, steps: &[Sighting]) -> Option<Output> {
-        let mut known = self.sightings.clone();
+        let mut new = Sightings::default();
         for step in steps {
-            if let Some(proof) = known.contradiction(step) {
+            let known = self.sightings.contradiction(step);
+            if let Some(proof) = known.or_else(|| new.contradiction(step)) {
                 return self.add_fork(proof).ok();
             }
-            known.put(step.clone());
+            new.put(step.clone());
         }
         None
     }
@@ -198,7 +200,7 @@ impl Device {
         let mut link = theirs.link;
         let mut lost = Vec::new();
         let sent = |link: &Link| {
-            self.outgoing.values().find(|o| {
+            self.outgoing.all().values().find(|o| {
                 o.payee == *payee
                     && o.payment.offer.link == *link
                     && o.state != OutgoingState::Intent

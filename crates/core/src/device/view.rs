@@ -52,12 +52,12 @@ impl Device {
 
     /// Its payments to others.
     pub fn outgoing(&self) -> &BTreeMap<TxId, Outgoing> {
-        &self.outgoing
+        self.outgoing.all()
     }
 
     /// Payments and mints that it received.
     pub fn incoming(&self) -> &BTreeMap<TxId, Incoming> {
-        &self.incoming
+        self.incoming.all()
     }
 
     /// The terms that it gave and that are open.
