@@ -1,0 +1,140 @@
+//! What can go wrong with a wallet, and what to do next.
+
+use tally_core::device::DeviceError;
+use tally_core::id::TxId;
+use tally_seal::SealError;
+use tally_transport::TransportError;
+
+use crate::{BackupError, PeerError, StoreError};
+
+/// What kind of failure it is, for an exit status.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// Anything else.
+    Failure,
+    /// The other side, or this wallet's own policy, said no.
+    Refused,
+    /// The other side was not reached, or did not answer in time.
+    Unreachable,
+    /// There is not enough money.
+    InsufficientFunds,
+    /// The wallet is in use, behind, restored, or convicted.
+    Conflict,
+}
+
+/// Why a wallet did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletError {
+    /// The device cannot meet the wish.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The seal did not open or sign.
+    #[error(transparent)]
+    Seal(SealError),
+    /// The wallet's records could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The other side was not reached.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// What another device sent cannot be read.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// A backup could not be written or read.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Another process has the wallet open.
+    #[error("another program has this wallet open: close it, then try again")]
+    InUse,
+    /// The other side, or this wallet, refused the payment; nothing was paid.
+    #[error("the payment was refused ({code}){text}")]
+    Refused {
+        /// The stable code of the reason.
+        code: String,
+        /// `: ` and what it means, where it is known.
+        text: String,
+    },
+    /// The payment is signed, and the payee has not said that it has it.
+    #[error(
+        "payment {tx} is signed but not receipted yet ({why}): it counts as made; send it again when the payee is there, do not pay anew"
+    )]
+    Waiting {
+        /// The payment.
+        tx: TxId,
+        /// What came between.
+        why: String,
+    },
+    /// Nothing has this name.
+    #[error("no {what} is called {name:?}: check the spelling, or import it first")]
+    NotFound {
+        /// Contact or asset.
+        what: &'static str,
+        /// What was looked for.
+        name: String,
+    },
+    /// Several things have this name.
+    #[error("several {what}s are called {name:?}: name one by its id: {}", ids.join(", "))]
+    Ambiguous {
+        /// Contact or asset.
+        what: &'static str,
+        /// What was looked for.
+        name: String,
+        /// The ids that it could mean.
+        ids: Vec<String>,
+    },
+    /// The asset is not this wallet's to issue, or not so much of it.
+    #[error("cannot mint: {0}")]
+    Mint(&'static str),
+}
+
+impl WalletError {
+    /// Stable code of this error.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Device(e) => e.code(),
+            Self::Seal(e) => e.code(),
+            Self::Store(e) => e.code(),
+            Self::Transport(e) => e.code(),
+            Self::Peer(e) => e.code(),
+            Self::Backup(e) => e.code(),
+            Self::InUse => "WALLET_IN_USE",
+            Self::Refused { code, .. } => code,
+            Self::Waiting { .. } => "WALLET_WAITING",
+            Self::NotFound { .. } => "WALLET_NOT_FOUND",
+            Self::Ambiguous { .. } => "WALLET_AMBIGUOUS",
+            Self::Mint(_) => "WALLET_MINT",
+        }
+    }
+
+    /// What kind of failure this is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Device(DeviceError::InsufficientFunds) => Class::InsufficientFunds,
+            Self::Device(
+                DeviceError::ReceiveOnly | DeviceError::Bricked | DeviceError::NotRecovered(..),
+            )
+            | Self::InUse
+            | Self::Seal(SealError::RolledBack(_)) => Class::Conflict,
+            Self::Device(DeviceError::Refusal(_) | DeviceError::Trade(_))
+            | Self::Refused { .. }
+            | Self::Mint(_) => Class::Refused,
+            Self::Transport(
+                TransportError::Unreachable { .. }
+                | TransportError::Timeout { .. }
+                | TransportError::Closed
+                | TransportError::Truncated,
+            )
+            | Self::Waiting { .. } => Class::Unreachable,
+            _ => Class::Failure,
+        }
+    }
+}
+
+impl From<SealError> for WalletError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::InUse => Self::InUse,
+            other => Self::Seal(other),
+        }
+    }
+}
