@@ -134,7 +134,8 @@ impl Evidence {
         minted.chain(moved).collect()
     }
 
-    /// This evidence and `other` as one, each mint and transaction once.
+    /// This evidence and `other` as one, each mint and transaction once, and certified if it is in
+    /// either. Transactions stay behind those that made their inputs.
     ///
     /// # Errors
     /// [`DecodeError::TooLarge`] when the whole exceeds a limit.
@@ -153,24 +154,50 @@ impl Evidence {
             })
             .collect();
         let mut mints = self.mints.to_vec();
-        let known: BTreeSet<TxId> = mints.iter().map(|m| m.mint.body.id()).collect();
-        for minted in other.mints.iter().filter(|m| !known.contains(&m.mint.body.id())) {
-            let certified = minted.certified.as_ref().map(|c| c.moved(&places));
-            mints.push(Minted { mint: minted.mint.clone(), certified });
+        let known: BTreeMap<TxId, usize> =
+            (0..).zip(&mints).map(|(i, m)| (m.mint.body.id(), i)).collect();
+        for minted in other.mints.iter().map(|minted| minted.moved(&places)) {
+            match known.get(&minted.mint.body.id()).and_then(|at| mints.get_mut(*at)) {
+                Some(known) => known.certified = known.certified.take().or(minted.certified),
+                None => mints.push(minted),
+            }
         }
         let mut hops = self.hops.to_vec();
-        let known: BTreeSet<TxId> = hops.iter().map(|h| h.tx.id()).collect();
-        hops.extend(other.hops.iter().filter(|h| !known.contains(&h.tx.id())).map(|hop| {
-            let moved = hop.witnesses.iter().map(|w| Witness {
-                unlock: w.unlock.clone(),
-                certified: w.certified.as_ref().map(|c| c.moved(&places)),
-            });
-            Hop { tx: hop.tx.clone(), witnesses: List::truncated(moved.collect()) }
-        }));
+        let known: BTreeMap<TxId, usize> = (0..).zip(&hops).map(|(i, h)| (h.tx.id(), i)).collect();
+        for hop in other.hops.iter().map(|hop| hop.moved(&places)) {
+            match known.get(&hop.tx.id()).and_then(|at| hops.get_mut(*at)) {
+                Some(known) => known.learn(hop),
+                None => hops.push(hop),
+            }
+        }
+        let (mints, hops) = (List::new(mints)?, List::new(hops)?);
+        Self::pruned(mints, hops, certificates)
+    }
+
+    /// Evidence with only those certificates to which something refers.
+    fn pruned(
+        mints: List<Minted, MAX_MINTS>,
+        hops: List<Hop, MAX_HOPS>,
+        certificates: Vec<UnicityCertificate>,
+    ) -> Result<Self, DecodeError> {
+        let of_mints = mints.iter().filter_map(|m| m.certified.as_ref());
+        let of_hops =
+            hops.iter().flat_map(|h| h.witnesses.iter().filter_map(|w| w.certified.as_ref()));
+        let used: BTreeSet<u8> = of_mints.chain(of_hops).map(|c| c.certificate).collect();
+        let mut places = alloc::vec![u8::MAX; certificates.len()];
+        let mut kept = Vec::new();
+        for (at, certificate) in certificates.into_iter().enumerate() {
+            if u8::try_from(at).is_ok_and(|at| used.contains(&at)) {
+                places[at] = u8::try_from(kept.len()).unwrap_or(u8::MAX);
+                kept.push(certificate);
+            }
+        }
+        let mints = mints.iter().map(|minted| minted.moved(&places)).collect();
+        let hops = hops.iter().map(|hop| hop.moved(&places)).collect();
         Ok(Self {
             mints: List::new(mints)?,
             hops: List::new(hops)?,
-            certificates: List::new(certificates)?,
+            certificates: List::new(kept)?,
         })
     }
 
@@ -196,11 +223,8 @@ impl Evidence {
         }
         hops.reverse();
         let mints = self.mints.iter().filter(|m| wanted.contains(&m.mint.coin().0)).cloned();
-        Self {
-            mints: List::truncated(mints.collect()),
-            hops: List::truncated(hops),
-            certificates: self.certificates.clone(),
-        }
+        let (mints, hops) = (List::truncated(mints.collect()), List::truncated(hops));
+        Self::pruned(mints, hops, self.certificates.to_vec()).expect("fewer than there were")
     }
 
     /// The most transactions in a row, behind any of its coins, that are not certified.
@@ -254,6 +278,43 @@ impl Hop {
     /// The earliest time at which the transaction may no longer be certified, if it says one.
     fn expires_at(&self) -> Option<Time> {
         self.tx.body.expires_at
+    }
+}
+
+impl Hop {
+    /// The transaction without any certification, as its payer signed it.
+    pub(crate) fn bare(&self) -> Self {
+        let bare = |w: &Witness| Witness { unlock: w.unlock.clone(), certified: None };
+        let witnesses = self.witnesses.iter().map(bare).collect();
+        Self { tx: self.tx.clone(), witnesses: List::truncated(witnesses) }
+    }
+
+    fn moved(&self, places: &[u8]) -> Self {
+        let moved = |w: &Witness| Witness {
+            unlock: w.unlock.clone(),
+            certified: w.certified.as_ref().map(|c| c.moved(places)),
+        };
+        let witnesses = self.witnesses.iter().map(moved).collect();
+        Self { tx: self.tx.clone(), witnesses: List::truncated(witnesses) }
+    }
+
+    /// Takes over the certifications of the same transaction that this one lacks.
+    fn learn(&mut self, other: Self) {
+        let other = other.witnesses.into_vec();
+        let mut witnesses = core::mem::take(&mut self.witnesses).into_vec();
+        for (witness, other) in witnesses.iter_mut().zip(other) {
+            if witness.certified.is_none() && other.certified.is_some() {
+                *witness = other;
+            }
+        }
+        self.witnesses = List::truncated(witnesses);
+    }
+}
+
+impl Minted {
+    fn moved(&self, places: &[u8]) -> Self {
+        let certified = self.certified.as_ref().map(|c| c.moved(places));
+        Self { mint: self.mint.clone(), certified }
     }
 }
 

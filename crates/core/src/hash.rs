@@ -45,11 +45,13 @@ pub enum Tag {
     Invoice,
     /// What a device signs to open a session.
     Hello,
+    /// What the payee of a reservation signs to let it move.
+    Consent,
 }
 
 impl Tag {
     /// Every tag, for tests and for the specification's table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Asset,
         Self::Coin,
         Self::Body,
@@ -67,6 +69,7 @@ impl Tag {
         Self::Card,
         Self::Invoice,
         Self::Hello,
+        Self::Consent,
     ];
 
     /// The text that stands first in the hashed array.
@@ -89,6 +92,7 @@ impl Tag {
             Self::Card => "tally/v1/card",
             Self::Invoice => "tally/v1/invoice",
             Self::Hello => "tally/v1/hello",
+            Self::Consent => "tally/v1/consent",
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Chain what two devices did with each other, 32 bytes a step, the same on both sides.
+//! Chain one device's payments to another, 32 bytes a payment, the same on both sides.
+//!
+//! Each direction has a chain of its own: were there one for both, two people who pay each other at
+//! the same time would each have moved it, and neither could ever take the other's payment.
 
 use crate::hash::{Tag, hash};
 use crate::id::{BodyHash, Challenge, DeviceId, Link, Nonce};

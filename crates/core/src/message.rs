@@ -28,7 +28,7 @@ pub const MAX_CODE: usize = 40;
 pub struct Spend {
     /// The pocket's coin, by its place among all that the evidence made.
     pub coin: u16,
-    /// The pocket's place in the payer's tree, under the root after the spends before this one.
+    /// The pocket's place in the payer's tree, under the offer's root.
     pub path: tally_tree::InclusionCertificate,
 }
 
@@ -41,7 +41,7 @@ pub struct Offer {
     pub head: Head,
     /// The root of the payer's tree.
     pub root: Root,
-    /// The link of payer and payee.
+    /// The head of the chain of the payer's payments to the payee.
     pub link: Link,
     /// Which asset.
     pub asset: AssetId,
@@ -113,11 +113,14 @@ impl Receipt {
 pub struct Refuse {
     /// The code.
     pub code: String,
-    /// The payee's link with the payer, so that a payer who is behind notices.
+    /// Where the payer's payments to the payee stand, so that a payer who is behind notices.
     pub link: Link,
 }
 
 /// A step that was seen, in few bytes: enough to notice that two of them cannot both be honest.
+///
+/// Heads are 16 bytes, so that nobody finds two steps whose heads look the same here; of key and
+/// coin less is needed, as nothing is gained by making others look the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Seen {
     /// The start of the hash of the device's key.
@@ -125,9 +128,9 @@ pub struct Seen {
     /// The number of the step.
     pub seq: u64,
     /// The start of the head before it.
-    pub before: [u8; 8],
+    pub before: [u8; 16],
     /// The start of the head after it.
-    pub after: [u8; 8],
+    pub after: [u8; 16],
     /// The start of the coin that it spends.
     pub coin: [u8; 8],
 }
@@ -161,16 +164,16 @@ impl Seen {
     }
 }
 
-fn start(bytes: &[u8; 32]) -> [u8; 8] {
-    let mut short = [0; 8];
-    short.copy_from_slice(&bytes[..8]);
+fn start<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
+    let mut short = [0; N];
+    short.copy_from_slice(&bytes[..N]);
     short
 }
 
 /// The start of a meeting: what I have seen, and where we stand.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sync {
-    /// My link with you.
+    /// Where your payments to me stand.
     pub link: Link,
     /// The number of my last step, so that you can tell me of later ones if I was restored.
     pub seq: u64,

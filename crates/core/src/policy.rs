@@ -12,6 +12,7 @@ use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record};
 use crate::hash::{Tag, hash};
 use crate::id::{AssetId, Digest, NetworkId};
 use crate::keys::PublicKey;
+use crate::tier::Tier;
 
 /// The policy version that this program reads and writes.
 pub const POLICY_VERSION: u8 = 1;
@@ -73,6 +74,13 @@ pub struct OfflineRules {
 }
 
 record!(OfflineRules { cap, sealed_only, certified_mint, enrollers });
+
+impl OfflineRules {
+    /// Whether so much may be paid offline at this tier.
+    pub fn allows(&self, paid: Amount, tier: Tier) -> bool {
+        self.cap.is_none_or(|cap| paid <= cap) && (!self.sealed_only || tier > Tier::Signed)
+    }
+}
 
 /// The document that defines an asset.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

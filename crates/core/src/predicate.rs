@@ -4,7 +4,7 @@
 //! notary, or offline and online spends could disagree (spec `PRED-1` to `PRED-8`).
 
 use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, from_bytes, record, to_bytes};
-use crate::hash::sha256;
+use crate::hash::{Tag, hash, sha256};
 use crate::id::{CoinId, Digest, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::notary::WirePredicate;
@@ -64,7 +64,7 @@ pub enum Unlock {
     Signature(Signature),
     /// The owner's signature and the seal's proof for this transaction.
     Sealed(Signature, SlotProof),
-    /// The owner's signature and the payee's.
+    /// The owner's signature, and the payee's on [`consent_digest`].
     Reserved(Signature, Signature),
 }
 
@@ -111,6 +111,14 @@ pub fn spend_digest(coin: &CoinId, tx: &TxId) -> Digest {
     coin.encode(&mut w);
     tx.encode(&mut w);
     Digest::new(sha256(&w.into_bytes()))
+}
+
+/// What the payee of a reservation signs to let `coin` move in `tx`: `H("consent", coin, tx)`.
+///
+/// It is not what an owner signs: else the payee's consent to somebody's step could be shown around
+/// as a step of its own, and convict it.
+pub fn consent_digest(coin: &CoinId, tx: &TxId) -> Digest {
+    Digest::new(hash(Tag::Consent, &[coin, tx]))
 }
 
 impl Predicate {
@@ -177,7 +185,7 @@ impl Predicate {
                 }
             }
             (Self::Reserved(reserved), Unlock::Reserved(_, payee)) => {
-                if reserved.payee.verify(&digest, payee) {
+                if reserved.payee.verify(&consent_digest(coin, tx), payee) {
                     Ok(())
                 } else {
                     Err(UnlockError::PayeeSignature)
@@ -199,6 +207,16 @@ impl Predicate {
             {
                 Tier::Reserved
             }
+            _ => Tier::Signed,
+        }
+    }
+
+    /// What a spend of this predicate will be worth to `viewer` if it is unlocked at `now` the way
+    /// the predicate asks.
+    pub fn expected_tier(&self, now: Time, viewer: &PublicKey) -> Tier {
+        match self {
+            Self::Sealed(sealed) if now < sealed.until => Tier::Sealed,
+            Self::Reserved(r) if now < r.until && r.payee == *viewer => Tier::Reserved,
             _ => Tier::Signed,
         }
     }

@@ -56,7 +56,7 @@ record!(Step { seq, head, root });
 pub struct Transaction {
     /// What it does with coins.
     pub body: Body,
-    /// The link of payer and payee after it.
+    /// The head of the chain of payments from payer to payee after it.
     pub link: Link,
     /// The payer's step that it is.
     pub step: Step,

@@ -31,13 +31,15 @@ pub struct Contact {
     pub name: Name,
     /// Its card, as it signed it.
     pub card: Signed,
-    /// The head of the chain that the two devices share.
+    /// The head of the chain of this device's payments to it.
     pub link: Link,
+    /// The head of the chain of its payments to this device.
+    pub received: Link,
     /// Whether it was met since this device was restored from a backup.
     pub met: bool,
 }
 
-record!(Contact { device, owner, name, card, link, met });
+record!(Contact { device, owner, name, card, link, received, met });
 
 impl Contact {
     /// A contact from its card.
@@ -49,6 +51,7 @@ impl Contact {
             name: card.name.clone(),
             card: signed,
             link: Link::first(me, &device),
+            received: Link::first(me, &device),
             met: false,
         }
     }

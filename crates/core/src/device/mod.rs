@@ -124,7 +124,7 @@ impl Device {
             Input::AcceptPolicy(accept) => Ok(self.record([Change::Accept(accept)])),
             Input::Mint(minted) => self.receive_mint(world, minted),
             Input::Ask { nonce, terms } => self.ask(world, nonce, terms),
-            Input::Pay { payee, asset, amount } => self.offer(payee, asset, amount),
+            Input::Pay { payee, asset, amount } => self.offer(world, payee, asset, amount),
             Input::PayInvoice { payee, invoice } => self.pay_invoice(world, payee, &invoice),
             Input::Signed { tx, unlocks } => self.signed(tx, unlocks),
             Input::Retry { payee } => Ok(self.retry(payee)),

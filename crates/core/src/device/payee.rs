@@ -9,7 +9,9 @@ use super::{
 };
 use crate::accept::Facts;
 use crate::amount::Amount;
-use crate::evidence::{Evidence, Holding, Minted, Sighting, Verified};
+use crate::evidence::{
+    Evidence, EvidenceError, Holding, MAX_HOPS, MAX_UNCERTIFIED, Minted, Sighting, Verified,
+};
 use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt};
@@ -21,6 +23,8 @@ use crate::transaction::Transaction;
 
 /// How long a payee's terms hold for an offer that it answered, in seconds.
 const OFFER_LIFETIME: u64 = 600;
+/// How long a payment that was signed in time may travel, in seconds: to refuse it would lose it.
+const MAX_LATE: u64 = 30 * 24 * 60 * 60;
 /// Most terms that are open at once; the ones that end first are given up.
 const MAX_TERMS: usize = 1024;
 
@@ -59,7 +63,7 @@ impl Device {
             return Err(TradeError::Amount.into());
         }
         if !self.policies.contains_key(&terms.asset) {
-            return Err(crate::evidence::EvidenceError::UnknownAsset.into());
+            return Err(EvidenceError::UnknownAsset.into());
         }
         if terms.owner.key() != &self.me.owner {
             return Err(DeviceError::NotForMe);
@@ -68,7 +72,7 @@ impl Device {
     }
 
     fn open_terms(&mut self, now: Time, nonce: Nonce, terms: Terms) -> Output {
-        let over = self.terms.iter().filter(|(_, terms)| terms.expires_at <= now);
+        let over = self.terms.iter().filter(|(_, terms)| terms.expires_at.plus(MAX_LATE) <= now);
         let over: Vec<Change> = over.map(|(nonce, _)| Change::Terms(*nonce, None)).collect();
         let mut output = self.record(over);
         while self.terms.len() >= MAX_TERMS {
@@ -89,20 +93,22 @@ impl Device {
         nonce: Nonce,
     ) -> Result<Output, DeviceError> {
         let checked = self.check_offer(world, &from, &offer)?;
+        self.check_offline(world, &offer, &checked)?;
         let owner = Predicate::Signature(self.me.owner.clone());
         let tier = checked.expected_tier(world.now, &self.me.owner);
         self.acceptable(world, &from, offer.asset, offer.amount, &checked.facts(tier))?;
         let terms = Terms {
             payer: Some(from),
             asset: offer.asset,
-            amount: offer.amount,
+            // It is the payer who says how much; an offer may overtake one that it replaces.
+            amount: Amount::new(1),
             owner: owner.clone(),
             expires_at: world.now.plus(OFFER_LIFETIME),
         };
-        // The payer stands where it stood, so it signed nothing on the terms given before.
-        let given = self.offers.remove(&from).map(|open| open.accept.nonce);
+        // Until the payer pays, it gets the same terms: whichever answer reaches it is a good one.
+        let given = self.offers.get(&from).map(|open| open.accept.nonce);
+        let nonce = given.filter(|nonce| self.terms.contains_key(nonce)).unwrap_or(nonce);
         let mut output = self.open_terms(world.now, nonce, terms);
-        self.add(&mut output, given.map(|nonce| Change::Terms(nonce, None)));
         let accept = Accept { nonce, owner };
         output.send.push((from, Message::Accept(accept.clone())));
         self.offers.insert(from, Open { offer, accept, checked });
@@ -145,7 +151,7 @@ impl Device {
         self.check_terms(world, &from, payment)?;
         let checked = match checked {
             // The relation may have moved since the offer was answered.
-            Some(checked) if payment.offer.link == self.contact(&from)?.link => checked,
+            Some(checked) if payment.offer.link == self.contact(&from)?.received => checked,
             _ => self.check_offer(world, &from, &payment.offer)?,
         };
         let accepted = self.check_payment(world, &from, payment, &checked)?;
@@ -190,7 +196,7 @@ impl Device {
             Err(TradeError::Terms)
         } else if offer.amount < terms.amount {
             Err(TradeError::Amount)
-        } else if world.now >= terms.expires_at {
+        } else if world.now >= terms.expires_at.plus(MAX_LATE) {
             Err(TradeError::TermsExpired)
         } else {
             Ok(())
@@ -208,7 +214,7 @@ impl Device {
         if self.is_bricked(&payer.owner) {
             return Err(TradeError::Fork.into());
         }
-        if offer.link != payer.link {
+        if offer.link != payer.received {
             return Err(TradeError::Link.into());
         }
         let bricked = |key: &PublicKey| self.is_bricked(key);
@@ -217,6 +223,27 @@ impl Device {
         self.check_pockets(offer, &sources)?;
         self.check_history(&payer.owner, offer)?;
         Ok(Checked { holdings, sources })
+    }
+
+    /// What would be refused once the payer has signed is refused before.
+    fn check_offline(
+        &self,
+        world: &World<'_>,
+        offer: &Offer,
+        checked: &Checked,
+    ) -> Result<(), DeviceError> {
+        let tier = checked.expected_tier(world.now, &self.me.owner);
+        let policy = self.policies.get(&offer.asset).ok_or(EvidenceError::UnknownAsset)?;
+        let most = checked.inputs().iter().map(|input| input.uncertified).max();
+        if most.is_some_and(|n| usize::try_from(n).unwrap_or(usize::MAX) >= MAX_UNCERTIFIED) {
+            Err(EvidenceError::TooManyHops.into())
+        } else if offer.evidence.hops.len() >= MAX_HOPS {
+            Err(TradeError::Size.into())
+        } else if !policy.offline.allows(offer.amount, tier) {
+            Err(EvidenceError::OfflineRule.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn check_pockets(&self, offer: &Offer, sources: &[Source]) -> Result<(), TradeError> {
@@ -282,7 +309,7 @@ impl Device {
         facts: &CoinFacts,
     ) -> Result<(), DeviceError> {
         let policy = self.policies.get(&asset);
-        let policy = policy.ok_or(crate::evidence::EvidenceError::UnknownAsset)?;
+        let policy = policy.ok_or(EvidenceError::UnknownAsset)?;
         let theirs = self.incoming.owed_by(*from, asset, facts.tier);
         let facts = Facts {
             tier: facts.tier,
@@ -307,7 +334,7 @@ impl Device {
     ) -> Result<Output, DeviceError> {
         let Accepted { tx, transaction, coin, sightings } = accepted;
         let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
-        let contact = Contact { link: transaction.link, ..self.contact(&from)?.clone() };
+        let contact = Contact { received: transaction.link, ..self.contact(&from)?.clone() };
         let incoming = Incoming {
             tx,
             payer: Some(from),
@@ -329,6 +356,7 @@ impl Device {
         self.add(&mut output, sightings.into_iter().map(Change::Sighting));
         output.sign.push(self.receipt(tx));
         output.events.push(event);
+        self.take_waiting(world, &mut output, &from);
         Ok(output)
     }
 
@@ -408,14 +436,7 @@ impl Checked {
 
     /// What the payment will be worth if the payer unlocks every coin as its predicate asks.
     fn expected_tier(&self, now: Time, viewer: &PublicKey) -> Tier {
-        let of = |input: Holding| {
-            let own = match &input.coin.owner {
-                Predicate::Sealed(sealed) if now < sealed.until => Tier::Sealed,
-                Predicate::Reserved(r) if now < r.until && r.payee == *viewer => Tier::Reserved,
-                _ => Tier::Signed,
-            };
-            own.min(input.tier)
-        };
+        let of = |input: Holding| input.coin.owner.expected_tier(now, viewer).min(input.tier);
         self.inputs().into_iter().map(of).min().unwrap_or(Tier::Signed)
     }
 

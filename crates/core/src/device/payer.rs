@@ -8,14 +8,21 @@ use super::{
     Sign, SpendToSign, World,
 };
 use crate::amount::Amount;
-use crate::cbor::List;
-use crate::evidence::{Evidence, EvidenceError, Hop, MAX_UNCERTIFIED, Witness};
+use crate::cbor::{List, to_bytes};
+use crate::evidence::{Evidence, EvidenceError, Hop, MAX_HOPS, MAX_UNCERTIFIED, Witness};
 use crate::id::{AssetId, CoinId, DeviceId, TxId};
 use crate::invoice::Invoice;
+use crate::keys::PublicKey;
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Spend};
-use crate::predicate::{Predicate, Unlock, spend_digest};
+use crate::packet::MAX_ENVELOPE;
+use crate::predicate::{Predicate, Unlock, UnlockError, spend_digest};
+use crate::tier::Tier;
+use crate::time::Time;
 use crate::trade::{self, Source, TradeError};
 use crate::transaction::{MAX_INPUTS, Transaction};
+
+/// Longest offer, in bytes: with the rest of its payment it must fit an envelope.
+const MAX_OFFER: usize = MAX_ENVELOPE - 16 * 1024;
 
 /// An offer that is out. It binds nobody, and does not survive a restart.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -36,11 +43,12 @@ enum Form {
 impl Device {
     pub(super) fn offer(
         &mut self,
+        world: &World<'_>,
         payee: DeviceId,
         asset: AssetId,
         amount: Amount,
     ) -> Result<Output, DeviceError> {
-        let draft = self.draft(payee, asset, amount)?;
+        let draft = self.draft(world, payee, asset, amount)?;
         let message = Message::Offer(draft.offer.clone());
         self.drafts.insert(payee, draft);
         Ok(Output { send: alloc::vec![(payee, message)], ..Output::default() })
@@ -56,7 +64,7 @@ impl Device {
         if world.now >= invoice.expires_at {
             return Err(TradeError::TermsExpired.into());
         }
-        let draft = self.draft(payee, invoice.asset, invoice.amount)?;
+        let draft = self.draft(world, payee, invoice.asset, invoice.amount)?;
         self.intend(world, payee, draft, invoice.accept.clone(), Form::Payment)
     }
 
@@ -87,13 +95,20 @@ impl Device {
         Ok(contact)
     }
 
-    fn draft(&self, payee: DeviceId, asset: AssetId, amount: Amount) -> Result<Draft, DeviceError> {
+    fn draft(
+        &self,
+        world: &World<'_>,
+        payee: DeviceId,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<Draft, DeviceError> {
         let contact = self.may_pay(&payee)?;
         if amount.is_zero() {
             return Err(TradeError::Amount.into());
         }
         let picked = self.ledger.pick(&asset, amount, MAX_INPUTS);
         let picked = picked.ok_or(DeviceError::InsufficientFunds)?;
+        self.check_before(world.now, &contact.owner, &picked, amount)?;
         let evidence = self.evidence_of(&picked)?;
         let made = evidence.made();
         let mut spends = Vec::new();
@@ -111,7 +126,33 @@ impl Device {
         let (root, link) = (self.ledger.root(), contact.link);
         let (seq, head) = (self.seq, self.head);
         let offer = Offer { seq, head, root, link, asset, amount, spends, evidence };
+        if to_bytes(&offer).len() > MAX_OFFER {
+            return Err(TradeError::Size.into());
+        }
         Ok(Draft { offer, sources })
+    }
+
+    /// What every payee would refuse once it is signed is not signed.
+    fn check_before(
+        &self,
+        now: Time,
+        payee: &PublicKey,
+        picked: &[&Pocket],
+        amount: Amount,
+    ) -> Result<(), DeviceError> {
+        let owners = || picked.iter().filter_map(|p| p.coin.as_ref()).map(|(_, coin)| &coin.owner);
+        // Nothing here collects the consent of a reservation's payee.
+        if owners().any(|o| matches!(o, Predicate::Reserved(r) if now < r.until)) {
+            return Err(EvidenceError::Unlock(UnlockError::Locked).into());
+        }
+        let tier = owners().map(|owner| owner.expected_tier(now, payee)).min();
+        let assets = picked.iter().filter_map(|p| p.coin.as_ref()).map(|(_, coin)| coin.asset);
+        for policy in assets.filter_map(|asset| self.policies.get(&asset)) {
+            if !policy.offline.allows(amount, tier.unwrap_or(Tier::Signed)) {
+                return Err(EvidenceError::OfflineRule.into());
+            }
+        }
+        Ok(())
     }
 
     /// What lies behind several pockets. A coin at the end of its offline life is not offered:
@@ -123,6 +164,10 @@ impl Device {
                 return Err(EvidenceError::TooManyHops.into());
             }
             evidence = evidence.merge(&pocket.evidence).map_err(|_| TradeError::Size)?;
+        }
+        // There must be room for the payment itself.
+        if evidence.hops.len() >= MAX_HOPS {
+            return Err(TradeError::Size.into());
         }
         Ok(evidence)
     }

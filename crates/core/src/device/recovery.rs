@@ -9,11 +9,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::change::MAX_WAITING;
-use super::{Change, Contact, Device, DeviceError, Event, Mode, Output};
+use super::{Change, Contact, Device, DeviceError, Event, Mode, Output, World};
 use crate::cbor::List;
-use crate::evidence::{Evidence, Hop};
-use crate::id::DeviceId;
-use crate::message::{MAX_HISTORY, Sync};
+use crate::evidence::{Evidence, Hop, Witness};
+use crate::id::{CoinId, DeviceId};
+use crate::message::{MAX_HISTORY, Message, Sync};
 use crate::predicate::spend_digest;
 use crate::trade::Source;
 
@@ -43,6 +43,7 @@ impl Device {
     /// A contact was met and has given back what it holds of this device's own steps.
     pub(super) fn recover(
         &mut self,
+        world: &World<'_>,
         from: &DeviceId,
         told: Vec<Hop>,
     ) -> Result<Output, DeviceError> {
@@ -51,22 +52,25 @@ impl Device {
         };
         let mut waiting = waiting.clone();
         let complete = told.len() < MAX_HISTORY;
-        let mine = told.into_iter().filter(|hop| self.is_my_step(hop));
+        // Whatever else is said of a step than what this device signed is not taken over.
+        let mine = told.iter().filter(|hop| self.is_my_step(hop)).map(Hop::bare);
         for hop in mine {
             if waiting.len() < MAX_WAITING && !waiting.contains(&hop) {
                 waiting.push(hop);
             }
         }
-        waiting.sort_by_key(|hop| hop.tx.step.seq);
         let contact = Contact { met: complete, ..self.contact(from)?.clone() };
         let mut output = self.record([Change::Contact(Box::new(contact))]);
-        let before = self.seq;
-        self.take_steps(&mut output, &mut waiting, from);
-        self.add(&mut output, [Change::Mode(Mode::ReceiveOnly(waiting))]);
-        if self.seq > before {
-            output.events.push(Event::Recovered { seq: self.seq });
-        }
+        self.take_steps(world, &mut output, waiting, from);
         Ok(output)
+    }
+
+    /// A coin came in; steps that wait may spend it.
+    pub(super) fn take_waiting(&mut self, world: &World<'_>, output: &mut Output, from: &DeviceId) {
+        if let Mode::ReceiveOnly(waiting) = &self.mode {
+            let waiting = waiting.clone();
+            self.take_steps(world, output, waiting, from);
+        }
     }
 
     /// Whether this device signed the step: nobody else can make it believe so.
@@ -82,20 +86,51 @@ impl Device {
     }
 
     /// Takes over the steps that follow from where this device stands.
-    fn take_steps(&mut self, output: &mut Output, waiting: &mut Vec<Hop>, from: &DeviceId) {
-        waiting.retain(|hop| hop.tx.step.seq > self.seq);
-        while let Some(hop) = waiting.first() {
-            let step = hop.tx.step;
-            if self.seq.checked_add(1) != Some(step.seq) || step.head != self.head {
-                return;
-            }
-            let pockets = hop.tx.body.inputs.iter().map(|coin| self.ledger.holding(coin));
-            let pockets: Option<Vec<_>> = pockets.map(Option::<&_>::cloned).collect();
-            let Some(pockets) = pockets else { return };
+    ///
+    /// There may be more than was told at once, and payments to this device that it lost: then it
+    /// asks again.
+    fn take_steps(
+        &mut self,
+        world: &World<'_>,
+        output: &mut Output,
+        mut waiting: Vec<Hop>,
+        from: &DeviceId,
+    ) {
+        let before = self.seq;
+        while let Some((at, pockets)) = self.next_step(world, &waiting) {
+            let hop = waiting.swap_remove(at);
             let sources: Vec<Source> = pockets.iter().filter_map(super::Pocket::source).collect();
-            let hop = waiting.remove(0);
             self.take_step(output, &hop, &sources, &pockets, from);
         }
+        waiting.retain(|hop| hop.tx.step.seq > self.seq);
+        waiting.sort_by_key(|hop| hop.tx.step.seq);
+        self.add(output, [Change::Mode(Mode::ReceiveOnly(waiting))]);
+        if self.seq > before {
+            output.events.push(Event::Recovered { seq: self.seq });
+            let again = self.contacts.get(from).map(|contact| self.sync_with(contact));
+            output.send.extend(again.map(|sync| (*from, Message::Sync(sync))));
+        }
+    }
+
+    /// The step that waits and that is next: its coins are here, and it unlocks them.
+    fn next_step(&self, world: &World<'_>, waiting: &[Hop]) -> Option<(usize, Vec<super::Pocket>)> {
+        let next = self.seq.checked_add(1)?;
+        let pockets = |hop: &Hop| -> Option<Vec<super::Pocket>> {
+            let tx = hop.tx.id();
+            let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
+            let pocket = |(id, witness): (&CoinId, &Witness)| {
+                let pocket = self.ledger.holding(id)?;
+                let (_, coin) = pocket.coin.as_ref()?;
+                let unlocked = coin.owner.check(id, &tx, &witness.unlock, world.now, world.seals);
+                unlocked.ok().map(|()| pocket.clone())
+            };
+            inputs.map(pocket).collect()
+        };
+        let fits = |hop: &Hop| hop.tx.step.seq == next && hop.tx.step.head == self.head;
+        (0..)
+            .zip(waiting)
+            .filter(|(_, hop)| fits(hop))
+            .find_map(|(i, hop)| Some((i, pockets(hop)?)))
     }
 
     fn take_step(

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::evidence::Sighting;
 use crate::fork::{Branch, ForkProof};
@@ -67,12 +68,12 @@ impl Sightings {
         self.by_coin.entry((key, branch.coin)).or_insert(branch);
     }
 
-    /// The short form of the latest `most` steps that were seen.
-    pub(super) fn seen(&self, most: usize) -> Vec<Seen> {
-        let mut seen: Vec<Seen> = self.iter().map(|s| Seen::of(&s.key, &s.branch)).collect();
-        seen.sort_by_key(|s| core::cmp::Reverse(s.seq));
-        seen.truncate(most);
-        seen
+    /// The short form of `most` steps that were seen: those of `known` devices before those of
+    /// strangers, of whom anyone can make any number, and the latest first.
+    pub(super) fn seen(&self, most: usize, known: impl Fn(&PublicKey) -> bool) -> Vec<Seen> {
+        let mut seen: Vec<_> = self.by_coin.iter().collect();
+        seen.sort_by_cached_key(|((key, _), branch)| (!known(key), Reverse(branch.step.seq)));
+        seen.into_iter().take(most).map(|((key, _), branch)| Seen::of(key, branch)).collect()
     }
 
     /// The steps that do not fit something that another device has seen.

@@ -1,6 +1,7 @@
 //! Take messages apart, meet contacts, and convict who contradicts itself.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
@@ -13,7 +14,10 @@ use crate::evidence::Sighting;
 use crate::fork::ForkProof;
 use crate::id::{DeviceId, Link, Nonce};
 use crate::keys::PublicKey;
-use crate::message::{Findings, MAX_BRANCHES, MAX_SEEN, Message, Refuse, Sync, SyncEnd, SyncReply};
+use crate::message::{
+    Findings, MAX_BRANCHES, MAX_FORKS, MAX_HISTORY, MAX_SEEN, Message, Refuse, Sync, SyncEnd,
+    SyncReply,
+};
 use crate::policy::Policy;
 
 impl Device {
@@ -61,8 +65,8 @@ impl Device {
             Message::Receipt(receipt) => self.receipted(from, &receipt),
             Message::Refuse(refuse) => Ok(self.refused(from, refuse)),
             Message::Sync(sync) => self.synced(from, &sync),
-            Message::SyncReply(reply) => self.sync_replied(from, reply),
-            Message::SyncEnd(end) => self.sync_ended(from, end),
+            Message::SyncReply(reply) => self.sync_replied(world, from, reply),
+            Message::SyncEnd(end) => self.sync_ended(world, from, end),
         };
         Ok(match done {
             Ok(output) => output,
@@ -80,7 +84,7 @@ impl Device {
         from: DeviceId,
         error: DeviceError,
     ) -> Output {
-        let link = self.contacts.get(&from).map_or(Link::first(&self.id, &from), |c| c.link);
+        let link = self.contacts.get(&from).map_or(Link::first(&self.id, &from), |c| c.received);
         let refuse = Refuse { code: error.code().into(), link };
         output.send.push((from, Message::Refuse(refuse)));
         output.events.push(refused_event(from, &error));
@@ -114,6 +118,10 @@ impl Device {
     pub(super) fn convict_from(&mut self, steps: &[Sighting]) -> Option<Output> {
         let mut new = Sightings::default();
         for step in steps {
+            // Who is convicted already was judged when the evidence was verified.
+            if self.is_bricked(&step.key) {
+                continue;
+            }
             let known = self.sightings.contradiction(step);
             if let Some(proof) = known.or_else(|| new.contradiction(step)) {
                 return self.add_fork(proof).ok();
@@ -131,13 +139,15 @@ impl Device {
         Ok(output)
     }
 
-    fn sync_with(&self, contact: &Contact) -> Sync {
+    pub(super) fn sync_with(&self, contact: &Contact) -> Sync {
+        let contacts = self.contact_keys();
+        let seen = self.sightings.seen(MAX_SEEN, |key| contacts.contains(key));
         Sync {
-            link: contact.link,
+            link: contact.received,
             seq: self.seq,
             restored: matches!(self.mode, Mode::ReceiveOnly(_)),
-            seen: List::truncated(self.sightings.seen(MAX_SEEN)),
-            forks: List::truncated(self.forks.values().cloned().collect()),
+            seen: List::truncated(seen),
+            forks: self.forks_unlike(&[]),
         }
     }
 
@@ -152,10 +162,15 @@ impl Device {
         Ok(output)
     }
 
-    fn sync_replied(&mut self, from: DeviceId, reply: SyncReply) -> Result<Output, DeviceError> {
+    fn sync_replied(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        reply: SyncReply,
+    ) -> Result<Output, DeviceError> {
         let mut output = self.learn(&reply.findings.branches, &reply.findings.forks);
         output.extend(self.learn(&[], &reply.sync.forks));
-        output.extend(self.recover(&from, reply.history.into_vec())?);
+        output.extend(self.recover(world, &from, reply.history.into_vec())?);
         let findings = self.findings(&reply.sync);
         let history = self.history_for(self.contact(&from)?, &reply.sync);
         output.send.push((from, Message::SyncEnd(SyncEnd { findings, history })));
@@ -164,19 +179,37 @@ impl Device {
         Ok(output)
     }
 
-    fn sync_ended(&mut self, from: DeviceId, end: SyncEnd) -> Result<Output, DeviceError> {
+    fn sync_ended(
+        &mut self,
+        world: &World<'_>,
+        from: DeviceId,
+        end: SyncEnd,
+    ) -> Result<Output, DeviceError> {
         let mut output = self.learn(&end.findings.branches, &end.findings.forks);
-        output.extend(self.recover(&from, end.history.into_vec())?);
+        output.extend(self.recover(world, &from, end.history.into_vec())?);
         output.events.push(Event::Met { contact: from });
         Ok(output)
     }
 
     fn findings(&self, theirs: &Sync) -> Findings {
-        let forks = self.forks.values().filter(|fork| !theirs.forks.contains(fork)).cloned();
         Findings {
             branches: List::truncated(self.sightings.unlike(&theirs.seen, MAX_BRANCHES)),
-            forks: List::truncated(forks.collect()),
+            forks: self.forks_unlike(&theirs.forks),
         }
+    }
+
+    /// Forks that are not among `others`, those of contacts first: of strangers anyone can make any
+    /// number.
+    fn forks_unlike(&self, others: &[ForkProof]) -> List<ForkProof, MAX_FORKS> {
+        let unlike = self.forks.values().filter(|fork| !others.contains(fork));
+        let contacts = self.contact_keys();
+        let mut forks: Vec<ForkProof> = unlike.cloned().collect();
+        forks.sort_by_key(|fork| !contacts.contains(&fork.key));
+        List::truncated(forks)
+    }
+
+    fn contact_keys(&self) -> BTreeSet<&PublicKey> {
+        self.contacts.values().map(|contact| &contact.owner).collect()
     }
 
     /// Takes over what another device can prove. What it cannot prove is passed over.
@@ -206,7 +239,7 @@ impl Device {
                     && o.state != OutgoingState::Intent
             })
         };
-        while let Some(outgoing) = sent(&link) {
+        while let Some(outgoing) = sent(&link).filter(|_| lost.len() < MAX_HISTORY) {
             lost.push((*payee, Message::Payment(outgoing.payment.clone())));
             link = outgoing.transaction.link;
         }

@@ -67,7 +67,7 @@ pub enum EvidenceError {
     /// A transaction spends a coin that nothing before it made.
     #[error("the coin's history has a gap: ask the payer for all of it")]
     MissingInput,
-    /// Two transactions of the evidence spend one coin.
+    /// Two transactions of the evidence spend one coin, or two mints one serial.
     #[error("the coin's history spends one coin twice: refuse the payment")]
     SpentTwice,
     /// A transaction does not have one witness for each input.
@@ -184,8 +184,8 @@ struct Standing {
     certified_at: Option<Time>,
 }
 
-impl Walk<'_> {
-    fn policy(&self, asset: &AssetId) -> Result<&Policy, EvidenceError> {
+impl<'a> Walk<'a> {
+    fn policy(&self, asset: &AssetId) -> Result<&'a Policy, EvidenceError> {
         self.trust.policies.get(asset).ok_or(EvidenceError::UnknownAsset)
     }
 
@@ -193,6 +193,11 @@ impl Walk<'_> {
         let mint = &minted.mint;
         let policy = self.policy(&mint.body.asset)?;
         mint.check(policy, self.trust.network)?;
+        let serial = CoinId::new(*SerialId::of(&mint.body.asset, mint.body.serial).as_bytes());
+        if self.spent.contains(&serial) {
+            return Err(EvidenceError::SpentTwice);
+        }
+        self.spent.push(serial);
         let certified_at = self.certified_mint(minted, policy)?;
         if policy.offline.certified_mint && certified_at.is_none() {
             return Err(EvidenceError::OfflineRule);
@@ -208,10 +213,8 @@ impl Walk<'_> {
             settle_by: None,
             certified_at,
         };
-        match self.unspent.insert(id, holding) {
-            None => Ok(()),
-            Some(_) => Err(EvidenceError::SpentTwice),
-        }
+        self.unspent.insert(id, holding);
+        Ok(())
     }
 
     /// A mint is certified under its asset's first issuer, so that a serial is one state.
@@ -356,8 +359,7 @@ impl Walk<'_> {
             let rules = &self.policy(&asset)?.offline;
             let amounts = paid.iter().filter(|c| c.asset == asset).map(|c| c.amount);
             let sum = Amount::checked_sum(amounts).ok_or(TransactionError::Conservation)?;
-            let capped = rules.cap.is_some_and(|cap| sum > cap);
-            if capped || (rules.sealed_only && tier < Tier::Reserved) {
+            if !rules.allows(sum, tier) {
                 return Err(EvidenceError::OfflineRule);
             }
         }

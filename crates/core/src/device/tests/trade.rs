@@ -17,7 +17,7 @@ fn a_payment_moves_value_and_is_receipted() {
     assert_eq!(states, [OutgoingState::Receipted]);
     assert_eq!(
         scene.people[0].device.contacts()[&scene.id(1)].link,
-        scene.people[1].device.contacts()[&scene.id(0)].link,
+        scene.people[1].device.contacts()[&scene.id(0)].received,
     );
 }
 
