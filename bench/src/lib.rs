@@ -1,1 +1,10 @@
-//! Measurements of Tally, each beside the primitive cost it rests on.
+//! Measure Tally against the bars that it sets itself, beside what this machine's primitives cost.
+//!
+//! `cargo bench -p tally-bench` prints one table; exact sizes are tests (`tests/sizes.rs`).
+
+pub mod bars;
+pub mod person;
+pub mod report;
+pub mod scene;
+pub mod sizes;
+pub mod timing;

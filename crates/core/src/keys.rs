@@ -46,6 +46,8 @@ impl PublicKey {
     /// The key is recovered from the signature and compared, so that R, S and V are all bound;
     /// high-S signatures are refused, so each signature has one form.
     pub fn verify(&self, digest: &Digest, signature: &Signature) -> bool {
+        #[cfg(feature = "count")]
+        crate::count::one(&crate::count::CHECKED);
         signature.recover(digest).is_some_and(|key| key == *self)
     }
 }
@@ -165,6 +167,8 @@ impl SecretKey {
     /// Signs 32 bytes. The same key and digest always give the same signature (RFC 6979), so a
     /// payment that is signed again after a crash is the same bytes.
     pub fn sign(&self, digest: &Digest) -> Signature {
+        #[cfg(feature = "count")]
+        crate::count::one(&crate::count::MADE);
         self.with_scalar(|scalar| {
             let message = Message::from_digest(*digest.as_bytes());
             let signature = RecoverableSignature::sign_ecdsa_recoverable(message, scalar);

@@ -19,6 +19,8 @@ pub mod amount;
 pub mod card;
 pub mod cbor;
 pub mod coin;
+#[cfg(feature = "count")]
+pub mod count;
 pub mod device;
 pub mod evidence;
 pub mod fork;

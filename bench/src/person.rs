@@ -1,0 +1,167 @@
+//! A person who pays or is paid: key, device and encrypted session, with nothing left to chance.
+
+use tally_core::accept::AcceptPolicy;
+use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::cbor::{Blob, from_bytes, to_bytes};
+use tally_core::device::{Device, Event, Input, Me, Output, Sign, SpendToSign, World};
+use tally_core::id::{DeviceId, NetworkId, Nonce, TxId};
+use tally_core::keys::SecretKey;
+use tally_core::message::Message;
+use tally_core::packet::{Hello, Packet};
+use tally_core::predicate::Unlock;
+use tally_core::seal::{SealIdentity, Slot, SlotProof, SlotVerifier};
+use tally_core::tier::Tier;
+use tally_core::time::Time;
+use tally_transport::session::{KemPublic, KemSecret, Role, Session, accept, initiate};
+
+/// The time at which everything happens.
+pub const NOW: Time = Time::from_unix(1_800_000_000);
+/// Length of the proof that stands in for a hardware seal's, in bytes.
+pub const STAND_IN_PROOF: usize = 82;
+
+/// Takes any proof of the right length: for sizes only, it proves nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct StandInSeal;
+
+impl SlotVerifier for StandInSeal {
+    fn proves(&self, _: &Slot, _: &TxId, proof: &SlotProof) -> bool {
+        proof.as_bytes().len() == STAND_IN_PROOF
+    }
+}
+
+/// What everybody believes of the world.
+pub fn world() -> World<'static> {
+    World { now: NOW, seals: &StandInSeal, notary: None }
+}
+
+/// Somebody with a device.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The device's key.
+    pub key: SecretKey,
+    /// The device.
+    pub device: Device,
+    kem: KemSecret,
+    session: Option<Session>,
+    nonces: u64,
+}
+
+impl Person {
+    /// The person number `byte`, who accepts everything.
+    pub fn new(byte: u8) -> Self {
+        let key = SecretKey::new([byte; 32]).expect("a small scalar is one");
+        let seal = SealIdentity::Software;
+        let device = Device::new(Me { owner: key.public(), seal, network: NetworkId::LOCAL });
+        let kem = KemSecret::from_seed([byte; 32]);
+        let mut person = Self { key, device, kem, session: None, nonces: 0 };
+        let mut accept = AcceptPolicy::default();
+        for tier in Tier::ALL {
+            let limits = accept.limits_mut(tier);
+            (limits.per_payment, limits.per_payer, limits.total) = (None, None, None);
+        }
+        person.tell(Input::AcceptPolicy(accept));
+        person
+    }
+
+    /// The device's identity.
+    pub fn id(&self) -> DeviceId {
+        self.device.id()
+    }
+
+    /// The card that the person hands out, with a session key as a real one has.
+    pub fn card(&self) -> Signed {
+        let card = Card {
+            version: CARD_VERSION,
+            network: NetworkId::LOCAL,
+            name: Name::new("somebody").expect("a plain word is a name"),
+            owner: self.key.public(),
+            seal: SealIdentity::Software,
+            session_key: Blob::new(self.kem.public().to_bytes().to_vec()).expect("1,216 bytes fit"),
+        };
+        Signed::card(&card, &self.key).expect("a card with a short name fits")
+    }
+
+    /// Opens an encrypted session with `other`, who takes it; gives the hello that was said.
+    pub fn greet(&mut self, other: &mut Self) -> Hello {
+        let generation = 1;
+        let context = Hello::context(&self.id(), &other.id(), generation);
+        let card = other.card().open_card().expect("a card that was just signed opens");
+        let their = KemPublic::from_bytes(card.session_key.as_slice()).expect("a key that was made");
+        let (ciphertext, root) = initiate(&their, &context, &[7; 64]);
+        self.session = Some(Session::new(&root, Role::Initiator, generation));
+        let root = accept(&other.kem, &ciphertext, &context).expect("a ciphertext for this key");
+        other.session = Some(Session::new(&root, Role::Responder, generation));
+        let ciphertext = Blob::new(ciphertext.as_bytes().to_vec()).expect("1,120 bytes fit");
+        let to = other.id();
+        let digest = Hello::digest(&self.id(), &to, generation, &ciphertext);
+        let signature = self.key.sign(&digest);
+        Hello { card: self.card(), to, generation, ciphertext, signature }
+    }
+
+    /// The session with the other person.
+    pub fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("the two have greeted each other")
+    }
+
+    /// Gives the device an input that it takes.
+    pub fn tell(&mut self, input: Input) -> Output {
+        self.device.handle(&world(), input).expect("the input makes sense")
+    }
+
+    /// Fresh bytes, different each time.
+    pub fn nonce(&mut self) -> Nonce {
+        self.nonces += 1;
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.nonces.to_be_bytes());
+        Nonce::new(bytes)
+    }
+
+    /// A message as it travels: encoded, encrypted, in a packet.
+    pub fn seal(&mut self, message: &Message) -> Vec<u8> {
+        let envelope = self.session().seal(&to_bytes(message)).expect("the message fits");
+        let envelope = Blob::new(envelope).expect("the envelope fits");
+        Packet { hello: None, envelope }.to_wire()
+    }
+
+    /// Hears a message as it travelled.
+    pub fn hear(&mut self, from: DeviceId, wire: &[u8]) -> Output {
+        let packet = Packet::from_wire(wire).expect("a packet that was just made");
+        let message = self.session().open(packet.envelope.as_slice()).expect("meant for this one");
+        let message = Box::new(from_bytes::<Message>(&message).expect("what was encoded decodes"));
+        let nonce = self.nonce();
+        let output = self.tell(Input::Message { from, message, nonce });
+        if let Some(Event::Refused { reason, .. }) = output.events.first() {
+            assert!(reason.code.is_empty(), "refused: {reason:?}");
+        }
+        output
+    }
+
+    /// Does what the seal does with the one thing that is to be signed.
+    pub fn sign(&self, output: Output) -> Input {
+        match output.sign.into_iter().next().expect("there is something to sign") {
+            Sign::Spend { tx, inputs, .. } => {
+                let unlocks = inputs.iter().map(|input| self.unlock(input)).collect();
+                Input::Signed { tx, unlocks }
+            }
+            Sign::Receipt { tx, digest } => {
+                Input::ReceiptSigned { tx, signature: self.key.sign(&digest) }
+            }
+        }
+    }
+
+    fn unlock(&self, input: &SpendToSign) -> Unlock {
+        let signature = self.key.sign(&input.digest);
+        match input.slot {
+            None => Unlock::Signature(signature),
+            Some(_) => {
+                let proof = SlotProof::new(vec![0xa5; STAND_IN_PROOF]).expect("short enough");
+                Unlock::Sealed(signature, proof)
+            }
+        }
+    }
+}
+
+/// The one message that an output sends.
+pub fn sent(output: Output) -> Message {
+    output.send.into_iter().next().expect("there is something to send").1
+}

@@ -1,0 +1,265 @@
+//! A payer and a payee who know each other, and payments between them with everything on.
+
+use tally_core::amount::Amount;
+use tally_core::cbor::List;
+use tally_core::device::{Event, Input, Output, Terms};
+use tally_core::evidence::Minted;
+use tally_core::hash::sha256;
+use tally_core::id::{AssetId, Digest, NetworkId, TxId};
+use tally_core::invoice::{INVOICE_VERSION, Invoice};
+use tally_core::keys::SecretKey;
+use tally_core::message::Accept;
+use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
+use tally_core::packet::Hello;
+use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
+use tally_core::predicate::{Predicate, Sealed};
+use tally_core::seal::{SealId, Slot};
+
+use crate::person::{NOW, Person, sent};
+
+/// What each coin is minted with, in hundredths.
+pub const MINTED: u64 = 5000;
+/// What each payment pays: more than half of a coin, so that the next one takes a coin as minted.
+pub const PAID: u64 = 3750;
+
+/// Who owns the coins that are minted and paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// `Signature`.
+    Signature,
+    /// `Sealed`, with a proof that stands in for a hardware seal's.
+    Sealed,
+}
+
+/// The bytes of each message of one payment, without the carrier's framing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Message 1.
+    pub offer: usize,
+    /// Message 2.
+    pub accept: usize,
+    /// Message 3.
+    pub commit: usize,
+    /// Message 4.
+    pub receipt: usize,
+}
+
+impl Traffic {
+    /// Messages 1 to 3 on a TCP connection, their length prefixes included.
+    pub fn to_final(&self) -> usize {
+        framed(self.offer) + framed(self.accept) + framed(self.commit)
+    }
+}
+
+/// A packet's bytes on a TCP connection: its length as LEB128, then itself.
+pub fn framed(packet: usize) -> usize {
+    let bits = (usize::BITS - packet.leading_zeros()).max(1) as usize;
+    packet + bits.div_ceil(7)
+}
+
+/// Two people and an asset.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// Who pays.
+    pub payer: Person,
+    /// Who is paid.
+    pub payee: Person,
+    /// With what.
+    pub asset: AssetId,
+    /// What the payer said to open the session.
+    pub hello: Hello,
+    issuer: SecretKey,
+    serial: u64,
+    lock: Lock,
+}
+
+impl Scene {
+    /// Two people who know each other, one of whom has so many coins as they were minted.
+    pub fn new(coins: u64, lock: Lock) -> Self {
+        let issuer = SecretKey::new([0xee; 32]).expect("a scalar below the group's order");
+        let policy = policy(&issuer);
+        let asset = policy.id();
+        let (mut payer, mut payee) = (Person::new(1), Person::new(2));
+        for person in [&mut payer, &mut payee] {
+            person.tell(Input::Policy(policy.clone()));
+        }
+        payer.tell(Input::Contact(payee.card()));
+        payee.tell(Input::Contact(payer.card()));
+        let hello = payer.greet(&mut payee);
+        let mut scene = Self { payer, payee, asset, hello, issuer, serial: 0, lock };
+        scene.mint(coins);
+        scene
+    }
+
+    /// Mints so many more coins to the payer.
+    pub fn mint(&mut self, coins: u64) {
+        for _ in 0..coins {
+            self.serial += 1;
+            let body = MintBody {
+                version: MINT_VERSION,
+                network: NetworkId::LOCAL,
+                asset: self.asset,
+                amount: Amount::new(MINTED),
+                owner: owner(&self.payer, self.lock),
+                serial: self.serial,
+                issued_before: Amount::new((self.serial - 1) * MINTED),
+            };
+            let signature = self.issuer.sign(&body.digest());
+            let signatures = List::truncated(vec![IssuerSignature { issuer: 0, signature }]);
+            let minted = Minted { mint: Mint { body, signatures }, certified: None };
+            self.payer.tell(Input::Mint(Box::new(minted)));
+        }
+    }
+
+    /// One whole payment, receipt included.
+    pub fn pay(&mut self) -> Traffic {
+        let (from, to) = (self.payer.id(), self.payee.id());
+        let (asset, amount) = (self.asset, Amount::new(PAID));
+        let out = self.payer.tell(Input::Pay { payee: to, asset, amount });
+        let offer = self.payer.seal(&sent(out));
+        let out = self.payee.hear(from, &offer);
+        let accept = self.payee.seal(&sent(out));
+        let out = self.payer.hear(to, &accept);
+        let (out, link) = self.sign_payment(out);
+        let commit = self.payer.seal(&sent(out));
+        let receipt = self.take(&commit);
+        self.payer.hear(to, &receipt);
+        self.close(&link);
+        Traffic {
+            offer: offer.len(),
+            accept: accept.len(),
+            commit: commit.len(),
+            receipt: receipt.len(),
+        }
+    }
+
+    /// The sizes of a payment in which payer and payee both have a hardware seal. What the payee
+    /// answers is written by hand: it names a slot of a seal that is not there.
+    pub fn pay_sealed(&mut self) -> Traffic {
+        let (from, to) = (self.payer.id(), self.payee.id());
+        let (asset, amount) = (self.asset, Amount::new(PAID));
+        let out = self.payer.tell(Input::Pay { payee: to, asset, amount });
+        let offer = self.payer.seal(&sent(out));
+        self.payee.hear(from, &offer);
+        let nonce = self.payee.nonce();
+        let terms = Accept { nonce, owner: owner(&self.payee, self.lock) };
+        let accept = self.payee.seal(&tally_core::message::Message::Accept(terms));
+        let out = self.payer.hear(to, &accept);
+        let (out, _) = self.sign_payment(out);
+        let commit = self.payer.seal(&sent(out));
+        Traffic { offer: offer.len(), accept: accept.len(), commit: commit.len(), receipt: 0 }
+    }
+
+    /// The payee asks, the payer answers with the whole payment: the invoice as a signed object,
+    /// and the payment's packet.
+    pub fn pay_invoice(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let nonce = self.payee.nonce();
+        let terms = Terms {
+            payer: None,
+            asset: self.asset,
+            amount: Amount::new(PAID),
+            owner: owner(&self.payee, Lock::Signature),
+            expires_at: NOW.plus(3600),
+        };
+        self.payee.tell(Input::Ask { nonce, terms: terms.clone() });
+        let invoice = Invoice {
+            version: INVOICE_VERSION,
+            card: self.payee.card(),
+            asset: terms.asset,
+            amount: terms.amount,
+            accept: Accept { nonce, owner: terms.owner },
+            expires_at: terms.expires_at,
+        };
+        let object = self.signed(&invoice);
+        let payee = self.payee.id();
+        let out = self.payer.tell(Input::PayInvoice { payee, invoice: Box::new(invoice) });
+        let (out, link) = self.sign_payment(out);
+        let payment = self.payer.seal(&sent(out));
+        let receipt = self.take(&payment);
+        self.payer.hear(payee, &receipt);
+        self.close(&link);
+        (object, payment)
+    }
+
+    fn signed(&self, invoice: &Invoice) -> Vec<u8> {
+        use tally_core::card::Signed;
+        use tally_core::hash::Tag;
+        let payload = tally_core::cbor::to_bytes(invoice);
+        let signature = self.payee.key.sign(&Signed::digest(Tag::Invoice, &payload));
+        let signed = Signed::new(payload, signature).expect("an invoice fits");
+        tally_core::cbor::to_bytes(&signed)
+    }
+
+    /// The payer's seal signs, and its session gets ready for the epoch after the payment; gives
+    /// the link that leads there.
+    fn sign_payment(&mut self, out: Output) -> (Output, [u8; 32]) {
+        let input = self.payer.sign(out);
+        let out = self.payer.tell(input);
+        let link = *self.payer.device.outgoing()[&paid(&out)].transaction.link.as_bytes();
+        self.payer.session().expect(&link).expect("few payments wait");
+        (out, link)
+    }
+
+    /// The payee takes the payment and answers with its receipt.
+    fn take(&mut self, payment: &[u8]) -> Vec<u8> {
+        let from = self.payer.id();
+        let out = self.payee.hear(from, payment);
+        let tx = received(&out);
+        let hop = self.payee.device.incoming()[&tx].hop.as_ref();
+        let link = *hop.expect("a payment has a hop").tx.link.as_bytes();
+        self.payee.session().advance_as_payee(&link).expect("few payments wait");
+        let input = self.payee.sign(out);
+        let out = self.payee.tell(input);
+        self.payee.seal(&sent(out))
+    }
+
+    /// The payer has its receipt: its session moves on.
+    fn close(&mut self, link: &[u8; 32]) {
+        self.payer.session().advance_as_payer(link).expect("few payments wait");
+    }
+}
+
+/// The payment that was signed.
+fn paid(out: &Output) -> TxId {
+    let paid = |event: &Event| match event {
+        Event::Paid { tx, .. } => Some(*tx),
+        _ => None,
+    };
+    out.events.iter().find_map(paid).expect("the payment was signed")
+}
+
+/// The payment that was taken.
+fn received(out: &Output) -> TxId {
+    let received = |event: &Event| match event {
+        Event::Received { tx, .. } => Some(*tx),
+        _ => None,
+    };
+    out.events.iter().find_map(received).expect("the payment was taken")
+}
+
+fn owner(person: &Person, lock: Lock) -> Predicate {
+    let key = person.key.public();
+    match lock {
+        Lock::Signature => Predicate::Signature(key),
+        Lock::Sealed => {
+            let seal = SealId::new(Digest::new(sha256(key.as_bytes())));
+            let slot = Slot { seal, counter: 7, value: 1000 };
+            Predicate::Sealed(Sealed { key, slot, until: NOW.plus(90 * 24 * 3600) })
+        }
+    }
+}
+
+fn policy(issuer: &SecretKey) -> Policy {
+    Policy {
+        version: POLICY_VERSION,
+        network: NetworkId::LOCAL,
+        kind: AssetKind::Fungible,
+        ticker: Ticker::new("EUR").expect("a ticker"),
+        decimals: 2,
+        issuers: List::truncated(vec![issuer.public()]),
+        threshold: 1,
+        max_supply: None,
+        offline: OfflineRules::default(),
+        metadata: None,
+    }
+}
