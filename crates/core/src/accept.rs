@@ -193,3 +193,6 @@ impl AcceptPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

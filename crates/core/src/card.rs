@@ -173,3 +173,6 @@ impl Decode for Name {
         Self::new(r.text(MAX_NAME)?).ok_or(DecodeError::OutOfRange)
     }
 }
+
+#[cfg(test)]
+mod tests;

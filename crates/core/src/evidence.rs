@@ -407,3 +407,6 @@ impl Decode for Minted {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -151,3 +151,6 @@ impl ForkProof {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,6 @@ impl Mint {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

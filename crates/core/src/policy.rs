@@ -213,3 +213,6 @@ impl Decode for Ticker {
         Self::new(r.text(MAX_TICKER)?).ok_or(DecodeError::OutOfRange)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -312,3 +312,6 @@ impl Decode for Unlock {
         r.variant(Self::decode_variant)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

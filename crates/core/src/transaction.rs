@@ -209,3 +209,6 @@ fn totals<'a>(coins: impl Iterator<Item = &'a Coin>) -> Option<BTreeMap<AssetId,
     }
     Some(sums)
 }
+
+#[cfg(test)]
+mod tests;

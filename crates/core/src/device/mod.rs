@@ -26,7 +26,7 @@ mod recovery;
 mod sightings;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet};

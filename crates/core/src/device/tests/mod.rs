@@ -1,4 +1,4 @@
 //! The device as its owner, its contacts and its enemies use it.
 
-mod scene;
+pub(crate) mod scene;
 mod trade;

@@ -17,24 +17,24 @@ use crate::predicate::{Predicate, Unlock};
 use crate::seal::{NoSeals, SealIdentity};
 use crate::time::Time;
 
-pub(super) const NOW: Time = Time::from_unix(1_800_000_000);
+pub(crate) const NOW: Time = Time::from_unix(1_800_000_000);
 
-pub(super) fn world() -> World<'static> {
+pub(crate) fn world() -> World<'static> {
     World { now: NOW, seals: &NoSeals, notary: None }
 }
 
 /// Somebody's key, device, and what is about to be sent.
 #[derive(Clone, Debug)]
-pub(super) struct Person {
-    pub(super) key: SecretKey,
-    pub(super) device: Device,
-    pub(super) out: VecDeque<(DeviceId, Message)>,
-    pub(super) events: Vec<Event>,
+pub(crate) struct Person {
+    pub(crate) key: SecretKey,
+    pub(crate) device: Device,
+    pub(crate) out: VecDeque<(DeviceId, Message)>,
+    pub(crate) events: Vec<Event>,
     nonces: u8,
 }
 
 impl Person {
-    pub(super) fn new(byte: u8) -> Self {
+    pub(crate) fn new(byte: u8) -> Self {
         let key = SecretKey::new([byte; 32]).expect("a small scalar");
         let me =
             Me { owner: key.public(), seal: SealIdentity::Software, network: NetworkId::LOCAL };
@@ -42,11 +42,11 @@ impl Person {
         Self { key, device, out: VecDeque::new(), events: Vec::new(), nonces: 0 }
     }
 
-    pub(super) fn id(&self) -> DeviceId {
+    pub(crate) fn id(&self) -> DeviceId {
         self.device.id()
     }
 
-    pub(super) fn card(&self) -> Signed {
+    pub(crate) fn card(&self) -> Signed {
         let card = Card {
             version: CARD_VERSION,
             network: NetworkId::LOCAL,
@@ -58,19 +58,19 @@ impl Person {
         Signed::card(&card, &self.key).expect("a short card")
     }
 
-    pub(super) fn nonce(&mut self) -> Nonce {
+    pub(crate) fn nonce(&mut self) -> Nonce {
         self.nonces += 1;
         Nonce::new([self.nonces; 16])
     }
 
     /// Gives the device an input, signs what it asks for, and keeps what it sends.
-    pub(super) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
+    pub(crate) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
         let output = self.device.handle(&world(), input)?;
         self.follow(output);
         Ok(())
     }
 
-    pub(super) fn follow(&mut self, output: Output) {
+    pub(crate) fn follow(&mut self, output: Output) {
         self.out.extend(output.send);
         self.events.extend(output.events);
         for sign in output.sign {
@@ -79,7 +79,7 @@ impl Person {
         }
     }
 
-    pub(super) fn sign(&self, sign: Sign) -> Input {
+    pub(crate) fn sign(&self, sign: Sign) -> Input {
         match sign {
             Sign::Spend { tx, inputs, .. } => {
                 let unlock = |input: &crate::device::SpendToSign| {
@@ -94,18 +94,18 @@ impl Person {
     }
 
     /// Hears one message, which travelled as bytes.
-    pub(super) fn hear(&mut self, from: DeviceId, message: &Message) -> Result<(), DeviceError> {
+    pub(crate) fn hear(&mut self, from: DeviceId, message: &Message) -> Result<(), DeviceError> {
         let message = from_bytes(&to_bytes(message)).expect("what was encoded decodes");
         let nonce = self.nonce();
         self.tell(Input::Message { from, message, nonce })
     }
 
-    pub(super) fn balance(&self, asset: &AssetId) -> u64 {
+    pub(crate) fn balance(&self, asset: &AssetId) -> u64 {
         self.device.ledger().balances().get(asset).copied().unwrap_or_default().units()
     }
 }
 
-pub(super) fn policy(issuer: &SecretKey) -> Policy {
+pub(crate) fn policy(issuer: &SecretKey) -> Policy {
     Policy {
         version: POLICY_VERSION,
         network: NetworkId::LOCAL,
@@ -120,7 +120,7 @@ pub(super) fn policy(issuer: &SecretKey) -> Policy {
     }
 }
 
-pub(super) fn mint(
+pub(crate) fn mint(
     issuer: &SecretKey,
     asset: AssetId,
     serial: u64,
@@ -143,14 +143,14 @@ pub(super) fn mint(
 }
 
 /// People who know each other and an asset, the first of whom has `units` of it.
-pub(super) struct Scene {
-    pub(super) people: Vec<Person>,
-    pub(super) issuer: SecretKey,
-    pub(super) asset: AssetId,
+pub(crate) struct Scene {
+    pub(crate) people: Vec<Person>,
+    pub(crate) issuer: SecretKey,
+    pub(crate) asset: AssetId,
 }
 
 impl Scene {
-    pub(super) fn new(people: u8, units: u64) -> Self {
+    pub(crate) fn new(people: u8, units: u64) -> Self {
         let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
         let policy = policy(&issuer);
         let asset = policy.id();
@@ -169,18 +169,18 @@ impl Scene {
         scene
     }
 
-    pub(super) fn mint_to(&mut self, person: usize, serial: u64, units: u64) {
+    pub(crate) fn mint_to(&mut self, person: usize, serial: u64, units: u64) {
         let owner = Predicate::Signature(self.people[person].key.public());
         let minted = mint(&self.issuer, self.asset, serial, units, owner);
         self.people[person].tell(Input::Mint(minted.into())).expect("a good mint");
     }
 
-    pub(super) fn id(&self, person: usize) -> DeviceId {
+    pub(crate) fn id(&self, person: usize) -> DeviceId {
         self.people[person].id()
     }
 
     /// One person starts to pay another: the offer is out.
-    pub(super) fn start(
+    pub(crate) fn start(
         &mut self,
         payer: usize,
         payee: usize,
@@ -192,20 +192,20 @@ impl Scene {
     }
 
     /// Carries messages until nobody has anything to say.
-    pub(super) fn deliver(&mut self) {
+    pub(crate) fn deliver(&mut self) {
         while let Some((from, to, message)) = self.next() {
             self.people[to].hear(from, &message).expect("a message from a contact is heard");
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<(DeviceId, usize, Message)> {
+    pub(crate) fn next(&mut self) -> Option<(DeviceId, usize, Message)> {
         let from = self.people.iter().position(|p| !p.out.is_empty())?;
         let (to, message) = self.people[from].out.pop_front()?;
         let to = self.people.iter().position(|p| p.id() == to).expect("somebody in the scene");
         Some((self.id(from), to, message))
     }
 
-    pub(super) fn pay(&mut self, payer: usize, payee: usize, units: u64) {
+    pub(crate) fn pay(&mut self, payer: usize, payee: usize, units: u64) {
         self.start(payer, payee, units).expect("an offer");
         self.deliver();
     }

@@ -1,0 +1,109 @@
+use super::*;
+use crate::amount::Amount;
+use crate::id::{AssetId, Nonce};
+use crate::invoice::{INVOICE_VERSION, Invoice};
+use crate::message::Accept;
+use crate::packet::Hello;
+use crate::predicate::Predicate;
+use crate::time::Time;
+
+fn key(byte: u8) -> SecretKey {
+    SecretKey::new([byte; 32]).expect("a scalar")
+}
+
+fn card(byte: u8) -> Card {
+    Card {
+        version: CARD_VERSION,
+        network: NetworkId::LOCAL,
+        name: Name::new("Ada").expect("a name"),
+        owner: key(byte).public(),
+        seal: SealIdentity::Software,
+        session_key: Blob::default(),
+    }
+}
+
+fn signed(tag: Tag, payload: Vec<u8>, by: &SecretKey) -> Signed {
+    let signature = by.sign(&Signed::digest(tag, &payload));
+    Signed::new(payload, signature).expect("short")
+}
+
+#[test]
+fn each_rule_of_a_card_has_its_refusal() {
+    let good = Signed::card(&card(1), &key(1)).expect("short");
+    assert_eq!(good.open_card(), Ok(card(1)));
+    let newer = signed(Tag::Card, to_bytes(&Card { version: 2, ..card(1) }), &key(1));
+    assert_eq!(newer.open_card(), Err(SignedError::Version));
+    let forged = signed(Tag::Card, to_bytes(&card(1)), &key(2));
+    assert_eq!(forged.open_card(), Err(SignedError::Signature));
+    let elsewhere = signed(Tag::Invoice, to_bytes(&card(1)), &key(1));
+    assert_eq!(elsewhere.open_card(), Err(SignedError::Signature), "signed for another purpose");
+    let cut = signed(Tag::Card, Vec::new(), &key(1));
+    assert_eq!(cut.open_card(), Err(SignedError::Decode(DecodeError::Truncated)));
+    assert_eq!(
+        Signed::new(alloc::vec![0; MAX_SIGNED + 1], key(1).sign(&Digest::new([0; 32]))),
+        Err(DecodeError::TooLarge)
+    );
+}
+
+#[test]
+fn names_show_as_they_are() {
+    for text in
+        ["", " Ada", "Ada ", "A\nda", "A\u{202e}da", "A\u{200b}da", &"a".repeat(MAX_NAME + 1)]
+    {
+        assert_eq!(Name::new(text), None, "{text:?}");
+    }
+    let mut w = Writer::new();
+    w.text("A\u{202e}da");
+    assert_eq!(from_bytes::<Name>(&w.into_bytes()), Err(DecodeError::OutOfRange));
+}
+
+#[test]
+fn another_seal_is_another_device() {
+    let hardware = SealIdentity::Hardware(crate::seal::SealId::new(Digest::new([1; 32])));
+    assert_ne!(card(1).device(), Card { seal: hardware, ..card(1) }.device());
+    assert_ne!(card(1).device(), card(2).device());
+}
+
+fn invoice() -> Invoice {
+    Invoice {
+        version: INVOICE_VERSION,
+        card: Signed::card(&card(1), &key(1)).expect("short"),
+        asset: AssetId::new([3; 32]),
+        amount: Amount::new(5),
+        accept: Accept { nonce: Nonce::new([4; 16]), owner: Predicate::Signature(key(1).public()) },
+        expires_at: Time::from_unix(9),
+    }
+}
+
+#[test]
+fn each_rule_of_an_invoice_has_its_refusal() {
+    let open = |invoice: &Invoice, by: u8| {
+        Invoice::open(&signed(Tag::Invoice, to_bytes(invoice), &key(by))).map(|(i, _)| i)
+    };
+    assert_eq!(open(&invoice(), 1), Ok(invoice()));
+    assert_eq!(open(&Invoice { version: 2, ..invoice() }, 1), Err(SignedError::Version));
+    assert_eq!(open(&invoice(), 2), Err(SignedError::Signature), "not by the card's owner");
+    let bad_card = Invoice { card: signed(Tag::Card, to_bytes(&card(1)), &key(2)), ..invoice() };
+    assert_eq!(open(&bad_card, 1), Err(SignedError::Signature), "the card is forged");
+    let mut elsewhere = invoice();
+    elsewhere.accept.owner = Predicate::Signature(key(2).public());
+    assert_eq!(open(&elsewhere, 1), Err(SignedError::Signature), "pays somebody else");
+}
+
+#[test]
+fn a_hello_is_signed_by_its_card() {
+    let card_of = |byte: u8| Signed::card(&card(byte), &key(byte)).expect("short");
+    let (to, ciphertext) = (card(2).device(), Blob::new(alloc::vec![7; 9]).expect("short"));
+    let digest = Hello::digest(&card(1).device(), &to, 3, &ciphertext);
+    let signature = key(1).sign(&digest);
+    let hello = Hello { card: card_of(1), to, generation: 3, ciphertext, signature };
+    assert_eq!(hello.open(), Ok(card(1)));
+    let again = Hello { generation: 4, ..hello.clone() };
+    assert_eq!(again.open(), Err(SignedError::Signature));
+    let elsewhere = Hello { to: card(3).device(), ..hello.clone() };
+    assert_eq!(elsewhere.open(), Err(SignedError::Signature));
+    let stolen = Hello { card: card_of(3), ..hello.clone() };
+    assert_eq!(stolen.open(), Err(SignedError::Signature));
+    let other = Hello { ciphertext: Blob::default(), ..hello };
+    assert_eq!(other.open(), Err(SignedError::Signature));
+}
