@@ -108,13 +108,7 @@ impl SoftwareSeal {
         params: KdfParams,
         entropy: Entropy,
     ) -> Result<Self, SealError> {
-        files::make_dir(&place.dir)?;
-        let folder = Lock::folder(&place.dir)?;
-        let path = place.keystore();
-        if files::read(&path, 0)?.is_some() {
-            return Err(SealError::Exists { path });
-        }
-        let opening = Opening { place, folder, fingerprint: machine.fingerprint() };
+        let opening = Opening::anew(place, machine)?;
         opening.write(entropy.key(Label::NewMaster), unlock, params, false, &entropy)
     }
 
@@ -168,6 +162,30 @@ impl SoftwareSeal {
         let (opening, keystore) = Opening::begin(place, machine)?;
         let master = keystore.open(old, &opening.fingerprint)?;
         opening.write(master, new, params, keystore.journal_expected(), &entropy)
+    }
+
+    /// The master secret, of which every key is made: only for a backup, which encrypts it.
+    pub fn export(&self) -> Zeroizing<[u8; 32]> {
+        self.master.clone().into_bytes()
+    }
+
+    /// Makes a keystore for a master secret that came out of a backup, in a folder that has none.
+    ///
+    /// It expects a journal: unless this machine still has the one that fits, [`Seal::check`] says
+    /// [`Rollback::Missing`], and the wallet must not sign before it knows its latest step.
+    ///
+    /// # Errors
+    /// As for [`SoftwareSeal::create`]; [`SealError::Damaged`] when `secret` can be no owner's.
+    pub fn import(
+        place: &Place,
+        machine: &dyn Machine,
+        unlock: &Unlock,
+        params: KdfParams,
+        entropy: Entropy,
+        secret: &Zeroizing<[u8; 32]>,
+    ) -> Result<Self, SealError> {
+        let opening = Opening::anew(place, machine)?;
+        opening.write(Key::new(**secret), unlock, params, true, &entropy)
     }
 
     /// Lets the keystore expect the journal, once there is one.
@@ -239,6 +257,17 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
+    /// A folder that is to get its first keystore.
+    fn anew(place: &'a Place, machine: &dyn Machine) -> Result<Self, SealError> {
+        files::make_dir(&place.dir)?;
+        let folder = Lock::folder(&place.dir)?;
+        let path = place.keystore();
+        if files::read(&path, 0)?.is_some() {
+            return Err(SealError::Exists { path });
+        }
+        Ok(Self { place, folder, fingerprint: machine.fingerprint() })
+    }
+
     fn begin(place: &'a Place, machine: &dyn Machine) -> Result<(Self, Keystore), SealError> {
         let path = place.keystore();
         if !path.exists() {

@@ -55,6 +55,19 @@ impl Passphrase {
             }),
         }
     }
+
+    /// A 32-byte key made of the passphrase by argon2id, at the cost of `params`: for a file that
+    /// its owner opens with a passphrase of its own, such as a backup.
+    ///
+    /// # Errors
+    /// [`SealError::Unlock`] when there is not enough memory.
+    pub fn stretch(
+        &self,
+        params: KdfParams,
+        salt: &[u8; 16],
+    ) -> Result<Zeroizing<[u8; 32]>, SealError> {
+        Ok(stretch(self, params, salt)?.into_bytes())
+    }
 }
 
 impl fmt::Debug for Passphrase {
@@ -87,6 +100,11 @@ impl KdfParams {
             && memory_kib >= 8 * lanes
             && memory_kib <= MAX_MEMORY_KIB;
         if fits { Some(Self { memory_kib, passes, lanes }) } else { None }
+    }
+
+    /// Memory in KiB, passes and lanes, as [`KdfParams::new`] takes them.
+    pub const fn parts(self) -> (u32, u32, u32) {
+        (self.memory_kib, self.passes, self.lanes)
     }
 }
 

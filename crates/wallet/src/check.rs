@@ -1,5 +1,19 @@
 //! Look a wallet over, and say what is wrong and what to do.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tally_core::device::{Device, Mode, OutgoingState};
+use tally_seal::Seal;
+use tally_seal::journal::Rollback;
+
+use crate::Wallet;
+use crate::store::Store;
+use crate::wallet::now;
+
+/// A time before which no clock can be right: 2025-01-01, in Unix seconds.
+const EARLIEST: u64 = 1_735_689_600;
+
 /// One thing that was looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
@@ -10,3 +24,103 @@ pub struct Finding {
     /// What to do, if it is not; empty otherwise.
     pub next: String,
 }
+
+impl Finding {
+    fn new(ok: bool, what: impl Into<String>, next: &str) -> Self {
+        Self { ok, what: what.into(), next: if ok { String::new() } else { next.into() } }
+    }
+}
+
+impl Wallet {
+    /// Looks over records, root, journal, mode, payments, permissions, room and clock.
+    pub fn check(&self) -> Vec<Finding> {
+        let mut findings = self.check_records();
+        findings.push(self.check_journal());
+        findings.push(self.check_mode());
+        findings.push(self.check_waiting());
+        findings.extend(self.check_folder());
+        let clock = now().unix() >= EARLIEST;
+        findings.push(Finding::new(
+            clock,
+            format!("the clock shows {} seconds since 1970", now().unix()),
+            "set the clock: invoices and locks depend on it",
+        ));
+        findings
+    }
+
+    fn check_records(&self) -> Vec<Finding> {
+        let loaded = match self.store.load() {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return vec![Finding::new(false, "there are no records", RESTORE)],
+            Err(e) => return vec![Finding::new(false, e.to_string(), RESTORE)],
+        };
+        let count = loaded.changes.len();
+        let mut again = Device::new(self.device.me().clone());
+        loaded.changes.into_iter().for_each(|change| again.apply(change));
+        let (root, stored) = (self.device.ledger().root(), again.ledger().root());
+        let same = root == stored && again.head() == self.device.head();
+        let next = "close the wallet and open it again; if this comes back, keep the folder and restore a backup";
+        vec![
+            Finding::new(true, format!("{count} records can be read"), ""),
+            Finding::new(same, format!("root recomputed from the records: {stored}"), next),
+        ]
+    }
+
+    fn check_journal(&self) -> Finding {
+        let told = self.seal.check(self.device.seq(), &self.device.head());
+        let ok = matches!(told, Rollback::None | Rollback::FirstUse);
+        Finding::new(
+            ok,
+            told.to_string(),
+            "sync with everyone whom you paid, then confirm: tally recover",
+        )
+    }
+
+    fn check_mode(&self) -> Finding {
+        match self.device.mode() {
+            Mode::Normal => Finding::new(true, "the wallet may pay", ""),
+            Mode::ReceiveOnly(waiting) => {
+                let unmet = self.device.contacts().values().filter(|c| !c.met).count();
+                let what = format!(
+                    "the wallet receives only: {unmet} contacts are to be met, {} steps wait",
+                    waiting.len()
+                );
+                Finding::new(false, what, "sync with your contacts, then confirm: tally recover")
+            }
+        }
+    }
+
+    fn check_waiting(&self) -> Finding {
+        let outgoing = self.device.outgoing().values();
+        let waiting = outgoing.filter(|o| o.state != OutgoingState::Receipted).count();
+        let what = format!("{waiting} payments wait for a receipt");
+        Finding::new(waiting == 0, what, "send them again: tally resend, or sync with the payee")
+    }
+
+    fn check_folder(&self) -> Vec<Finding> {
+        let file = Store::path_in(&self.dir);
+        let private = |path: &std::path::Path| {
+            let mode = fs::metadata(path).map(|m| m.permissions().mode() & 0o777);
+            let ok = mode.as_ref().is_ok_and(|mode| mode & 0o077 == 0);
+            let mode = mode.map_or_else(|e| e.to_string(), |mode| format!("mode {mode:03o}"));
+            let next = "let nobody else read it: chmod 700 on the folder, 600 on the file";
+            Finding::new(ok, format!("{}: {mode}", path.display()), next)
+        };
+        vec![private(&self.dir), private(&file), self.check_room()]
+    }
+
+    /// Whether a file of a megabyte can be written beside the records.
+    fn check_room(&self) -> Finding {
+        let probe = self.dir.join(".room");
+        let written = fs::write(&probe, vec![0; 1 << 20]);
+        // A probe that could not be made cannot be removed either.
+        let _ = fs::remove_file(&probe);
+        let what = match &written {
+            Ok(()) => "there is room on the disk".to_owned(),
+            Err(e) => format!("cannot write in the wallet's folder: {e}"),
+        };
+        Finding::new(written.is_ok(), what, "free some space, or make the folder writable")
+    }
+}
+
+const RESTORE: &str = "keep the folder, and restore the wallet from a backup (tally restore)";

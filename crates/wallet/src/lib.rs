@@ -1,8 +1,26 @@
 //! Hold a person's money: pay and be paid, survive crashes, back up and restore.
+//!
+//! A [`Wallet`] drives one [`tally_core::device::Device`]: it makes every change durable before
+//! anything is signed, sent or shown, asks the seal to sign, and encrypts what leaves for a contact.
+//! Everything blocks; there is no background thread. `docs/wallet.md` has the recovery table.
+
+mod assets;
+mod backup;
 mod check;
+mod driver;
 mod error;
+mod find;
+mod live;
+mod packets;
+mod peer;
+mod store;
+#[cfg(test)]
+mod tests;
 mod wallet;
 
+pub use backup::{BackupError, restore};
 pub use check::Finding;
 pub use error::{Class, WalletError};
-pub use wallet::{BackupError, PeerError, Setup, StoreError, Wallet, restore};
+pub use peer::PeerError;
+pub use store::StoreError;
+pub use wallet::{Setup, Wallet};

@@ -1,20 +1,31 @@
-//! The wallet.
+//! Make a wallet, open it, and come back after a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tally_core::accept::AcceptPolicy;
-use tally_core::amount::Amount;
-use tally_core::card::{Card, Name, Signed};
-use tally_core::device::{Device, Event};
-use tally_core::evidence::{Holding, Minted};
+use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::cbor::{Blob, from_bytes, to_bytes};
+use tally_core::device::{Device, Event, Input, Me, Mode, OutgoingState, World};
 use tally_core::fork::ForkProof;
-use tally_core::id::{AssetId, DeviceId, NetworkId, TxId};
-use tally_core::policy::{AssetKind, Policy, Ticker};
-use tally_seal::SealState;
+use tally_core::hash::Tag;
+use tally_core::id::{AssetId, DeviceId, NetworkId};
+use tally_core::policy::Policy;
+use tally_core::seal::NoSeals;
+use tally_core::time::Time;
+use tally_seal::journal::Rollback;
 use tally_seal::machine::Machine;
-use tally_seal::unlock::{KdfParams, Passphrase, Unlock};
-use tally_transport::Channel;
+use tally_seal::software::{Place, SoftwareSeal};
+use tally_seal::unlock::{KdfParams, Unlock};
+use tally_seal::{Entropy, Purpose, Seal, SealError, SealState};
+use tally_transport::session::{Hint, KemSecret};
+use zeroize::Zeroizing;
 
-use crate::{Finding, WalletError};
+use crate::peer::Peer;
+use crate::store::{Batch, Issued, Loaded, Store};
+use crate::{PeerError, StoreError, WalletError};
 
 /// How a wallet is opened, and where what lies outside of its folder is.
 pub struct Setup {
@@ -28,173 +39,357 @@ pub struct Setup {
     pub machine: Box<dyn Machine>,
 }
 
-/// A person's wallet.
+/// A person's wallet, open in this process and in no other.
+///
+/// ```
+/// use tally_core::card::Name;
+/// use tally_core::id::NetworkId;
+/// use tally_seal::machine::HostMachine;
+/// use tally_seal::unlock::{KdfParams, Unlock};
+/// use tally_wallet::{Setup, Wallet};
+///
+/// # fn main() -> Result<(), tally_wallet::WalletError> {
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// let dir = folder.path().join("wallet");
+/// let setup = Setup {
+///     unlock: Unlock::KeyFile(dir.join("keystore.key")),
+///     kdf: KdfParams::default(),
+///     state_dir: folder.path().join("state"),
+///     machine: Box::new(HostMachine::new()),
+/// };
+/// let name = Name::new("Alice").expect("a name");
+/// let wallet = Wallet::create(&dir, &setup, name, NetworkId::LOCAL)?;
+/// assert_eq!(wallet.device().seq(), 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Wallet {
-    device: Device,
-    card: Signed,
-    name: Name,
+    pub(crate) dir: PathBuf,
+    pub(crate) kdf: KdfParams,
+    pub(crate) name: Name,
+    pub(crate) network: NetworkId,
+    pub(crate) card: Signed,
+    pub(crate) device: Device,
+    pub(crate) peers: BTreeMap<DeviceId, Peer>,
+    pub(crate) hints: BTreeMap<Hint, DeviceId>,
+    pub(crate) touched: BTreeSet<DeviceId>,
+    pub(crate) issued: BTreeMap<AssetId, Issued>,
+    pub(crate) seal: SoftwareSeal,
+    pub(crate) kem: KemSecret,
+    pub(crate) key: Zeroizing<[u8; 32]>,
+    pub(crate) store: Store,
+    /// Whether what is in memory may differ from what is durable, so that it must be read anew.
+    pub(crate) stale: bool,
 }
-#[allow(unused, missing_docs)]
+
 impl Wallet {
+    /// Makes a wallet in a folder that has none.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], [`WalletError::Seal`], [`StoreError`] when it cannot be written.
     pub fn create(
         dir: &Path,
         setup: &Setup,
         name: Name,
         network: NetworkId,
     ) -> Result<Self, WalletError> {
-        no()
+        Store::make_dir(dir)?;
+        let place = Place::new(dir, &setup.state_dir);
+        let machine = setup.machine.as_ref();
+        let made = SoftwareSeal::create(&place, machine, &setup.unlock, setup.kdf, entropy()?);
+        let seal = match made {
+            // A crash may have come between the keystore and the records.
+            Err(SealError::Exists { .. }) if !is_begun(dir)? => {
+                SoftwareSeal::open(&place, machine, &setup.unlock)?
+            }
+            Err(SealError::Exists { .. }) => return Err(StoreError::Exists(dir.to_owned()).into()),
+            made => made?,
+        };
+        if is_begun(dir)? {
+            return Err(StoreError::Exists(dir.to_owned()).into());
+        }
+        Self::begin(dir, setup, seal, &name, network, Batch::default())
     }
+
+    /// Writes the first records of a wallet, and opens it.
+    pub(crate) fn begin(
+        dir: &Path,
+        setup: &Setup,
+        mut seal: SoftwareSeal,
+        name: &Name,
+        network: NetworkId,
+        mut batch: Batch,
+    ) -> Result<Self, WalletError> {
+        let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
+        let card = own_card(&mut seal, &kem, name, network)?;
+        batch.meta.push(("name", to_bytes(name)));
+        batch.meta.push(("network", to_bytes(&network)));
+        batch.meta.push(("card", to_bytes(&card)));
+        let mut store = Store::open(dir, true)?;
+        store.begin(&batch)?;
+        Self::start(dir, setup.kdf, seal, store)
+    }
+
+    /// Opens a wallet, and finishes what a crash left unfinished.
+    ///
+    /// If the seal's journal shows that the wallet was set back, it receives only from then on: look
+    /// at [`Device::mode`].
+    ///
+    /// # Errors
+    /// [`WalletError::InUse`], [`StoreError::Missing`], [`WalletError::Seal`] when the keystore does not open, and
+    /// [`WalletError::Store`] when the records cannot be read.
     pub fn open(dir: &Path, setup: &Setup) -> Result<Self, WalletError> {
-        no()
+        if !Store::path_in(dir).exists() {
+            return Err(StoreError::Missing(dir.to_owned()).into());
+        }
+        let place = Place::new(dir, &setup.state_dir);
+        let seal = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock)?;
+        let store = Store::open(dir, false)?;
+        Self::start(dir, setup.kdf, seal, store)
     }
+
+    pub(crate) fn start(
+        dir: &Path,
+        kdf: KdfParams,
+        seal: SoftwareSeal,
+        store: Store,
+    ) -> Result<Self, WalletError> {
+        let loaded = store.load()?.ok_or_else(|| StoreError::Missing(dir.to_owned()))?;
+        let (name, network) = (meta(&loaded, "name")?, meta(&loaded, "network")?);
+        let card = meta(&loaded, "card")?;
+        let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
+        let key = seal.derive(Purpose::Database);
+        let me = Me { owner: seal.owner_key(), seal: seal.identity(), network };
+        let mut wallet = Self {
+            dir: dir.to_owned(),
+            kdf,
+            name,
+            network,
+            card,
+            device: Device::new(me),
+            peers: BTreeMap::new(),
+            hints: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            issued: BTreeMap::new(),
+            seal,
+            kem,
+            key,
+            store,
+            stale: false,
+        };
+        wallet.take_over(loaded);
+        wallet.come_back()?;
+        Ok(wallet)
+    }
+
+    /// Replaces what is in memory by what is durable.
+    fn take_over(&mut self, loaded: Loaded) {
+        self.device = Device::new(self.device.me().clone());
+        for change in loaded.changes {
+            self.device.apply(change);
+        }
+        self.issued = loaded.issued.into_iter().collect();
+        self.touched.clear();
+        self.hints.clear();
+        // A session that cannot be read is left out: the next packet says hello again.
+        let peers = loaded.sessions.into_iter().filter_map(|(contact, bytes)| {
+            Some((contact, Peer::from_sealed(&bytes, &self.key, &contact)?))
+        });
+        self.peers = peers.collect();
+        let contacts: Vec<DeviceId> = self.peers.keys().copied().collect();
+        contacts.iter().for_each(|contact| self.index(contact));
+        self.stale = false;
+    }
+
+    /// Compares the seal's journal with the records, and signs what waits for the seal.
+    fn come_back(&mut self) -> Result<(), WalletError> {
+        if *self.device.mode() != Mode::Normal {
+            return Ok(());
+        }
+        if !self.fits_journal() {
+            self.run(vec![Input::Restored], None, &mut |_| {})?;
+            return Ok(());
+        }
+        self.finish_intents(&mut |_| {})
+    }
+
+    fn fits_journal(&self) -> bool {
+        let (seq, head) = (self.device.seq(), self.device.head());
+        match self.seal.check(seq, &head) {
+            Rollback::None | Rollback::FirstUse => true,
+            // The keystore does not expect a journal until the first step is in it.
+            told => self.intent_before(seq, told),
+        }
+    }
+
+    /// Whether all that the journal lacks is the latest step, which still waits for the seal.
+    fn intent_before(&self, seq: u64, told: Rollback) -> bool {
+        let intent = self
+            .device
+            .outgoing()
+            .values()
+            .find(|o| o.state == OutgoingState::Intent && o.transaction.step.seq == seq);
+        let Some(intent) = intent else { return false };
+        let before = self.seal.check(seq.saturating_sub(1), &intent.transaction.step.head);
+        let one_behind = matches!(told, Rollback::Ahead { journal_seq } if journal_seq.checked_add(1) == Some(seq));
+        match before {
+            Rollback::None => one_behind,
+            Rollback::FirstUse => seq == 1,
+            _ => false,
+        }
+    }
+
+    /// Reads what is durable anew, after something failed in between.
+    pub(crate) fn ready(&mut self) -> Result<(), WalletError> {
+        if !self.stale {
+            return Ok(());
+        }
+        self.store.reopen()?;
+        let loaded = self.store.load()?;
+        let loaded = loaded.ok_or_else(|| StoreError::Missing(self.dir.clone()))?;
+        self.take_over(loaded);
+        self.come_back()
+    }
+
+    /// Everything that the wallet knows.
     pub fn device(&self) -> &Device {
         &self.device
     }
+
+    /// Its own contact card, to be given to others.
     pub fn card(&self) -> &Signed {
         &self.card
     }
+
+    /// Its owner's name, as on the card.
     pub fn name(&self) -> &Name {
         &self.name
     }
-    pub fn find_contact(&self, text: &str) -> Result<DeviceId, WalletError> {
-        no()
-    }
-    pub fn find_asset(&self, text: &str) -> Result<AssetId, WalletError> {
-        no()
-    }
-    pub fn add_contact(&mut self, card: Signed) -> Result<DeviceId, WalletError> {
-        no()
-    }
-    pub fn add_policy(&mut self, policy: Policy) -> Result<AssetId, WalletError> {
-        no()
-    }
-    pub fn create_asset(
-        &mut self,
-        ticker: Ticker,
-        decimals: u8,
-        max_supply: Option<Amount>,
-        kind: AssetKind,
-    ) -> Result<AssetId, WalletError> {
-        no()
-    }
-    pub fn mint(
-        &mut self,
-        asset: AssetId,
-        amount: Amount,
-        to: &Card,
-    ) -> Result<Minted, WalletError> {
-        no()
-    }
-    pub fn receive_mint(&mut self, minted: Minted) -> Result<Vec<Event>, WalletError> {
-        no()
-    }
-    pub fn invoice(
-        &mut self,
-        asset: AssetId,
-        amount: Amount,
-        valid_for_secs: u64,
-    ) -> Result<Signed, WalletError> {
-        no()
-    }
-    pub fn pay_invoice(&mut self, invoice: &Signed) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
-        no()
-    }
-    pub fn receive_packet(
-        &mut self,
-        bytes: &[u8],
-    ) -> Result<(Vec<Event>, Vec<Vec<u8>>), WalletError> {
-        no()
-    }
-    pub fn resend(&mut self, payee: DeviceId) -> Result<Vec<Vec<u8>>, WalletError> {
-        no()
-    }
-    pub fn pay_over(
-        &mut self,
-        channel: &mut dyn Channel,
-        payee: DeviceId,
-        asset: AssetId,
-        amount: Amount,
-        show: &mut dyn FnMut(&Event),
-    ) -> Result<TxId, WalletError> {
-        no()
-    }
-    pub fn serve_one(
-        &mut self,
-        channel: &mut dyn Channel,
-        show: &mut dyn FnMut(&Event),
-    ) -> Result<(), WalletError> {
-        no()
-    }
-    pub fn sync_over(
-        &mut self,
-        channel: &mut dyn Channel,
-        contact: DeviceId,
-        show: &mut dyn FnMut(&Event),
-    ) -> Result<(), WalletError> {
-        no()
-    }
-    pub fn set_accept_policy(&mut self, policy: AcceptPolicy) -> Result<(), WalletError> {
-        no()
-    }
-    pub fn import_fork(&mut self, proof: ForkProof) -> Result<Vec<Event>, WalletError> {
-        no()
-    }
-    pub fn confirm_recovery(&mut self) -> Result<(), WalletError> {
-        no()
-    }
-    pub fn holdings(&self) -> Result<Vec<(Holding, bool)>, WalletError> {
-        no()
-    }
+
+    /// What the seal is worth.
     pub fn seal_state(&self) -> SealState {
-        unreachable!("the seal is kept once a wallet opens")
+        self.seal.state()
     }
-    pub fn check(&self) -> Vec<Finding> {
-        Vec::new()
+
+    /// Adds somebody whose card was handed over.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when the card is not valid, or is of another network.
+    pub fn add_contact(&mut self, card: Signed) -> Result<DeviceId, WalletError> {
+        let device = card.open_card().map_err(PeerError::Signed)?.device();
+        self.act(Input::Contact(card), &mut |_| {})?;
+        Ok(device)
     }
-    pub fn backup(&self, passphrase: Passphrase, out: &Path) -> Result<(), WalletError> {
-        no()
+
+    /// Imports an asset.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when the policy is not valid, or is of another network.
+    pub fn add_policy(&mut self, policy: Policy) -> Result<AssetId, WalletError> {
+        let asset = policy.id();
+        self.act(Input::Policy(policy), &mut |_| {})?;
+        Ok(asset)
+    }
+
+    /// Sets what the owner accepts.
+    ///
+    /// # Errors
+    /// [`WalletError::Store`] when it cannot be written.
+    pub fn set_accept_policy(&mut self, policy: AcceptPolicy) -> Result<(), WalletError> {
+        self.act(Input::AcceptPolicy(policy), &mut |_| {}).map(|_| ())
+    }
+
+    /// Takes over a proof that somebody paid twice with the same money.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when it proves nothing.
+    pub fn import_fork(&mut self, proof: ForkProof) -> Result<Vec<Event>, WalletError> {
+        let mut events = Vec::new();
+        self.act(Input::Fork(Box::new(proof)), &mut |e| events.push(e.clone()))?;
+        Ok(events)
+    }
+
+    /// The owner says that everyone who was paid since the backup has been met: sign again.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] while contacts or steps are missing; [`WalletError::Seal`] when the journal on this
+    /// machine knows of a later step than the wallet, so that signing would be a fork.
+    pub fn confirm_recovery(&mut self) -> Result<(), WalletError> {
+        self.ready()?;
+        if *self.device.mode() == Mode::Normal {
+            return Ok(());
+        }
+        let world = World { now: now(), seals: &NoSeals, notary: None };
+        self.device.clone().handle(&world, Input::ConfirmRecovery)?;
+        let (seq, head) = (self.device.seq(), self.device.head());
+        match self.seal.check(seq, &head) {
+            told @ (Rollback::Behind { .. } | Rollback::Contradiction) => {
+                return Err(SealError::RolledBack(told).into());
+            }
+            Rollback::None => {}
+            _ => self.seal.adopt(seq, &head)?,
+        }
+        self.run(vec![Input::ConfirmRecovery], None, &mut |_| {})?;
+        self.finish_intents(&mut |_| {})
     }
 }
-/// Restores a backup: the wallet receives only until it is confirmed.
-#[allow(unused, missing_docs)]
-pub fn restore(
-    file: &Path,
-    passphrase: &Passphrase,
-    dir: &Path,
-    setup: &Setup,
-) -> Result<Wallet, WalletError> {
-    no()
-}
-fn no<T>() -> Result<T, WalletError> {
-    Err(WalletError::Mint("this is not there yet"))
-}
-/// Store.
-#[derive(Debug, thiserror::Error)]
-#[error("store")]
-pub struct StoreError;
-/// Peer.
-#[derive(Debug, thiserror::Error)]
-#[error("peer")]
-pub struct PeerError;
-/// Backup.
-#[derive(Debug, thiserror::Error)]
-#[error("backup")]
-pub struct BackupError;
-#[allow(missing_docs)]
-impl StoreError {
-    pub fn code(&self) -> &'static str {
-        "WALLET_STORE"
+
+impl fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wallet")
+            .field("dir", &self.dir)
+            .field("name", &self.name)
+            .field("device", &self.device.id())
+            .finish_non_exhaustive()
     }
 }
-#[allow(missing_docs)]
-impl PeerError {
-    pub fn code(&self) -> &'static str {
-        "PEER"
-    }
+
+/// The time as this machine's clock has it.
+pub(crate) fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Time::from_unix(since.map_or(0, |since| since.as_secs()))
 }
-#[allow(missing_docs)]
-impl BackupError {
-    pub fn code(&self) -> &'static str {
-        "BACKUP"
+
+/// So many random bytes from the system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], PeerError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| PeerError::Random)?;
+    Ok(bytes)
+}
+
+pub(crate) fn entropy() -> Result<Entropy, PeerError> {
+    random().map(Entropy::new)
+}
+
+/// Whether the folder's records were begun.
+pub(crate) fn is_begun(dir: &Path) -> Result<bool, StoreError> {
+    if !Store::path_in(dir).exists() {
+        return Ok(false);
     }
+    Ok(Store::open(dir, false)?.load()?.is_some())
+}
+
+fn own_card(
+    seal: &mut SoftwareSeal,
+    kem: &KemSecret,
+    name: &Name,
+    network: NetworkId,
+) -> Result<Signed, WalletError> {
+    let session_key = Blob::new(kem.public().to_bytes().to_vec()).map_err(PeerError::Decode)?;
+    let card = Card {
+        version: CARD_VERSION,
+        network,
+        name: name.clone(),
+        owner: seal.owner_key(),
+        seal: seal.identity(),
+        session_key,
+    };
+    let payload = to_bytes(&card);
+    let signature = seal.sign(&Signed::digest(Tag::Card, &payload))?;
+    Ok(Signed::new(payload, signature).map_err(PeerError::Decode)?)
+}
+
+fn meta<T: tally_core::cbor::Decode>(loaded: &Loaded, key: &str) -> Result<T, StoreError> {
+    let bytes = loaded.meta(key).unwrap_or_default();
+    from_bytes(bytes).map_err(|_| StoreError::Damaged(format!("its {key} cannot be read")))
 }

@@ -1,0 +1,155 @@
+//! Make assets and mint, receive mints, and see what is there.
+
+use tally_core::amount::Amount;
+use tally_core::card::Card;
+use tally_core::cbor::List;
+use tally_core::coin::Coin;
+use tally_core::device::{DeviceError, Event, Input, Mode, Pocket};
+use tally_core::evidence::{Holding, Minted, Trust};
+use tally_core::id::{AssetId, CoinId};
+use tally_core::keys::PublicKey;
+use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
+use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
+use tally_core::predicate::Predicate;
+use tally_core::seal::NoSeals;
+use tally_core::tier::Tier;
+use tally_seal::Seal;
+
+use crate::store::{Batch, Issued};
+use crate::wallet::now;
+use crate::{PeerError, Wallet, WalletError};
+
+impl Wallet {
+    /// Makes an asset of which this wallet is the only issuer, and imports it.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when the numbers make no sense; [`WalletError::Store`].
+    pub fn create_asset(
+        &mut self,
+        ticker: Ticker,
+        decimals: u8,
+        max_supply: Option<Amount>,
+        kind: AssetKind,
+    ) -> Result<AssetId, WalletError> {
+        let issuers = List::new(vec![self.seal.owner_key()]).map_err(PeerError::Decode)?;
+        self.add_policy(Policy {
+            version: POLICY_VERSION,
+            network: self.network,
+            kind,
+            ticker,
+            decimals,
+            issuers,
+            threshold: 1,
+            max_supply,
+            offline: OfflineRules::default(),
+            metadata: None,
+        })
+    }
+
+    /// Mints `amount` of an asset of which this wallet alone is the issuer, for whoever's card it is.
+    ///
+    /// The serial number is used up on disk before the mint is signed: a mint that is lost after that
+    /// stays counted.
+    ///
+    /// # Errors
+    /// [`WalletError::Mint`] when it is not this wallet's to mint, or more than the maximum supply.
+    pub fn mint(
+        &mut self,
+        asset: AssetId,
+        amount: Amount,
+        to: &Card,
+    ) -> Result<Minted, WalletError> {
+        self.ready()?;
+        let policy = self.device.policies().get(&asset);
+        let policy = policy.ok_or(WalletError::Mint("the asset is unknown: import it first"))?;
+        let me = self.seal.owner_key();
+        let place = policy.issuers.iter().position(|issuer| *issuer == me);
+        let issuer =
+            place.and_then(|place| u8::try_from(place).ok()).filter(|_| policy.threshold == 1);
+        let issuer = issuer.ok_or(WalletError::Mint(
+            "this wallet alone is not the asset's issuer: ask the issuer",
+        ))?;
+        if *self.device.mode() != Mode::Normal {
+            return Err(DeviceError::ReceiveOnly.into());
+        }
+        if to.network != self.network {
+            return Err(DeviceError::NotForMe.into());
+        }
+        if amount.is_zero() || (policy.kind == AssetKind::Unique && amount != Amount::new(1)) {
+            return Err(WalletError::Mint("the amount is zero, or not 1 for a unique asset"));
+        }
+        let issued = self.issued.get(&asset).copied().unwrap_or_default();
+        let before = Amount::new(issued.total);
+        let total = before.checked_add(amount);
+        let total = total.filter(|total| policy.max_supply.is_none_or(|max| *total <= max));
+        let (total, next) = total
+            .zip(issued.next.checked_add(1))
+            .ok_or(WalletError::Mint("that is more than the asset's maximum supply: mint less"))?;
+        let after = Issued { next, total: total.units() };
+        self.persist(Batch { issued: vec![(asset, after)], ..Batch::default() })?;
+        self.issued.insert(asset, after);
+        let body = MintBody {
+            version: MINT_VERSION,
+            network: self.network,
+            asset,
+            amount,
+            owner: Predicate::Signature(to.owner.clone()),
+            serial: issued.next,
+            issued_before: before,
+        };
+        let signature = self.seal.sign(&body.digest())?;
+        let signatures = List::truncated(vec![IssuerSignature { issuer, signature }]);
+        Ok(Minted { mint: Mint { body, signatures }, certified: None })
+    }
+
+    /// Receives a mint. Its asset must have been imported.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when it is not valid, or for somebody else.
+    pub fn receive_mint(&mut self, minted: Minted) -> Result<Vec<Event>, WalletError> {
+        let mut events = Vec::new();
+        self.act(Input::Mint(Box::new(minted)), &mut |event| events.push(event.clone()))?;
+        Ok(events)
+    }
+
+    /// Every coin that is there, with its tier as of now; and whether what lies behind it was
+    /// verified just now. What was not is a payment of this wallet's that waits for the seal, or
+    /// has become invalid: it counts as `Signed` and cannot be spent.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn holdings(&self) -> Result<Vec<(Holding, bool)>, WalletError> {
+        let bricked = |key: &PublicKey| self.device.is_bricked(key);
+        let owner = self.seal.owner_key();
+        let trust = Trust {
+            network: self.network,
+            policies: self.device.policies(),
+            notary: None,
+            seals: &NoSeals,
+            bricked: &bricked,
+            viewer: Some(&owner),
+        };
+        let look = |pocket: &Pocket, id: &CoinId, coin: &Coin| {
+            let verified = pocket.evidence.verify(&trust, now()).ok();
+            let holding = verified.and_then(|all| all.get().get(id).cloned());
+            let found = holding.is_some();
+            (holding.unwrap_or_else(|| unverified(pocket, id, coin)), found)
+        };
+        let pockets = self.device.ledger().pockets();
+        let coins = pockets.filter_map(|p| p.coin.as_ref().map(|(id, coin)| (p, id, coin)));
+        Ok(coins.map(|(pocket, id, coin)| look(pocket, id, coin)).collect())
+    }
+}
+
+fn unverified(pocket: &Pocket, id: &CoinId, coin: &Coin) -> Holding {
+    Holding {
+        id: *id,
+        coin: coin.clone(),
+        pocket: pocket.id,
+        link: pocket.link,
+        tier: Tier::Signed,
+        uncertified: 0,
+        settle_by: None,
+        certified_at: None,
+    }
+}

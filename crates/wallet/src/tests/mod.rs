@@ -1,0 +1,5 @@
+mod fuse;
+mod scene;
+mod trade;
+
+pub(crate) use fuse::Fuse;
