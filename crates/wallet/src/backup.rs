@@ -214,10 +214,10 @@ impl Contents {
             return Err(BackupError::NotABackup);
         }
         let mut batch = Batch::default();
-        for (_, value) in records {
+        for [_, value] in records {
             batch.changes.push(decode(value)?);
         }
-        for (asset, value) in issued {
+        for [asset, value] in issued {
             let asset = AssetId::new(asset.try_into().map_err(|_| BackupError::NotABackup)?);
             let mut value = Bytes(value);
             let next = u64::from_be_bytes(value.array()?).saturating_add(SERIAL_JUMP);
@@ -228,9 +228,9 @@ impl Contents {
     }
 }
 
-fn named<T: Decode>(meta: &[(&[u8], &[u8])], key: &[u8]) -> Result<T, BackupError> {
-    let found = meta.iter().find(|(k, _)| *k == key);
-    decode(found.ok_or(BackupError::NotABackup)?.1)
+fn named<T: Decode>(meta: &[[&[u8]; 2]], key: &[u8]) -> Result<T, BackupError> {
+    let found = meta.iter().find(|[k, _]| *k == key);
+    decode(found.ok_or(BackupError::NotABackup)?[1])
 }
 
 fn decode<T: Decode>(bytes: &[u8]) -> Result<T, BackupError> {
@@ -272,7 +272,7 @@ impl<'a> Bytes<'a> {
         Ok(item)
     }
 
-    fn pairs(&mut self) -> Result<Vec<(&'a [u8], &'a [u8])>, BackupError> {
-        (0..self.number()?).map(|_| Ok((self.item()?, self.item()?))).collect()
+    fn pairs(&mut self) -> Result<Vec<[&'a [u8]; 2]>, BackupError> {
+        (0..self.number()?).map(|_| Ok([self.item()?, self.item()?])).collect()
     }
 }

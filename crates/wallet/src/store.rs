@@ -261,8 +261,9 @@ impl Store {
 
     /// Everything that is stored; nothing if the file is new.
     pub(crate) fn load(&self) -> Result<Option<Loaded>, StoreError> {
-        let loaded = self.read_all().map_err(refused("read", &self.path))?;
-        let Some((mut loaded, records)) = loaded else { return Ok(None) };
+        let mut records = Vec::new();
+        let loaded = self.read_all(&mut records).map_err(refused("read", &self.path))?;
+        let Some(mut loaded) = loaded else { return Ok(None) };
         match loaded.meta("schema").and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
         {
             Some(SCHEMA) => {}
@@ -276,7 +277,7 @@ impl Store {
         Ok(Some(loaded))
     }
 
-    fn read_all(&self) -> Result<Option<(Loaded, Vec<Vec<u8>>)>, redb::Error> {
+    fn read_all(&self, records: &mut Vec<Vec<u8>>) -> Result<Option<Loaded>, redb::Error> {
         let gone = |_| redb::Error::Io(io::Error::other("the file is not open"));
         let txn = self.database().map_err(gone)?.begin_read()?;
         let mut loaded = Loaded::default();
@@ -299,10 +300,10 @@ impl Store {
             let (next, total) = value.value();
             loaded.issued.push((AssetId::new(key.value()), Issued { next, total }));
         }
-        let rows = txn.open_table(RECORDS)?;
-        let records: Result<Vec<_>, _> =
-            rows.iter()?.map(|row| row.map(|(_, value)| value.value().to_vec())).collect();
-        Ok(Some((loaded, records?)))
+        for row in txn.open_table(RECORDS)?.iter()? {
+            records.push(row?.1.value().to_vec());
+        }
+        Ok(Some(loaded))
     }
 
     /// Makes the tables, with what a new wallet starts from.

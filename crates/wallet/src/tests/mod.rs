@@ -1,4 +1,6 @@
+mod crash;
 mod fuse;
+mod packets;
 mod scene;
 mod trade;
 

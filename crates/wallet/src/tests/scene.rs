@@ -84,10 +84,8 @@ impl Town {
 
 /// Takes everything: limits have their own tests, in the core.
 pub(super) fn generous() -> AcceptPolicy {
-    let mut policy = AcceptPolicy::default();
-    policy.signed = TierLimits { accept: true, per_payment: None, per_payer: None, total: None };
-    policy.max_unsettled = None;
-    policy
+    let signed = TierLimits { accept: true, per_payment: None, per_payer: None, total: None };
+    AcceptPolicy { signed, max_unsettled: None, ..AcceptPolicy::default() }
 }
 
 /// Makes the wallet an issuer of EUR, with so much of it in its own pocket.
