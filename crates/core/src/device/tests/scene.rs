@@ -1,36 +1,43 @@
 //! A few people with devices, and somebody who carries messages between them.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use crate::accept::{AcceptPolicy, TierLimits};
 use crate::amount::Amount;
 use crate::card::{CARD_VERSION, Card, Name, Signed};
 use crate::cbor::{Blob, List, from_bytes, to_bytes};
-use crate::device::{Device, DeviceError, Event, Input, Me, Output, Sign, World};
+use crate::device::{Change, Device, DeviceError, Event, Input, Me, Output, Sign, Terms, World};
 use crate::evidence::Minted;
-use crate::id::{AssetId, DeviceId, NetworkId, Nonce};
+use crate::id::{AssetId, DeviceId, NetworkId, Nonce, TxId};
+use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::keys::SecretKey;
-use crate::message::Message;
+use crate::message::{Accept, Message};
 use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use crate::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
+use crate::predicate::tests::{FakeSeals, fake_proof};
 use crate::predicate::{Predicate, Unlock};
-use crate::seal::{NoSeals, SealIdentity};
+use crate::seal::SealIdentity;
 use crate::time::Time;
 
 pub(crate) const NOW: Time = Time::from_unix(1_800_000_000);
 
-pub(crate) fn world() -> World<'static> {
-    World { now: NOW, seals: &NoSeals, notary: None }
-}
-
-/// Somebody's key, device, and what is about to be sent.
+/// Somebody's key, device, disk, and what is about to be sent. The seals are fake.
+///
+/// Whoever signs two transactions with one step number fails the test, whatever it is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) key: SecretKey,
     pub(crate) device: Device,
     pub(crate) out: VecDeque<(DeviceId, Message)>,
     pub(crate) events: Vec<Event>,
-    nonces: u8,
+    pub(crate) disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) now: Time,
+    /// After so many more points the device dies and starts anew from its disk.
+    pub(crate) dies_in: Option<u32>,
+    pub(crate) restarts: u32,
+    signed: BTreeMap<u64, TxId>,
+    nonces: u64,
 }
 
 impl Person {
@@ -39,7 +46,18 @@ impl Person {
         let me =
             Me { owner: key.public(), seal: SealIdentity::Software, network: NetworkId::LOCAL };
         let device = Device::new(me);
-        Self { key, device, out: VecDeque::new(), events: Vec::new(), nonces: 0 }
+        Self {
+            key,
+            device,
+            out: VecDeque::new(),
+            events: Vec::new(),
+            disk: BTreeMap::new(),
+            now: NOW,
+            dies_in: None,
+            restarts: 0,
+            signed: BTreeMap::new(),
+            nonces: 0,
+        }
     }
 
     pub(crate) fn id(&self) -> DeviceId {
@@ -60,30 +78,92 @@ impl Person {
 
     pub(crate) fn nonce(&mut self) -> Nonce {
         self.nonces += 1;
-        Nonce::new([self.nonces; 16])
+        let mut bytes = [self.key.expose()[0]; 16];
+        bytes[..8].copy_from_slice(&self.nonces.to_be_bytes());
+        Nonce::new(bytes)
     }
 
     /// Gives the device an input, signs what it asks for, and keeps what it sends.
     pub(crate) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
-        let output = self.device.handle(&world(), input)?;
+        let world = World { now: self.now, seals: &FakeSeals, notary: None };
+        let output = self.device.handle(&world, input)?;
         self.follow(output);
         Ok(())
     }
 
     pub(crate) fn follow(&mut self, output: Output) {
-        self.out.extend(output.send);
+        if self.dies() {
+            return;
+        }
+        self.store(&output.changes);
+        if self.dies() {
+            return;
+        }
         self.events.extend(output.events);
+        for message in output.send {
+            self.out.push_back(message);
+            if self.dies() {
+                return;
+            }
+        }
         for sign in output.sign {
             let input = self.sign(sign);
+            if self.dies() {
+                return;
+            }
+            let restarts = self.restarts;
             self.tell(input).expect("what the device asked to be signed is waiting");
+            if self.restarts != restarts {
+                return;
+            }
         }
     }
 
-    pub(crate) fn sign(&self, sign: Sign) -> Input {
+    pub(crate) fn store(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change.value() {
+                Some(value) => self.disk.insert(change.key(), value),
+                None => self.disk.remove(&change.key()),
+            };
+        }
+    }
+
+    fn dies(&mut self) -> bool {
+        let dies = self.dies_in == Some(0);
+        self.dies_in = self.dies_in.and_then(|n| n.checked_sub(1));
+        if dies {
+            self.restart();
+        }
+        dies
+    }
+
+    /// Makes the device anew from its disk, as after a crash.
+    pub(crate) fn restart(&mut self) {
+        self.restarts += 1;
+        self.device = rebuild(self.device.me().clone(), &self.disk);
+    }
+
+    /// Puts another disk in, as whoever restores a backup does. The device is told of it.
+    pub(crate) fn restore(&mut self, backup: BTreeMap<Vec<u8>, Vec<u8>>) {
+        self.disk = backup;
+        self.restart();
+        self.tell(Input::Restored).expect("always possible");
+    }
+
+    pub(crate) fn sign(&mut self, sign: Sign) -> Input {
         match sign {
-            Sign::Spend { tx, inputs, .. } => {
+            Sign::Spend { tx, seq, inputs, .. } => {
+                let before = self.signed.insert(seq, tx);
+                assert!(
+                    before.is_none_or(|before| before == tx),
+                    "two transactions for step {seq}"
+                );
                 let unlock = |input: &crate::device::SpendToSign| {
-                    Unlock::Signature(self.key.sign(&input.digest))
+                    let signature = self.key.sign(&input.digest);
+                    match input.slot {
+                        Some(slot) => Unlock::Sealed(signature, fake_proof(&slot, &tx)),
+                        None => Unlock::Signature(signature),
+                    }
                 };
                 Input::Signed { tx, unlocks: inputs.iter().map(unlock).collect() }
             }
@@ -103,6 +183,20 @@ impl Person {
     pub(crate) fn balance(&self, asset: &AssetId) -> u64 {
         self.device.ledger().balances().get(asset).copied().unwrap_or_default().units()
     }
+}
+
+pub(crate) fn rebuild(me: Me, disk: &BTreeMap<Vec<u8>, Vec<u8>>) -> Device {
+    let mut device = Device::new(me);
+    for bytes in disk.values() {
+        device.apply(from_bytes(bytes).expect("what was stored decodes"));
+    }
+    device
+}
+
+/// Accepts everything.
+pub(crate) fn open_policy() -> AcceptPolicy {
+    let open = TierLimits { accept: true, ..TierLimits::default() };
+    AcceptPolicy { signed: open, settle_margin: 0, ..AcceptPolicy::default() }
 }
 
 pub(crate) fn policy(issuer: &SecretKey) -> Policy {
@@ -158,6 +252,7 @@ impl Scene {
         let cards: Vec<Signed> = people.iter().map(Person::card).collect();
         for (i, person) in people.iter_mut().enumerate() {
             person.tell(Input::Policy(policy.clone())).expect("a good policy");
+            person.tell(Input::AcceptPolicy(open_policy())).expect("always");
             for (_, card) in cards.iter().enumerate().filter(|(j, _)| *j != i) {
                 person.tell(Input::Contact(card.clone())).expect("a good card");
             }
@@ -189,6 +284,56 @@ impl Scene {
         let input =
             Input::Pay { payee: self.id(payee), asset: self.asset, amount: Amount::new(units) };
         self.people[payer].tell(input)
+    }
+
+    /// The invoice of one person for so much.
+    pub(crate) fn invoice(&mut self, payee: usize, units: u64) -> Invoice {
+        let asset = self.asset;
+        let person = &mut self.people[payee];
+        let (nonce, owner) = (person.nonce(), Predicate::Signature(person.key.public()));
+        let (amount, expires_at) = (Amount::new(units), person.now.plus(600));
+        // An invoice is shown once its terms are durable.
+        let dies_in = person.dies_in.take();
+        let terms = Terms { payer: None, asset, amount, owner: owner.clone(), expires_at };
+        person.tell(Input::Ask { nonce, terms }).expect("good terms");
+        person.dies_in = dies_in;
+        let (card, accept) = (person.card(), Accept { nonce, owner });
+        Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at }
+    }
+
+    pub(crate) fn pay_invoice(&mut self, payer: usize, payee: usize, invoice: &Invoice) {
+        let input = Input::PayInvoice { payee: self.id(payee), invoice: invoice.clone().into() };
+        self.people[payer].tell(input).expect("an invoice that can be paid");
+    }
+
+    /// Two people meet, the first of whom begins.
+    pub(crate) fn meet(&mut self, one: usize, other: usize) {
+        let contact = self.id(other);
+        self.people[one].tell(Input::Meet { contact }).expect("a contact");
+        self.deliver();
+    }
+
+    pub(crate) fn balances(&self) -> Vec<u64> {
+        self.people.iter().map(|p| p.balance(&self.asset)).collect()
+    }
+
+    pub(crate) fn bricks(&self, judge: usize, accused: usize) -> bool {
+        self.people[judge].device.is_bricked(&self.people[accused].key.public())
+    }
+
+    /// Whether anybody holds anybody for convicted.
+    pub(crate) fn anyone_convicted(&self) -> bool {
+        self.people.iter().any(|p| !p.device.forks().is_empty())
+    }
+
+    /// The codes of what a person refused.
+    pub(crate) fn refusals(&self, person: usize) -> Vec<&str> {
+        let code = |e: &'_ Event| match e {
+            Event::Refused { reason, .. } => Some(reason.code.clone()),
+            _ => None,
+        };
+        let codes = self.people[person].events.iter().filter_map(code);
+        codes.map(|code| &*alloc::boxed::Box::leak(code.into_boxed_str())).collect()
     }
 
     /// Carries messages until nobody has anything to say.
