@@ -205,8 +205,9 @@ pub struct SyncReply {
     pub sync: Sync,
     /// What I found in yours.
     pub findings: Findings,
-    /// Your payments to me that you may have lost, in order, if you were restored.
-    pub history: List<Hop, MAX_HISTORY>,
+    /// Your payments to me that you may have lost, in order; absent unless you said that you were
+    /// restored, so that an answer from before does not pass for one.
+    pub history: Option<List<Hop, MAX_HISTORY>>,
 }
 
 record!(SyncReply { sync, findings, history });
@@ -216,8 +217,9 @@ record!(SyncReply { sync, findings, history });
 pub struct SyncEnd {
     /// What I found in your answer.
     pub findings: Findings,
-    /// Your payments to me that you may have lost, in order, if you were restored.
-    pub history: List<Hop, MAX_HISTORY>,
+    /// Your payments to me that you may have lost, in order; absent unless you said that you were
+    /// restored, so that an answer from before does not pass for one.
+    pub history: Option<List<Hop, MAX_HISTORY>>,
 }
 
 record!(SyncEnd { findings, history });

@@ -75,6 +75,10 @@ impl Device {
         payee: DeviceId,
         accept: Accept,
     ) -> Result<Output, DeviceError> {
+        // The same terms may have come twice; the offer that is out now still waits for its own.
+        if self.outgoing.on_terms(payee, accept.nonce) {
+            return Err(TradeError::Turn.into());
+        }
         let draft = self.drafts.remove(&payee).ok_or(TradeError::Turn)?;
         let link = self.contact(&payee)?.link;
         let now = (self.head, self.ledger.root(), link);
@@ -182,7 +186,7 @@ impl Device {
         form: Form,
     ) -> Result<Output, DeviceError> {
         let contact = self.may_pay(&payee)?.clone();
-        if accept.owner.key() != &contact.owner {
+        if accept.owner.key() != &contact.owner || self.outgoing.on_terms(payee, accept.nonce) {
             return Err(TradeError::Terms.into());
         }
         let Draft { offer, sources } = draft;

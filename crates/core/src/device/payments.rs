@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{Incoming, Outgoing, OutgoingState};
 use crate::amount::Amount;
-use crate::id::{AssetId, CoinId, DeviceId, TxId};
+use crate::id::{AssetId, CoinId, DeviceId, Nonce, TxId};
 use crate::tier::Tier;
 
 const FIRST_TX: TxId = TxId::new([0; 32]);
@@ -15,6 +15,7 @@ const LAST_TX: TxId = TxId::new([0xff; 32]);
 pub(super) struct Sent {
     all: BTreeMap<TxId, Outgoing>,
     waiting: BTreeSet<(DeviceId, u64, TxId)>,
+    terms: BTreeSet<(DeviceId, Nonce)>,
 }
 
 impl Sent {
@@ -30,7 +31,13 @@ impl Sent {
         } else {
             self.waiting.insert(place);
         }
+        self.terms.insert((outgoing.payee, outgoing.payment.accept.nonce));
         self.all.insert(outgoing.tx, outgoing);
+    }
+
+    /// Whether a payee was paid on these terms. It forgets them then, so they are good once.
+    pub(super) fn on_terms(&self, payee: DeviceId, nonce: Nonce) -> bool {
+        self.terms.contains(&(payee, nonce))
     }
 
     /// The payments to a payee that have no receipt, in the order of their steps.

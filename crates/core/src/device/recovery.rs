@@ -28,16 +28,15 @@ impl Device {
     }
 
     /// Payments that a restored contact made to this device, and that it may not remember.
-    pub(super) fn history_for(&self, contact: &Contact, theirs: &Sync) -> List<Hop, MAX_HISTORY> {
-        if !theirs.restored {
-            return List::default();
-        }
-        let Some(next) = theirs.seq.checked_add(1) else {
-            return List::default();
-        };
+    pub(super) fn history_for(
+        &self,
+        contact: &Contact,
+        theirs: &Sync,
+    ) -> Option<List<Hop, MAX_HISTORY>> {
+        let next = theirs.seq.checked_add(1).filter(|_| theirs.restored)?;
         let later = self.incoming.steps(contact.device, next, u64::MAX);
         let hops = later.filter_map(|incoming| incoming.hop.clone());
-        List::truncated(hops.take(MAX_HISTORY).collect())
+        Some(List::truncated(hops.take(MAX_HISTORY).collect()))
     }
 
     /// A contact was met and has given back what it holds of this device's own steps.
@@ -45,9 +44,9 @@ impl Device {
         &mut self,
         world: &World<'_>,
         from: &DeviceId,
-        told: Vec<Hop>,
+        told: Option<List<Hop, MAX_HISTORY>>,
     ) -> Result<Output, DeviceError> {
-        let Mode::ReceiveOnly(waiting) = &self.mode else {
+        let (Mode::ReceiveOnly(waiting), Some(told)) = (&self.mode, told) else {
             return Ok(Output::default());
         };
         let mut waiting = waiting.clone();

@@ -170,7 +170,7 @@ impl Device {
     ) -> Result<Output, DeviceError> {
         let mut output = self.learn(&reply.findings.branches, &reply.findings.forks);
         output.extend(self.learn(&[], &reply.sync.forks));
-        output.extend(self.recover(world, &from, reply.history.into_vec())?);
+        output.extend(self.recover(world, &from, reply.history)?);
         let findings = self.findings(&reply.sync);
         let history = self.history_for(self.contact(&from)?, &reply.sync);
         output.send.push((from, Message::SyncEnd(SyncEnd { findings, history })));
@@ -186,7 +186,7 @@ impl Device {
         end: SyncEnd,
     ) -> Result<Output, DeviceError> {
         let mut output = self.learn(&end.findings.branches, &end.findings.forks);
-        output.extend(self.recover(world, &from, end.history.into_vec())?);
+        output.extend(self.recover(world, &from, end.history)?);
         output.events.push(Event::Met { contact: from });
         Ok(output)
     }
