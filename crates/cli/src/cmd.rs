@@ -1,0 +1,84 @@
+//! Do what a command says: one module a group of commands.
+
+mod asset;
+mod backup;
+mod contact;
+mod doctor;
+mod fork;
+mod init;
+mod inspect;
+mod invoice;
+mod listen;
+mod meet;
+mod mint;
+mod pay;
+mod policy;
+mod receive;
+mod seal;
+mod shell;
+mod verify;
+mod view;
+
+pub use asset::policy_of;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::demo;
+use crate::error::CliError;
+use crate::output::{Done, Out};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// [`CliError`] when it cannot be done.
+pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
+    match cli.command {
+        // These need no wallet, and so no folder for one.
+        Command::Inspect { file } => return inspect::run(&file),
+        Command::Verify { file, network } => return verify::run(&file, network),
+        Command::Completions { shell } => return Ok(shell::completions(shell)),
+        Command::Man => return shell::man(),
+        Command::Demo { keep } => return demo::run(keep.as_deref(), out),
+        command => with_wallet(&Context::new(&cli.global)?, command, out),
+    }
+}
+
+fn with_wallet(at: &Context, command: Command, out: Out) -> Result<Done, CliError> {
+    match command {
+        Command::Init { name, network } => init::run(at, &name, network),
+        Command::Id => view::id(at),
+        Command::Contact(command) => contact::run(at, out, command),
+        Command::Asset(command) => asset::run(at, out, command),
+        Command::Mint { asset, amount, to, deliver } => {
+            mint::run(at, out, &asset, &amount, &to, &deliver)
+        }
+        Command::Receive { file, deliver } => receive::run(at, out, &file, &deliver),
+        Command::Invoice { asset, amount, valid_for, deliver } => {
+            invoice::run(at, out, &asset, &amount, valid_for, &deliver)
+        }
+        Command::Pay(pay) => pay::run(at, out, &pay),
+        Command::Listen { addr, once, count } => {
+            listen::run(at, out, &addr, if once { Some(1) } else { count })
+        }
+        Command::Resend { contact, connect, deliver } => {
+            meet::resend(at, out, &contact, connect.as_deref(), &deliver)
+        }
+        Command::Sync { contact, connect } => meet::sync(at, out, &contact, &connect),
+        Command::Balance => view::balance(at),
+        Command::History { limit } => view::history(at, limit),
+        Command::Policy(command) => policy::run(at, command),
+        Command::Fork(command) => fork::run(at, out, command),
+        Command::Backup(backup) => backup::backup(at, &backup),
+        Command::Restore { file, backup_passphrase_file } => {
+            backup::restore(at, &file, backup_passphrase_file.as_deref())
+        }
+        Command::Recover => backup::recover(at),
+        Command::Seal(command) => seal::run(at, command),
+        Command::Doctor => doctor::run(at),
+        Command::Inspect { .. }
+        | Command::Verify { .. }
+        | Command::Completions { .. }
+        | Command::Man
+        | Command::Demo { .. } => unreachable!("these were done without a wallet"),
+    }
+}

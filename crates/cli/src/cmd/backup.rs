@@ -1,0 +1,98 @@
+//! Back a wallet up, and bring it back.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::view::mode;
+use crate::args::Backup;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output::{Done, Report};
+
+#[derive(Serialize)]
+struct BackedUp {
+    file: PathBuf,
+    bytes: u64,
+    step: u64,
+}
+
+impl Report for BackedUp {
+    fn text(&self) -> String {
+        format!(
+            "written: {} ({} bytes, at step {})\nIt holds the key: whoever has it and its passphrase has the money.\n",
+            self.file.display(),
+            self.bytes,
+            self.step
+        )
+    }
+}
+
+/// Writes the whole wallet into one encrypted file.
+pub fn backup(at: &Context, backup: &Backup) -> Result<Done, CliError> {
+    let passphrase = at.passphrase(backup.backup_passphrase_file.as_deref())?;
+    let wallet = at.open()?;
+    wallet.backup(passphrase, &backup.file)?;
+    let bytes = std::fs::metadata(&backup.file).map(|found| found.len()).map_err(|e| {
+        CliError::new(
+            Exit::Failure,
+            "FILE_IO",
+            format!("the backup is not there after it was written ({e})"),
+            "write it to another place",
+        )
+    })?;
+    let step = wallet.device().seq();
+    Ok(Done::new(&BackedUp { file: backup.file.clone(), bytes, step }))
+}
+
+#[derive(Serialize)]
+struct Restored {
+    name: String,
+    device: String,
+    mode: &'static str,
+    step: u64,
+    to_meet: Vec<String>,
+}
+
+impl Report for Restored {
+    fn text(&self) -> String {
+        let mut text = format!("{}: step {}, {}\n", self.name, self.step, self.mode);
+        if self.mode != "normal" {
+            text += "It receives only: after this backup it may have paid, and paying from an old state would be a fork.\n\
+                     next: meet everyone whom you may have paid since (`tally sync`), then `tally recover`\n";
+            if !self.to_meet.is_empty() {
+                text += &format!("still to meet: {}\n", self.to_meet.join(", "));
+            }
+        }
+        text
+    }
+}
+
+fn restored(wallet: &tally_wallet::Wallet) -> Done {
+    let device = wallet.device();
+    let unmet = device.contacts().values().filter(|contact| !contact.met);
+    let mode = mode(device);
+    let to_meet =
+        if mode == "normal" { Vec::new() } else { unmet.map(|c| c.name.as_str().into()).collect() };
+    Done::new(&Restored {
+        name: wallet.name().as_str().into(),
+        device: device.id().to_string(),
+        mode,
+        step: device.seq(),
+        to_meet,
+    })
+}
+
+/// Makes a wallet from a backup.
+pub fn restore(at: &Context, file: &Path, passphrase: Option<&Path>) -> Result<Done, CliError> {
+    let passphrase = at.passphrase(passphrase)?;
+    let wallet = tally_wallet::restore(file, &passphrase, &at.dir, &at.setup()?)?;
+    Ok(restored(&wallet))
+}
+
+/// Confirms that everyone who was paid since the backup has been met.
+pub fn recover(at: &Context) -> Result<Done, CliError> {
+    let mut wallet = at.open()?;
+    wallet.confirm_recovery()?;
+    Ok(restored(&wallet))
+}

@@ -1,0 +1,58 @@
+//! Check a wallet and its surroundings.
+
+use serde::Serialize;
+use tally_wallet::Finding;
+
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output::{Done, Report};
+
+#[derive(Serialize)]
+struct Checked {
+    ok: bool,
+    findings: Vec<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    ok: bool,
+    what: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    next: String,
+}
+
+impl From<Finding> for Found {
+    fn from(Finding { ok, what, next }: Finding) -> Self {
+        Self { ok, what, next }
+    }
+}
+
+impl Report for Checked {
+    fn text(&self) -> String {
+        let line = |f: &Found| {
+            let mark = if f.ok { "ok  " } else { "BAD " };
+            let next =
+                if f.next.is_empty() { String::new() } else { format!("      next: {}\n", f.next) };
+            format!("{mark}  {}\n{next}", f.what)
+        };
+        self.findings.iter().map(line).collect()
+    }
+
+    fn exit(&self) -> Exit {
+        if self.ok { Exit::Ok } else { Exit::Failure }
+    }
+}
+
+/// Looks the wallet over. A wallet that does not open is a finding too.
+pub fn run(at: &Context) -> Result<Done, CliError> {
+    let findings: Vec<Found> = match at.open() {
+        Ok(wallet) => wallet.check().into_iter().map(Found::from).collect(),
+        Err(error) => vec![Found {
+            ok: false,
+            what: format!("the wallet does not open [{}]: {}", error.code, error.message),
+            next: error.next,
+        }],
+    };
+    let ok = findings.iter().all(|found| found.ok);
+    Ok(Done::new(&Checked { ok, findings }))
+}

@@ -1,0 +1,199 @@
+//! Show what any object is. No wallet and no keys are needed.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tally_core::card::{Card, Signed};
+use tally_core::fork::{Branch, ForkProof};
+use tally_core::invoice::Invoice;
+use tally_core::object::{InvoiceFile, MintFile, Object};
+use tally_core::packet::Packet;
+use tally_core::policy::Policy;
+
+use super::asset::kind;
+use crate::carrier;
+use crate::error::CliError;
+use crate::output::{Done, Report};
+use crate::show::{Worth, date};
+
+/// One fact: its name and its value.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Fact {
+    /// What is said.
+    pub name: &'static str,
+    /// What it is.
+    pub value: String,
+}
+
+/// What an object says of itself.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its size as an object file, in bytes.
+    pub bytes: usize,
+    /// Whether it was read from a picture.
+    pub picture: bool,
+    /// What it says.
+    pub facts: Vec<Fact>,
+}
+
+impl Report for Facts {
+    fn text(&self) -> String {
+        let from = if self.picture { ", from a picture" } else { "" };
+        let mut text = format!("{} ({} bytes{from})\n", self.kind, self.bytes);
+        for fact in &self.facts {
+            text += &format!("  {:<14} {}\n", fact.name, fact.value);
+        }
+        text
+    }
+}
+
+/// Shows what an object says of itself; nothing is checked but its form.
+pub fn run(file: &Path) -> Result<Done, CliError> {
+    let loaded = carrier::load(file)?;
+    let facts = of(&loaded.object);
+    let (kind, picture) = (loaded.object.kind(), loaded.picture);
+    Ok(Done::new(&Facts { kind, bytes: loaded.size, picture, facts }))
+}
+
+/// What an object says of itself.
+pub fn of(object: &Object) -> Vec<Fact> {
+    match object {
+        Object::Card(signed) => card(signed),
+        Object::Policy(policy) => asset(policy),
+        Object::Mint(file) => mint(file),
+        Object::Invoice(file) => invoice(file),
+        Object::Packet(found) => packet(found),
+        Object::Fork(proof) => fork(proof),
+    }
+}
+
+fn fact(name: &'static str, value: impl ToString) -> Fact {
+    Fact { name, value: value.to_string() }
+}
+
+fn card(signed: &Signed) -> Vec<Fact> {
+    match signed.open_card() {
+        Ok(card) => card_facts(&card),
+        Err(error) => vec![fact("not valid", error)],
+    }
+}
+
+fn card_facts(card: &Card) -> Vec<Fact> {
+    vec![
+        fact("name", card.name.as_str()),
+        fact("device", card.device()),
+        fact("key", &card.owner),
+        fact("seal", format!("{:?}", card.seal).to_lowercase()),
+        fact("network", card.network),
+        fact("session key", format!("{} bytes", card.session_key.as_slice().len())),
+    ]
+}
+
+fn asset(policy: &Policy) -> Vec<Fact> {
+    let show = |amount: tally_core::amount::Amount| amount.display(policy.decimals).to_string();
+    let no_limit = || "no limit".to_owned();
+    let mut facts = vec![
+        fact("ticker", &policy.ticker),
+        fact("asset", policy.id()),
+        fact("kind", kind(policy)),
+        fact("decimals", policy.decimals),
+        fact("max supply", policy.max_supply.map_or_else(no_limit, show)),
+        fact("network", policy.network),
+        fact("threshold", format!("{} of {}", policy.threshold, policy.issuers.len())),
+    ];
+    facts.extend(policy.issuers.iter().map(|issuer| fact("issuer", issuer)));
+    let offline = &policy.offline;
+    let tiers = if offline.sealed_only { "sealed or stronger" } else { "any" };
+    facts.push(fact("offline tiers", tiers));
+    facts.push(fact("offline cap", offline.cap.map_or_else(no_limit, show)));
+    facts
+}
+
+fn mint(file: &MintFile) -> Vec<Fact> {
+    let body = &file.minted.mint.body;
+    let decimals = file.policy.decimals;
+    let mut facts = vec![
+        fact("amount", format!("{} {}", body.amount.display(decimals), file.policy.ticker)),
+        fact("for key", body.owner.key()),
+        fact("serial", body.serial),
+        fact("issued before", body.issued_before.display(decimals)),
+        fact("mint", body.id()),
+        fact("signatures", file.minted.mint.signatures.len()),
+        fact("certified", if file.minted.certified.is_some() { "yes" } else { "no" }),
+    ];
+    facts.extend(asset(&file.policy));
+    facts
+}
+
+fn invoice(file: &InvoiceFile) -> Vec<Fact> {
+    let (invoice, card) = match Invoice::open(&file.invoice) {
+        Ok(opened) => opened,
+        Err(error) => return vec![fact("not valid", error)],
+    };
+    let amount = invoice.amount.display(file.policy.decimals);
+    let mut facts = vec![
+        fact("amount", format!("{amount} {}", file.policy.ticker)),
+        fact("asset", invoice.asset),
+        fact("payee", card.name.as_str()),
+        fact("device", card.device()),
+        fact("expires at", date(invoice.expires_at)),
+        fact("network", card.network),
+    ];
+    // What an uncertified payment to these terms can be worth at most is the payer's affair.
+    if let Some(until) = invoice.accept.owner.until() {
+        facts.push(fact("lock until", date(until)));
+    }
+    facts
+}
+
+fn packet(packet: &Packet) -> Vec<Fact> {
+    let mut facts = vec![fact("content", "encrypted: a payment, a receipt or a refusal")];
+    facts.push(fact("envelope", format!("{} bytes", packet.envelope.as_slice().len())));
+    match &packet.hello {
+        None => facts.push(fact("session", "goes on with one that both sides have")),
+        Some(hello) => {
+            facts.push(fact("session", format!("opens one (generation {})", hello.generation)));
+            facts.push(fact("for device", hello.to));
+            match hello.open() {
+                Ok(card) => {
+                    facts.push(fact("from", card.name.as_str()));
+                    facts.push(fact("from device", card.device()));
+                }
+                Err(error) => facts.push(fact("not valid", error)),
+            }
+        }
+    }
+    facts
+}
+
+fn fork(proof: &ForkProof) -> Vec<Fact> {
+    let mut facts = vec![fact("device key", &proof.key)];
+    match proof.check() {
+        Ok(kind) => {
+            facts.push(fact("fork kind", format!("{kind:?}").to_lowercase()));
+            facts.push(fact("it", kind.text()));
+        }
+        Err(error) => facts.push(fact("not valid", error)),
+    }
+    for branch in [&proof.a, &proof.b] {
+        facts.extend(branch_facts(branch));
+    }
+    facts
+}
+
+fn branch_facts(branch: &Branch) -> [Fact; 4] {
+    [
+        fact("payment", branch.tx_id()),
+        fact("  coin", branch.coin),
+        fact("  step", branch.step.seq),
+        fact("  head before", branch.step.head),
+    ]
+}
+
+/// What a mint that is not certified is worth: shown wherever a mint is judged.
+pub fn worth_of(tier: tally_core::tier::Tier) -> Fact {
+    let worth = Worth::of(tier, None);
+    fact("tier", format!("{} - {}", worth.tier, worth.assumption))
+}

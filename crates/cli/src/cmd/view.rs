@@ -1,0 +1,242 @@
+//! Show what a wallet holds and did.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tally_core::amount::Amount;
+use tally_core::device::{Device, Mode, OutgoingState};
+use tally_core::id::AssetId;
+use tally_core::tier::Tier;
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::{Done, Report};
+use crate::show::{Money, Names, Who, date, short};
+
+#[derive(Serialize)]
+struct Identity {
+    name: String,
+    device: String,
+    key: String,
+    network: u16,
+    seal: String,
+    mode: &'static str,
+    seq: u64,
+    head: String,
+    root: String,
+}
+
+impl Report for Identity {
+    fn text(&self) -> String {
+        let Self { name, device, key, network, seal, mode, seq, head, root } = self;
+        format!(
+            "name     {name}\ndevice   {device}\nkey      {key}\nnetwork  {network}\nseal     {seal}\n\
+             mode     {mode}\nstep     {seq}\nhead     {head}\nroot     {root}\n"
+        )
+    }
+}
+
+/// Shows who the wallet is.
+pub fn id(at: &Context) -> Result<Done, CliError> {
+    let wallet = at.open()?;
+    let device = wallet.device();
+    Ok(Done::new(&Identity {
+        name: wallet.name().as_str().into(),
+        device: device.id().to_string(),
+        key: device.me().owner.to_string(),
+        network: device.me().network.number(),
+        seal: format!("{:?}", wallet.seal_state().kind).to_lowercase(),
+        mode: mode(device),
+        seq: device.seq(),
+        head: device.head().to_string(),
+        root: device.ledger().root().to_string(),
+    }))
+}
+
+/// Whether a device may sign, in words.
+pub fn mode(device: &Device) -> &'static str {
+    match device.mode() {
+        Mode::Normal => "normal",
+        Mode::ReceiveOnly(_) => "receive only",
+    }
+}
+
+#[derive(Serialize)]
+struct Balance {
+    mode: &'static str,
+    assets: Vec<Held>,
+}
+
+#[derive(Serialize)]
+struct Held {
+    #[serde(flatten)]
+    total: Money,
+    at_risk: Money,
+    tiers: Vec<OfTier>,
+}
+
+#[derive(Serialize)]
+struct OfTier {
+    tier: &'static str,
+    #[serde(flatten)]
+    money: Money,
+    coins: u64,
+    uncertified: u32,
+    verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settle_by: Option<String>,
+    assumption: &'static str,
+}
+
+impl Report for Balance {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if self.mode != "normal" {
+            text += "This wallet receives only: see `tally doctor`.\n";
+        }
+        if self.assets.is_empty() {
+            return text + "nothing yet\n";
+        }
+        for held in &self.assets {
+            text += &format!("{}\n", held.total.text());
+            for of in &held.tiers {
+                let by = of.settle_by.as_ref().map(|t| format!(", settle by {t}"));
+                let bad = if of.verified { "" } else { "  NO LONGER VALID" };
+                text += &format!(
+                    "  {} {}{}{bad}\n    {}\n",
+                    of.money.amount,
+                    of.tier,
+                    by.unwrap_or_default(),
+                    of.assumption
+                );
+            }
+            if held.at_risk.units > 0 {
+                text += &format!("  at risk until settled: {}\n", held.at_risk.amount);
+            }
+        }
+        text
+    }
+}
+
+/// Shows what the wallet holds.
+pub fn balance(at: &Context) -> Result<Done, CliError> {
+    let wallet = at.open()?;
+    let names = Names::of(wallet.device());
+    let mut assets: BTreeMap<AssetId, BTreeMap<(Tier, bool), OfTier>> = BTreeMap::new();
+    for (holding, verified) in wallet.holdings()? {
+        let asset = holding.coin.asset;
+        let tiers = assets.entry(asset).or_default();
+        let of = tiers.entry((holding.tier, verified)).or_insert_with(|| OfTier {
+            tier: holding.tier.name(),
+            money: Money::of(&names, &asset, Amount::ZERO),
+            coins: 0,
+            uncertified: 0,
+            verified,
+            settle_by: None,
+            assumption: holding.tier.assumption(),
+        });
+        let sum = Amount::new(of.money.units).checked_add(holding.coin.amount);
+        of.money = Money::of(&names, &asset, sum.unwrap_or(Amount::new(u64::MAX)));
+        of.coins += 1;
+        of.uncertified = of.uncertified.max(holding.uncertified);
+        let by = holding.settle_by.map(date);
+        of.settle_by = [of.settle_by.take(), by].into_iter().flatten().min();
+    }
+    let held = assets.into_iter().map(|(asset, tiers)| {
+        let sum = |wanted: &dyn Fn(&OfTier) -> bool| {
+            let of = tiers.values().filter(|of| wanted(of)).map(|of| Amount::new(of.money.units));
+            let sum = Amount::checked_sum(of).unwrap_or(Amount::new(u64::MAX));
+            Money::of(&names, &asset, sum)
+        };
+        let total = sum(&|of| of.verified);
+        // What rests on nobody but the issuer, minted and not moved since, cannot be spent twice
+        // by a payer.
+        let at_risk = sum(&|of| of.tier == Tier::Signed.name() && of.uncertified > 0);
+        Held { total, at_risk, tiers: tiers.into_values().rev().collect() }
+    });
+    let assets = held.collect();
+    Ok(Done::new(&Balance { mode: mode(wallet.device()), assets }))
+}
+
+#[derive(Serialize)]
+struct History {
+    entries: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    at: String,
+    direction: &'static str,
+    with: Option<Who>,
+    #[serde(flatten)]
+    money: Money,
+    tier: Option<&'static str>,
+    state: &'static str,
+    tx: String,
+}
+
+impl Report for History {
+    fn text(&self) -> String {
+        if self.entries.is_empty() {
+            return "nothing yet\n".into();
+        }
+        let line = |e: &Entry| {
+            let tier = e.tier.map(|tier| format!(", {tier}")).unwrap_or_default();
+            let with = match (&e.with, e.direction) {
+                (None, _) => "minted for you".into(),
+                (Some(who), "in") => format!("from {}", who.text()),
+                (Some(who), _) => format!("to {}", who.text()),
+            };
+            let sign = if e.direction == "in" { '+' } else { '-' };
+            format!(
+                "{}  {sign}{}  {with}  [{}{tier}]  {}\n",
+                e.at,
+                e.money.text(),
+                e.state,
+                short(&e.tx)
+            )
+        };
+        self.entries.iter().map(line).collect()
+    }
+}
+
+/// Lists payments and mints, newest first.
+pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
+    let wallet = at.open()?;
+    let device = wallet.device();
+    let names = Names::of(device);
+    let mut entries = Vec::new();
+    for incoming in device.incoming().values() {
+        let entry = Entry {
+            at: date(incoming.at),
+            direction: "in",
+            with: incoming.payer.as_ref().map(|payer| Who::of(&names, payer)),
+            money: Money::of(&names, &incoming.asset, incoming.amount),
+            tier: Some(incoming.tier.name()),
+            state: if incoming.settled { "settled" } else { "not settled" },
+            tx: incoming.tx.to_string(),
+        };
+        entries.push((incoming.at, entry));
+    }
+    for outgoing in device.outgoing().values() {
+        let offer = &outgoing.payment.offer;
+        let entry = Entry {
+            at: date(outgoing.at),
+            direction: "out",
+            with: Some(Who::of(&names, &outgoing.payee)),
+            money: Money::of(&names, &offer.asset, offer.amount),
+            tier: None,
+            state: match outgoing.state {
+                OutgoingState::Intent => "not signed yet",
+                OutgoingState::Signed => "signed, waits for the payee",
+                OutgoingState::Receipted => "the payee has it",
+            },
+            tx: outgoing.tx.to_string(),
+        };
+        entries.push((outgoing.at, entry));
+    }
+    entries.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.tx.cmp(&y.tx)));
+    let entries = entries.into_iter().map(|(_, entry)| entry);
+    let entries = entries.take(limit.unwrap_or(usize::MAX)).collect();
+    Ok(Done::new(&History { entries }))
+}

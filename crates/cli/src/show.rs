@@ -1,0 +1,359 @@
+//! Say what happened in a wallet: to people in sentences, to programs as JSON.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Serialize;
+use tally_core::amount::Amount;
+use tally_core::device::{Device, Event};
+use tally_core::id::{AssetId, DeviceId};
+use tally_core::tier::Tier;
+use tally_core::time::Time;
+
+use crate::error::{CliError, Exit};
+use crate::output::Report;
+
+/// Digits of an id that are shown to people.
+const SHORT: usize = 12;
+
+/// What a wallet calls things: enough to show events while the wallet is at work.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    contacts: BTreeMap<DeviceId, String>,
+    assets: BTreeMap<AssetId, (String, u8)>,
+}
+
+impl Names {
+    /// What `device` calls its contacts and assets.
+    pub fn of(device: &Device) -> Self {
+        let contacts = device.contacts().iter();
+        let assets = device.policies().iter();
+        Self {
+            contacts: contacts.map(|(id, c)| (*id, c.name.as_str().to_owned())).collect(),
+            assets: assets.map(|(id, p)| (*id, (p.ticker.to_string(), p.decimals))).collect(),
+        }
+    }
+}
+
+/// Somebody's device.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Who {
+    /// The device.
+    pub device: String,
+    /// The name on its card, if it is a contact.
+    pub name: Option<String>,
+}
+
+impl Who {
+    /// A device under the name that it has here.
+    pub fn of(names: &Names, device: &DeviceId) -> Self {
+        let name = names.contacts.get(device).cloned();
+        Self { device: device.to_string(), name }
+    }
+
+    /// The name, or the start of the id.
+    pub fn text(&self) -> String {
+        self.name.clone().unwrap_or_else(|| short(&self.device).into())
+    }
+}
+
+/// An amount with what it is of.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Money {
+    /// With its decimal point.
+    pub amount: String,
+    /// In smallest units.
+    pub units: u64,
+    /// The asset's short name, if the asset is known.
+    pub ticker: Option<String>,
+    /// The asset.
+    pub asset: String,
+}
+
+impl Money {
+    /// An amount of an asset under the name that it has here.
+    pub fn of(names: &Names, asset: &AssetId, amount: Amount) -> Self {
+        let known = names.assets.get(asset);
+        let decimals = known.map_or(0, |(_, decimals)| *decimals);
+        Self {
+            amount: amount.display(decimals).to_string(),
+            units: amount.units(),
+            ticker: known.map(|(ticker, _)| ticker.clone()),
+            asset: asset.to_string(),
+        }
+    }
+
+    /// Such as `4.50 COIN`.
+    pub fn text(&self) -> String {
+        let asset = self.ticker.as_deref().unwrap_or_else(|| short(&self.asset));
+        format!("{} {asset}", self.amount)
+    }
+}
+
+/// What a payment is worth: never the promise without what it rests on.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Worth {
+    /// The tier's name.
+    pub tier: &'static str,
+    /// `FINAL` or `ACCEPTED AT RISK`.
+    pub word: &'static str,
+    /// What stops a second spend, and what to do.
+    pub because: &'static str,
+    /// What that rests on.
+    pub assumption: &'static str,
+    /// When to settle at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settle_by: Option<String>,
+}
+
+impl Worth {
+    /// What a payment of a tier is worth.
+    pub fn of(tier: Tier, settle_by: Option<Time>) -> Self {
+        let (word, because) = match tier {
+            Tier::Signed => ("ACCEPTED AT RISK", "signed only, settle when online"),
+            Tier::Bonded => ("ACCEPTED AT RISK", "signed and bonded, settle when online"),
+            Tier::Reserved => {
+                ("FINAL", "set aside for you beforehand, settle before the lock ends")
+            }
+            Tier::Sealed => ("FINAL", "sealed by hardware, settle before the lock ends"),
+            Tier::Certified => ("FINAL", "certified by the network"),
+        };
+        let settle_by = settle_by.map(date);
+        Self { tier: tier.name(), word, because, assumption: tier.assumption(), settle_by }
+    }
+
+    /// The lines on a payee's screen.
+    pub fn lines(&self) -> String {
+        let Self { tier, word, because, assumption, .. } = self;
+        let by = self.settle_by.as_ref().map(|t| format!(" (by {t})")).unwrap_or_default();
+        format!("  {word} - {because}{by}\n  tier {tier}: {assumption}\n")
+    }
+}
+
+/// One event.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Shown {
+    /// Money came in.
+    Received {
+        /// The payment or mint.
+        tx: String,
+        /// From whom; nobody for a mint.
+        payer: Option<Who>,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// What it is worth.
+        #[serde(flatten)]
+        worth: Worth,
+    },
+    /// It had come in before.
+    Again {
+        /// The payment.
+        tx: String,
+    },
+    /// A payment is made.
+    Paid {
+        /// The payment.
+        tx: String,
+        /// To whom.
+        payee: Who,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// The payee has it.
+    Receipted {
+        /// The payment.
+        tx: String,
+    },
+    /// Refused here.
+    Refused {
+        /// Who sent it.
+        from: Who,
+        /// Stable code.
+        code: String,
+        /// What it means.
+        reason: String,
+    },
+    /// Refused there.
+    RefusedBy {
+        /// Who refused.
+        payee: Who,
+        /// Stable code.
+        code: String,
+    },
+    /// A device was convicted.
+    Forked {
+        /// Its key.
+        key: String,
+        /// The contact that it is, if it is one.
+        contact: Option<Who>,
+        /// What it did.
+        did: &'static str,
+    },
+    /// A meeting is over.
+    Met {
+        /// With whom.
+        contact: Who,
+    },
+    /// The wallet learnt of a step of its own.
+    Recovered {
+        /// The number of its last step.
+        seq: u64,
+    },
+}
+
+impl Shown {
+    /// An event in the wallet that has these names.
+    pub fn of(me: &Names, event: &Event) -> Self {
+        let who = |device: &DeviceId| Who::of(me, device);
+        match event {
+            Event::Received { tx, payer, asset, amount, tier, settle_by } => Self::Received {
+                tx: tx.to_string(),
+                payer: payer.as_ref().map(who),
+                money: Money::of(me, asset, *amount),
+                worth: Worth::of(*tier, *settle_by),
+            },
+            Event::Again { tx } => Self::Again { tx: tx.to_string() },
+            Event::Paid { tx, payee, asset, amount } => Self::Paid {
+                tx: tx.to_string(),
+                payee: who(payee),
+                money: Money::of(me, asset, *amount),
+            },
+            Event::Receipted { tx } => Self::Receipted { tx: tx.to_string() },
+            Event::Refused { from, reason } => Self::Refused {
+                from: who(from),
+                code: reason.code.clone(),
+                reason: reason.text.clone(),
+            },
+            Event::RefusedBy { payee, code } => {
+                Self::RefusedBy { payee: who(payee), code: code.clone() }
+            }
+            Event::Forked { key, contact, kind } => Self::Forked {
+                key: key.to_string(),
+                contact: contact.as_ref().map(who),
+                did: kind.text(),
+            },
+            Event::Met { contact } => Self::Met { contact: who(contact) },
+            Event::Recovered { seq } => Self::Recovered { seq: *seq },
+        }
+    }
+
+    /// The refusal that the event is, as an error of the command that caused it.
+    pub fn refusal(&self) -> Option<CliError> {
+        match self {
+            Self::Refused { code, reason, .. } => Some(CliError::refused(code, reason)),
+            Self::RefusedBy { payee, code } => {
+                let text = format!("{} refused: {}", payee.text(), advice(code));
+                Some(CliError::refused(code, &text))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether somebody was convicted.
+    pub const fn is_fork(&self) -> bool {
+        matches!(self, Self::Forked { .. })
+    }
+}
+
+impl Report for Shown {
+    fn text(&self) -> String {
+        match self {
+            Self::Received { payer: None, money, worth, .. } => {
+                format!("minted for you: {}\n{}", money.text(), worth.lines())
+            }
+            Self::Received { payer: Some(payer), money, worth, .. } => {
+                format!("received {} from {}\n{}", money.text(), payer.text(), worth.lines())
+            }
+            Self::Again { tx } => format!("received before: {} (nothing changed)\n", short(tx)),
+            Self::Paid { tx, payee, money } => {
+                format!("paid {} to {} ({})\n", money.text(), payee.text(), short(tx))
+            }
+            Self::Receipted { tx } => format!("the payee has it: {}\n", short(tx)),
+            Self::Refused { from, code, reason } => {
+                format!("REFUSED what {} sent [{code}]\n  {reason}\n", from.text())
+            }
+            Self::RefusedBy { payee, code } => {
+                format!("{} refused [{code}]: {}\n", payee.text(), advice(code))
+            }
+            Self::Forked { key, contact, did } => {
+                let who = contact.as_ref().map_or_else(|| short(key).to_owned(), Who::text);
+                format!("FORK: {who} {did}. The proof is kept; the device is refused for good.\n")
+            }
+            Self::Met { contact } => {
+                format!("met {}: both know what the other knew\n", contact.text())
+            }
+            Self::Recovered { seq } => format!("learnt of an own step: the last one is {seq}\n"),
+        }
+    }
+}
+
+/// Several events of one command.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Events {
+    /// In order.
+    pub events: Vec<Shown>,
+}
+
+impl Events {
+    /// The events of `me`'s wallet.
+    pub fn of<'a>(me: &Device, events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let me = &Names::of(me);
+        Self { events: events.into_iter().map(|event| Shown::of(me, event)).collect() }
+    }
+
+    /// The first refusal, as an error.
+    ///
+    /// # Errors
+    /// [`CliError`] if there is one.
+    pub fn check(&self) -> Result<(), CliError> {
+        self.events.iter().find_map(Shown::refusal).map_or(Ok(()), Err)
+    }
+}
+
+impl Report for Events {
+    fn text(&self) -> String {
+        self.events.iter().map(Report::text).collect()
+    }
+
+    fn exit(&self) -> Exit {
+        if self.events.iter().any(Shown::is_fork) { Exit::Conflict } else { Exit::Ok }
+    }
+}
+
+/// The first digits of an id, for people.
+pub fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
+}
+
+/// A time, as a date in UTC.
+pub fn date(time: Time) -> String {
+    // Year 9999, beyond which dates have another form.
+    const LAST: u64 = 253_402_300_799;
+    let at = UNIX_EPOCH + Duration::from_secs(time.unix().min(LAST));
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
+/// What a payer does about a refusal that a payee sent: only its code travels.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "ACCEPT_TIER" => "payments of this tier are not accepted there: pay with a stronger tier",
+        "ACCEPT_PER_PAYMENT" => {
+            "the payment is too large for its tier: pay less, or with a stronger tier"
+        }
+        "ACCEPT_PER_PAYER" => {
+            "you owe too much there that is not settled: settle first, or pay with a stronger tier"
+        }
+        "ACCEPT_TOTAL" => "too much is not settled there: ask the payee to settle first",
+        "ACCEPT_SETTLE_MARGIN" => "the coin's lock ends too soon: pay with another coin",
+        "ACCEPT_UNSETTLED" | "ACCEPT_CERTIFIED_AGE" => {
+            "the payee wants you to settle earlier payments first: settle when online"
+        }
+        "BRICKED" => {
+            "this device was proved to have paid twice with the same money: nobody takes it any more"
+        }
+        _ => "a rule of the protocol is broken: ask for a new invoice, and see `tally history`",
+    }
+}
