@@ -1,5 +1,7 @@
 //! Make assets and mint, receive mints, and see what is there.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tally_core::amount::Amount;
 use tally_core::card::Card;
 use tally_core::cbor::List;
@@ -49,7 +51,8 @@ impl Wallet {
     /// Mints `amount` of an asset of which this wallet alone is the issuer, for whoever's card it is.
     ///
     /// The serial number is used up on disk before the mint is signed: a mint that is lost after that
-    /// stays counted.
+    /// stays counted. Serial numbers are nanoseconds of the clock, so that an issuer that was set back
+    /// uses none twice, unless its clock was set back as well.
     ///
     /// # Errors
     /// [`WalletError::Mint`] when it is not this wallet's to mint, or more than the maximum supply.
@@ -82,8 +85,9 @@ impl Wallet {
         let before = Amount::new(issued.total);
         let total = before.checked_add(amount);
         let total = total.filter(|total| policy.max_supply.is_none_or(|max| *total <= max));
+        let serial = issued.next.max(nanoseconds());
         let (total, next) = total
-            .zip(issued.next.checked_add(1))
+            .zip(serial.checked_add(1))
             .ok_or(WalletError::Mint("that is more than the asset's maximum supply: mint less"))?;
         let after = Issued { next, total: total.units() };
         self.persist(Batch { issued: vec![(asset, after)], ..Batch::default() })?;
@@ -94,7 +98,7 @@ impl Wallet {
             asset,
             amount,
             owner: Predicate::Signature(to.owner.clone()),
-            serial: issued.next,
+            serial,
             issued_before: before,
         };
         let signature = self.seal.sign(&body.digest())?;
@@ -139,6 +143,12 @@ impl Wallet {
         let coins = pockets.filter_map(|p| p.coin.as_ref().map(|(id, coin)| (p, id, coin)));
         Ok(coins.map(|(pocket, id, coin)| look(pocket, id, coin)).collect())
     }
+}
+
+/// The clock's nanoseconds since 1970, which a u64 counts until 2554.
+fn nanoseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn unverified(pocket: &Pocket, id: &CoinId, coin: &Coin) -> Holding {

@@ -31,8 +31,6 @@ const MAGIC: &[u8; 9] = b"TALLYBAK1";
 const HEADER: usize = 9 + 12 + 16 + 24;
 /// Longest backup, in bytes.
 pub(crate) const MAX_BACKUP: usize = 512 * 1024 * 1024;
-/// How far a restored issuer jumps ahead in its serial numbers, past all that it may have forgotten.
-const SERIAL_JUMP: u64 = 1 << 32;
 
 /// Why a backup could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -220,7 +218,7 @@ impl Contents {
         for [asset, value] in issued {
             let asset = AssetId::new(asset.try_into().map_err(|_| BackupError::NotABackup)?);
             let mut value = Bytes(value);
-            let next = u64::from_be_bytes(value.array()?).saturating_add(SERIAL_JUMP);
+            let next = u64::from_be_bytes(value.array()?);
             batch.issued.push((asset, Issued { next, total: u64::from_be_bytes(value.array()?) }));
         }
         let (name, network) = (named(&meta, b"name")?, named(&meta, b"network")?);

@@ -166,9 +166,19 @@ impl Wallet {
     fn observe(&mut self, seq: u64, head: &tally_core::id::Head) -> Result<(), WalletError> {
         let observed = self.seal.observe(seq, head);
         if let Err(SealError::RolledBack(_)) = &observed {
-            self.turn(vec![Input::Restored], None)?;
+            self.set_back()?;
         }
         Ok(observed?)
+    }
+
+    /// The wallet was set back: it receives only, and gives up its sessions, whose counters may have
+    /// been used.
+    pub(crate) fn set_back(&mut self) -> Result<(), WalletError> {
+        for (contact, peer) in &mut self.peers {
+            peer.lines.clear();
+            self.touched.insert(*contact);
+        }
+        self.turn(vec![Input::Restored], None).map(|_| ())
     }
 
     fn unlock(

@@ -62,7 +62,12 @@ impl PeerError {
     pub(crate) fn wants_hello(&self) -> bool {
         let lost = matches!(
             self,
-            Self::Session(SessionError::Unknown | SessionError::Skipped | SessionError::Forged)
+            Self::Session(
+                SessionError::Unknown
+                    | SessionError::Replay
+                    | SessionError::Skipped
+                    | SessionError::Forged
+            )
         );
         lost || *self == Self::Stale
     }

@@ -207,8 +207,7 @@ impl Wallet {
             return Ok(());
         }
         if !self.fits_journal() {
-            self.run(vec![Input::Restored], None, &mut |_| {})?;
-            return Ok(());
+            return self.set_back();
         }
         self.finish_intents(&mut |_| {})
     }

@@ -75,19 +75,16 @@ fn a_crash_at_any_write_of_a_payment_by_packet_leaves_one_payment_or_none() {
                 let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
                 let invoice = bob.invoice(asset, Amount::new(UNITS), 600).unwrap();
                 arm(if payer_crashes { &mut alice } else { &mut bob }, writes, after);
-                if let Ok((packet, _)) = alice.pay_invoice(&invoice) {
-                    if bob.receive_packet(&packet).is_err() {
-                        drop(bob);
-                        bob = town.open("bob").unwrap();
-                        // The same file again: a crash is no reason to ask for another.
-                        let (_, answers) = bob.receive_packet(&packet).unwrap();
-                        alice.receive_packet(&answers[0]).unwrap();
-                        drop((alice, bob));
-                        comes_out_whole(&town, asset, &what);
-                        continue;
-                    }
-                }
+                let paid = alice.pay_invoice(&invoice);
+                let again = paid.ok().filter(|(packet, _)| bob.receive_packet(packet).is_err());
                 let crashed = blown(&alice) || blown(&bob);
+                if let Some((packet, _)) = again {
+                    // The same file again: a crash is no reason to ask for another.
+                    drop(bob);
+                    bob = town.open("bob").unwrap();
+                    let (_, answers) = bob.receive_packet(&packet).unwrap();
+                    alice.receive_packet(&answers[0]).unwrap();
+                }
                 drop((alice, bob));
                 comes_out_whole(&town, asset, &what);
                 if !crashed {

@@ -1,7 +1,9 @@
+mod backup;
 mod crash;
 mod fuse;
 mod packets;
 mod scene;
+mod store;
 mod trade;
 
 pub(crate) use fuse::Fuse;

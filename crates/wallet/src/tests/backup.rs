@@ -1,0 +1,181 @@
+use std::fs;
+
+use tally_core::amount::Amount;
+use tally_core::device::{Event, Mode};
+use tally_core::policy::{AssetKind, Ticker};
+
+use super::scene::{Town, balance, passphrase, pay, sync};
+use crate::{Wallet, WalletError, restore};
+
+fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
+    result.unwrap_err().code().to_owned()
+}
+
+fn is_receive_only(wallet: &Wallet) -> bool {
+    matches!(wallet.device().mode(), Mode::ReceiveOnly(_))
+}
+
+/// Alice backs up, pays Bob and Carol, and comes back from the backup on some machine.
+fn lost_after_backup(machine: &'static str) -> (Town, [Wallet; 3], tally_core::id::AssetId) {
+    let town = Town::new();
+    let ([mut alice, mut bob, mut carol], asset) = town.people(["alice", "bob", "carol"]);
+    pay(&mut alice, &mut bob, asset, 100).payer.unwrap();
+    let file = town.root.path().join("alice.tallybackup");
+    alice.backup(passphrase("far away"), &file).unwrap();
+    pay(&mut alice, &mut bob, asset, 50).payer.unwrap();
+    pay(&mut alice, &mut carol, asset, 30).payer.unwrap();
+    pay(&mut alice, &mut bob, asset, 20).payer.unwrap();
+    pay(&mut bob, &mut alice, asset, 5).payer.unwrap();
+    drop(alice);
+    let setup = town.setup_on(machine);
+    let alice = restore(&file, &passphrase("far away"), &town.dir("restored"), &setup).unwrap();
+    (town, [alice, bob, carol], asset)
+}
+
+#[test]
+fn a_restored_wallet_receives_only_until_its_contacts_were_met_and_then_pays_without_a_fork() {
+    for machine in ["here", "elsewhere"] {
+        let (town, [mut alice, mut bob, mut carol], asset) = lost_after_backup(machine);
+        assert!(is_receive_only(&alice));
+        assert_eq!(code(pay(&mut alice, &mut bob, asset, 1).payer), "RECEIVE_ONLY");
+        assert_eq!(code(alice.confirm_recovery()), "NOT_RECOVERED");
+        drop(alice);
+        let setup = town.setup_on(machine);
+        let mut alice = Wallet::open(&town.dir("restored"), &setup).unwrap();
+        assert!(is_receive_only(&alice));
+        let met = sync(&mut alice, &mut bob);
+        met.payer.unwrap();
+        assert!(met.shown.iter().any(|e| matches!(e, Event::Recovered { .. })), "{:?}", met.shown);
+        assert_eq!(code(alice.confirm_recovery()), "NOT_RECOVERED");
+        sync(&mut alice, &mut carol).payer.unwrap();
+        alice.confirm_recovery().unwrap();
+        assert_eq!(alice.device().seq(), 4);
+        let total: u64 = [&alice, &bob, &carol].iter().map(|w| balance(w, &asset)).sum();
+        assert_eq!((balance(&alice, &asset), total), (805, 1000));
+        pay(&mut alice, &mut bob, asset, 10).payer.unwrap();
+        pay(&mut alice, &mut carol, asset, 10).payer.unwrap();
+        sync(&mut bob, &mut carol).payer.unwrap();
+        assert!(bob.device().forks().is_empty() && carol.device().forks().is_empty());
+        drop(alice);
+        let alice = Wallet::open(&town.dir("restored"), &setup).unwrap();
+        assert!(!is_receive_only(&alice));
+        assert!(alice.check().iter().all(|finding| finding.ok), "{:?}", alice.check());
+    }
+}
+
+#[test]
+fn a_journal_that_knows_more_than_all_contacts_keeps_a_restored_wallet_from_signing() {
+    let town = Town::new();
+    let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+    let mut stranger = town.create("stranger");
+    stranger.add_policy(alice.device().policies()[&asset].clone()).unwrap();
+    let file = town.root.path().join("backup");
+    alice.backup(passphrase("far away"), &file).unwrap();
+    alice.add_contact(stranger.card().clone()).unwrap();
+    pay(&mut alice, &mut stranger, asset, 50).payer.unwrap();
+    drop(alice);
+    let setup = town.setup_on("here");
+    let mut alice = restore(&file, &passphrase("far away"), &town.dir("restored"), &setup).unwrap();
+    sync(&mut alice, &mut bob).payer.unwrap();
+    assert_eq!(code(alice.confirm_recovery()), "SEAL_ROLLED_BACK");
+    assert!(is_receive_only(&alice));
+}
+
+#[test]
+fn yesterdays_folder_receives_only() {
+    let town = Town::new();
+    let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+    pay(&mut alice, &mut bob, asset, 1).payer.unwrap();
+    drop(alice);
+    let (dir, copy) = (town.dir("alice"), town.dir("yesterday"));
+    copy_folder(&dir, &copy);
+    let mut alice = town.open("alice").unwrap();
+    pay(&mut alice, &mut bob, asset, 1).payer.unwrap();
+    drop(alice);
+    fs::remove_dir_all(&dir).unwrap();
+    copy_folder(&copy, &dir);
+    let mut alice = town.open("alice").unwrap();
+    assert!(is_receive_only(&alice));
+    assert_eq!(code(pay(&mut alice, &mut bob, asset, 1).payer), "RECEIVE_ONLY");
+    sync(&mut alice, &mut bob).payer.unwrap();
+    alice.confirm_recovery().unwrap();
+    pay(&mut alice, &mut bob, asset, 1).payer.unwrap();
+    assert_eq!(balance(&bob, &asset), 3);
+    assert!(bob.device().forks().is_empty());
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_copied_folder_does_not_open_on_another_machine() {
+    let town = Town::new();
+    drop(town.create("alice"));
+    let elsewhere = town.setup_on("elsewhere");
+    assert_eq!(code(Wallet::open(&town.dir("alice"), &elsewhere)), "SEAL_OTHER_MACHINE");
+    town.open("alice").unwrap();
+}
+
+#[test]
+fn a_backup_opens_with_its_passphrase_only_and_not_when_it_was_altered() {
+    let town = Town::new();
+    let alice = town.create("alice");
+    let file = town.root.path().join("backup");
+    alice.backup(passphrase("far away"), &file).unwrap();
+    assert_eq!(code(alice.backup(passphrase("far away"), &file)), "BACKUP_IO");
+    drop(alice);
+    let setup = town.setup_on("here");
+    let to = town.dir("restored");
+    assert_eq!(code(restore(&file, &passphrase("near"), &to, &setup)), "BACKUP_WRONG_PASSPHRASE");
+    let bytes = fs::read(&file).unwrap();
+    for at in (0..bytes.len()).step_by(bytes.len() / 40) {
+        let mut bent = bytes.clone();
+        bent[at] ^= 1;
+        let path = town.root.path().join("bent");
+        fs::write(&path, &bent).unwrap();
+        assert!(restore(&path, &passphrase("far away"), &to, &setup).is_err(), "byte {at}");
+    }
+    for cut in [0, 5, 60, 100, bytes.len() - 1] {
+        let path = town.root.path().join("cut");
+        fs::write(&path, &bytes[..cut]).unwrap();
+        assert!(restore(&path, &passphrase("far away"), &to, &setup).is_err(), "cut at {cut}");
+    }
+    assert!(!to.exists(), "a backup that does not open leaves nothing behind");
+    assert_eq!(
+        code(restore(&file, &passphrase("far away"), &town.dir("alice"), &setup)),
+        "WALLET_EXISTS"
+    );
+    assert!(restore(&file, &passphrase("far away"), &to, &setup).is_ok());
+}
+
+#[test]
+fn an_issuer_never_uses_a_serial_number_twice_nor_exceeds_its_supply() {
+    let town = Town::new();
+    let mut alice = town.create("alice");
+    let card = alice.card().open_card().unwrap();
+    let max = Some(Amount::new(100));
+    let ticker = Ticker::new("GOLD").unwrap();
+    let asset = alice.create_asset(ticker, 0, max, AssetKind::Fungible).unwrap();
+    let file = town.root.path().join("backup");
+    alice.backup(passphrase("far away"), &file).unwrap();
+    let mut serials = vec![alice.mint(asset, Amount::new(40), &card).unwrap().mint.body.serial];
+    drop(alice);
+    let mut alice = town.open("alice").unwrap();
+    let second = alice.mint(asset, Amount::new(60), &card).unwrap().mint.body;
+    assert_eq!(second.issued_before, Amount::new(40));
+    serials.push(second.serial);
+    assert_eq!(code(alice.mint(asset, Amount::new(1), &card)), "WALLET_MINT");
+    drop(alice);
+    let setup = town.setup_on("here");
+    let mut alice = restore(&file, &passphrase("far away"), &town.dir("restored"), &setup).unwrap();
+    assert_eq!(code(alice.mint(asset, Amount::new(1), &card)), "RECEIVE_ONLY");
+    alice.confirm_recovery().unwrap();
+    serials.push(alice.mint(asset, Amount::new(1), &card).unwrap().mint.body.serial);
+    let distinct: std::collections::BTreeSet<_> = serials.iter().collect();
+    assert_eq!(distinct.len(), serials.len());
+}
