@@ -34,11 +34,11 @@ use crate::output::{Done, Out};
 pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
     match cli.command {
         // These need no wallet, and so no folder for one.
-        Command::Inspect { file } => return inspect::run(&file),
-        Command::Verify { file, network } => return verify::run(&file, network),
-        Command::Completions { shell } => return Ok(shell::completions(shell)),
-        Command::Man => return shell::man(),
-        Command::Demo { keep } => return demo::run(keep.as_deref(), out),
+        Command::Inspect { file } => inspect::run(&file),
+        Command::Verify { file, network } => verify::run(&file, network),
+        Command::Completions { shell } => Ok(shell::completions(shell)),
+        Command::Man => shell::man(),
+        Command::Demo { keep } => demo::run(keep.as_deref(), out),
         command => with_wallet(&Context::new(&cli.global)?, command, out),
     }
 }

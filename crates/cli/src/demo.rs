@@ -106,6 +106,8 @@ struct Story<'a> {
     root: &'a Path,
     out: Out,
     alice: Wallet,
+    /// The copy of Alice's wallet, once there is one.
+    clone: Option<Wallet>,
     bob: Wallet,
     carol: Wallet,
     ids: [DeviceId; 3],
@@ -135,7 +137,7 @@ impl<'a> Story<'a> {
         let ids = [alice.device().id(), bob.device().id(), carol.device().id()];
         let minted = money(whole(100));
         let outcome = Outcome { minted: minted.clone(), ..Outcome::default() };
-        let story = Self { root, out, alice, bob, carol, ids, asset, outcome };
+        let story = Self { root, out, alice, clone: None, bob, carol, ids, asset, outcome };
         let held = story.alice.device().ledger().balances().get(&asset).copied();
         expect(held == Some(whole(100)), "Alice holds what was minted")?;
         story.say(&format!(
@@ -242,6 +244,7 @@ impl<'a> Story<'a> {
             clone.pay_over(channel, carol, asset, amount, &mut |_| {})
         })?;
         paid?;
+        self.clone = Some(clone);
         self.shown("Bob", amount, &at_bob)?;
         self.shown("Carol", amount, &at_carol)?;
         self.say(&format!(
@@ -287,18 +290,19 @@ impl<'a> Story<'a> {
     /// Alice tries again, at both.
     fn alice_is_refused(&mut self) -> Result<(), CliError> {
         let ([_, bob, carol], asset) = (self.ids, self.asset);
-        for (name, id) in [("Bob", bob), ("Carol", carol)] {
-            let alice = &mut self.alice;
-            let payee = if name == "Bob" { &mut self.bob } else { &mut self.carol };
+        let clone = self.clone.as_mut().ok_or_else(|| broken("there is a clone"))?;
+        // Each copy goes where its own session is the latest.
+        let turns = [
+            ("Bob", bob, &mut self.alice, &mut self.bob),
+            ("Carol", carol, clone, &mut self.carol),
+        ];
+        for (by, id, payer, payee) in turns {
             let (paid, _) = over_tcp(payee, |channel| {
-                alice.pay_over(channel, id, asset, whole(1), &mut |_| {})
+                payer.pay_over(channel, id, asset, whole(1), &mut |_| {})
             })?;
             let code = refusal(paid)?;
-            expect(
-                is_conviction(&code),
-                &format!("{name} refuses for the fork, and not for {code}"),
-            )?;
-            self.outcome.refused_by.push(Refusal { by: name, code });
+            expect(is_conviction(&code), &format!("{by} refuses for the fork, not for {code}"))?;
+            self.outcome.refused_by.push(Refusal { by, code });
         }
         let code = &self.outcome.refused_by[0].code;
         self.outcome.assumptions = vec![
@@ -307,7 +311,7 @@ impl<'a> Story<'a> {
             "secp256k1 signatures and SHA-256 hold",
         ];
         self.say(&format!(
-            "\n7. Alice tries to pay 1.00 DEMO once more. Bob refuses [{code}], Carol refuses [{code}]: for good.\n   \
+            "\n7. Both copies try to pay 1.00 DEMO once more. Bob refuses [{code}], Carol refuses [{code}]: for good.\n   \
              One of the two payments of step 5 can never be settled; the proof says who owes it."
         ))
     }

@@ -114,7 +114,7 @@ impl fmt::Display for CliError {
 
 /// Whether a refusal is because the device was proved to have paid twice with the same money.
 pub fn is_conviction(code: &str) -> bool {
-    code == "BRICKED" || code.ends_with("_BRICKED") || code.starts_with("FORK")
+    matches!(code, "BRICKED" | "EVIDENCE_BRICKED" | "TRADE_FORK")
 }
 
 /// Splits "what happened: what to do", or "what happened; what to do", where the advice begins.

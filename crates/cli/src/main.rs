@@ -9,7 +9,6 @@ mod error;
 mod output;
 mod show;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -35,7 +34,7 @@ fn misread(error: &clap::Error) -> u8 {
         let _ = error.print();
         return 0;
     }
-    let json = std::env::args_os().any(|arg| arg == OsString::from("--json"));
+    let json = std::env::args_os().any(|arg| arg == "--json");
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let (message, usage) = text.split_once("\n\n").unwrap_or((text, ""));
