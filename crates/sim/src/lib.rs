@@ -24,7 +24,7 @@ pub mod run;
 mod scene;
 
 pub use disk::Disk;
-pub use person::{Effects, Person, signed_by};
+pub use person::{Effects, Person, drive, signed_by};
 pub use random::Random;
 pub use run::{Outcome, run};
 pub use scene::{NOW, Scene, mint, policy, world};

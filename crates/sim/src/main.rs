@@ -73,6 +73,7 @@ struct Totals {
     repeated: u64,
     crashes: u64,
     restored: u64,
+    unrecovered: u64,
     cheats: u64,
     convictions: u64,
 }
@@ -88,6 +89,7 @@ impl Totals {
             repeated: self.repeated + outcome.repeated,
             crashes: self.crashes + outcome.crashes,
             restored: self.restored + outcome.restored,
+            unrecovered: self.unrecovered + outcome.unrecovered,
             cheats: self.cheats + u64::from(outcome.cheated),
             convictions: self.convictions + outcome.convictions,
         }
@@ -99,7 +101,7 @@ impl fmt::Display for Totals {
         write!(
             f,
             "{} seeds, {} broken: {} payments signed, {} received, {} messages lost, {} repeated, \
-             {} crashes, {} backups restored, {} cheats, {} convictions",
+             {} crashes, {} backups restored ({} in vain), {} cheats, {} convictions",
             self.seeds,
             self.broken,
             self.paid,
@@ -108,6 +110,7 @@ impl fmt::Display for Totals {
             self.repeated,
             self.crashes,
             self.restored,
+            self.unrecovered,
             self.cheats,
             self.convictions,
         )

@@ -101,16 +101,7 @@ impl Person {
     /// # Errors
     /// What the device says.
     pub fn act(&mut self, input: Input) -> Result<Effects, DeviceError> {
-        let mut effects = Effects::default();
-        let mut waiting = VecDeque::from([input]);
-        while let Some(input) = waiting.pop_front() {
-            let output = self.step(input)?;
-            effects.send.extend(output.send);
-            effects.events.extend(output.events);
-            waiting.extend(output.sign.iter().map(|sign| signed_by(&self.key, sign)));
-            effects.signed.extend(output.sign);
-        }
-        Ok(effects)
+        drive(&mut self.device, &mut self.disk, &self.key, input)
     }
 
     /// Gives the device an input, signs what it asks for, and keeps what it sends and shows.
@@ -145,6 +136,30 @@ impl Person {
     pub fn balance(&self, asset: &AssetId) -> u64 {
         self.device.ledger().balances().get(asset).copied().unwrap_or_default().units()
     }
+}
+
+/// Gives a device an input, makes its changes durable, signs what it asks for with `key`, and gives
+/// what followed.
+///
+/// # Errors
+/// What the device says.
+pub fn drive(
+    device: &mut Device,
+    disk: &mut Disk,
+    key: &SecretKey,
+    input: Input,
+) -> Result<Effects, DeviceError> {
+    let mut effects = Effects::default();
+    let mut waiting = VecDeque::from([input]);
+    while let Some(input) = waiting.pop_front() {
+        let output = device.handle(&world(), input)?;
+        disk.store(&output.changes);
+        effects.send.extend(output.send);
+        effects.events.extend(output.events);
+        waiting.extend(output.sign.iter().map(|sign| signed_by(key, sign)));
+        effects.signed.extend(output.sign);
+    }
+    Ok(effects)
 }
 
 /// What a seal with `key` answers.
