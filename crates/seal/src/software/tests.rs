@@ -402,3 +402,26 @@ proptest! {
         prop_assert_eq!(code(world.open()), "SEAL_DAMAGED");
     }
 }
+
+#[test]
+fn what_was_exported_makes_the_same_keys_elsewhere_and_expects_its_journal() {
+    let world = World::new();
+    let mut seal = world.create();
+    seal.observe(1, &head(1)).unwrap();
+    let (secret, owner) = (seal.export(), seal.owner_key());
+    let keys = Purpose::ALL.map(|p| seal.derive(p));
+    let import = |place: &Place| {
+        let entropy = Entropy::new([8; 32]);
+        let (unlock, params) = (passphrase("new"), KdfParams::WEAK_FOR_TESTS);
+        SoftwareSeal::import(place, &ELSEWHERE, &unlock, params, entropy, &secret)
+    };
+    let place = world.place("imported", "elsewhere");
+    let imported = import(&place).unwrap();
+    assert_eq!(imported.owner_key(), owner);
+    assert_eq!(Purpose::ALL.map(|p| imported.derive(p)), keys);
+    assert_eq!(imported.check(1, &head(1)), Rollback::Missing);
+    drop(imported);
+    assert_eq!(code(import(&place)), "SEAL_EXISTS");
+    let imported = SoftwareSeal::open(&place, &ELSEWHERE, &passphrase("new")).unwrap();
+    assert_eq!(imported.check(0, &head(0)), Rollback::Missing);
+}

@@ -1,6 +1,7 @@
 mod backup;
 mod crash;
 mod fuse;
+mod lost;
 mod packets;
 mod scene;
 mod store;
