@@ -213,7 +213,12 @@ impl Evidence {
 
     /// Only what lies behind `coin`: what a payee of that coin must see, and no more.
     pub fn behind(&self, coin: &CoinId) -> Self {
-        let mut wanted = BTreeSet::from([*coin]);
+        self.behind_all([*coin])
+    }
+
+    /// Only what lies behind any of `coins`.
+    pub fn behind_all(&self, coins: impl IntoIterator<Item = CoinId>) -> Self {
+        let mut wanted: BTreeSet<CoinId> = coins.into_iter().collect();
         let mut hops = Vec::new();
         for hop in self.hops.iter().rev() {
             if hop.tx.made().any(|(id, _)| wanted.contains(&id)) {

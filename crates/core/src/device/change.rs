@@ -121,11 +121,14 @@ pub struct Incoming {
     pub tier: Tier,
     /// Whether the notary has certified it since.
     pub settled: bool,
+    /// Whether it was on agreed terms and within what the owner accepts. If not, the value is held
+    /// all the same, for the payer has signed it away, but nothing is owed for it.
+    pub accepted: bool,
     /// The transaction with its witnesses, to give back to a payer who lost it.
     pub hop: Option<Hop>,
 }
 
-record!(Incoming { tx, payer, at, asset, amount, tier, settled, hop });
+record!(Incoming { tx, payer, at, asset, amount, tier, settled, accepted, hop });
 
 /// On which terms this device is ready to be paid.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

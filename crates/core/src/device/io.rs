@@ -111,6 +111,12 @@ pub enum Input {
     },
     /// The device was restored from a backup, or its seal knows of later steps.
     Restored,
+    /// The owner gives up on meeting a contact before recovery is confirmed: whatever that contact
+    /// was paid since the backup, and keeps to itself, may convict this device later.
+    GiveUp {
+        /// Whom.
+        contact: DeviceId,
+    },
     /// The owner says that every contact who was paid since the backup has been met.
     ConfirmRecovery,
 }
@@ -171,6 +177,12 @@ pub struct RejectReason {
     pub text: String,
 }
 
+impl From<&DeviceError> for RejectReason {
+    fn from(error: &DeviceError) -> Self {
+        Self { code: error.code().into(), text: alloc::string::ToString::to_string(error) }
+    }
+}
+
 /// What the owner should know.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
@@ -188,6 +200,22 @@ pub enum Event {
         tier: Tier,
         /// When to settle it at the latest, if a lock ends.
         settle_by: Option<Time>,
+    },
+    /// A signed payment is in the wallet that the owner does not accept: not final, hand nothing
+    /// over, and pay it back or settle it.
+    Held {
+        /// Which.
+        tx: TxId,
+        /// From whom.
+        payer: Option<DeviceId>,
+        /// Which asset.
+        asset: AssetId,
+        /// How much.
+        amount: Amount,
+        /// What it would be worth.
+        tier: Tier,
+        /// Why it is not accepted.
+        reason: RejectReason,
     },
     /// A payment that was received before came again.
     Again {

@@ -133,6 +133,7 @@ impl Device {
             Input::Fork(proof) => self.add_fork(*proof),
             Input::Meet { contact } => self.meet(contact),
             Input::Restored => Ok(self.restored()),
+            Input::GiveUp { contact } => self.give_up(contact),
             Input::ConfirmRecovery => self.confirm_recovery(),
         }
     }

@@ -14,7 +14,7 @@ use crate::evidence::{
 };
 use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::keys::{PublicKey, Signature};
-use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt};
+use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Refuse};
 use crate::predicate::Predicate;
 use crate::tier::Tier;
 use crate::time::Time;
@@ -31,6 +31,7 @@ const MAX_TERMS: usize = 1024;
 /// An offer that was answered. It does not survive a restart: the payer then sends all in one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Open {
+    at: Time,
     offer: Offer,
     accept: Accept,
     checked: Checked,
@@ -92,7 +93,10 @@ impl Device {
         offer: Offer,
         nonce: Nonce,
     ) -> Result<Output, DeviceError> {
-        let checked = self.check_offer(world, &from, &offer)?;
+        let checked = match self.check_offer(world, &from, &offer) {
+            Ok(checked) => checked,
+            Err(error) => return self.contradicted(from, &offer, error),
+        };
         self.check_offline(world, &offer, &checked)?;
         let owner = Predicate::Signature(self.me.owner.clone());
         let tier = checked.expected_tier(world.now, &self.me.owner);
@@ -111,7 +115,7 @@ impl Device {
         let mut output = self.open_terms(world.now, nonce, terms);
         let accept = Accept { nonce, owner };
         output.send.push((from, Message::Accept(accept.clone())));
-        self.offers.insert(from, Open { offer, accept, checked });
+        self.offers.insert(from, Open { at: world.now, offer, accept, checked });
         Ok(output)
     }
 
@@ -122,9 +126,13 @@ impl Device {
         from: DeviceId,
         commit: Commit,
     ) -> Result<Output, DeviceError> {
-        let Open { offer, accept, checked } = self.offers.remove(&from).ok_or(TradeError::Turn)?;
-        let payment = Payment { offer, accept, commit };
-        self.paid(world, from, &payment, Some(checked))
+        let open = self.offers.get(&from).cloned().ok_or(TradeError::Turn)?;
+        let fresh = world.now.since(open.at) < OFFER_LIFETIME;
+        let payment = Payment { offer: open.offer, accept: open.accept, commit };
+        // What was checked long ago is checked again: locks end, and devices are convicted.
+        let output = self.paid(world, from, &payment, Some(open.checked).filter(|_| fresh))?;
+        self.offers.remove(&from);
+        Ok(output)
     }
 
     /// Messages 1 to 3 in one.
@@ -148,20 +156,34 @@ impl Device {
             let events = alloc::vec![Event::Again { tx }];
             return Ok(Output { sign: alloc::vec![self.receipt(tx)], events, ..Output::default() });
         }
-        self.check_terms(world, &from, payment)?;
+        let agreed = self.check_terms(world, &from, payment);
+        if payment.accept.owner != Predicate::Signature(self.me.owner.clone()) {
+            agreed?;
+        }
         let checked = match checked {
             // The relation may have moved since the offer was answered.
             Some(checked) if payment.offer.link == self.contact(&from)?.received => checked,
-            _ => self.check_offer(world, &from, &payment.offer)?,
+            _ => match self.check_offer(world, &from, &payment.offer) {
+                Ok(checked) => checked,
+                Err(error) => return self.contradicted(from, &payment.offer, error),
+            },
         };
         let accepted = self.check_payment(world, &from, payment, &checked)?;
-        if let Some(output) = self.convict_from(&accepted.sightings) {
-            return Ok(self.refusing(output, from, TradeError::Fork.into()));
+        let convicted = self.convict_from(&accepted.sightings);
+        if self.is_bricked(&self.contact(&from)?.owner) {
+            return Ok(self.refusing(convicted.unwrap_or_default(), from, TradeError::Fork.into()));
         }
-        let facts = [accepted.coin.clone()];
-        let facts = facts_of(&facts, accepted.coin.tier);
-        self.acceptable(world, &from, payment.offer.asset, payment.offer.amount, &facts)?;
-        self.take(world, from, payment, accepted)
+        let verdict = match &convicted {
+            Some(_) => Err(TradeError::Fork.into()),
+            None => agreed.map_err(DeviceError::from).and_then(|()| {
+                let facts = facts_of(core::slice::from_ref(&accepted.coin), accepted.coin.tier);
+                let Offer { asset, amount, .. } = payment.offer;
+                self.acceptable(world, &from, asset, amount, &facts)
+            }),
+        };
+        let mut output = convicted.unwrap_or_default();
+        output.extend(self.take(world, from, payment, accepted, verdict.err())?);
+        Ok(output)
     }
 
     /// The payment, if it was received before: then it is receipted again and nothing else.
@@ -185,10 +207,8 @@ impl Device {
     ) -> Result<(), TradeError> {
         let (offer, accept) = (&payment.offer, &payment.accept);
         let Some(terms) = self.terms.get(&accept.nonce) else {
-            // A device that lost its memory does not know the terms that it gave. It takes what
-            // pays its own key; everything else about the payment is checked all the same.
-            let mine = accept.owner == Predicate::Signature(self.me.owner.clone());
-            let lost = matches!(self.mode, Mode::ReceiveOnly(_)) && mine;
+            // A device that lost its memory does not know the terms that it gave.
+            let lost = matches!(self.mode, Mode::ReceiveOnly(_));
             return if lost { Ok(()) } else { Err(TradeError::Terms) };
         };
         let for_them = terms.payer.is_none_or(|payer| payer == *from);
@@ -220,9 +240,35 @@ impl Device {
         let bricked = |key: &PublicKey| self.is_bricked(key);
         let holdings = offer.evidence.verify(&self.trusting(world, &bricked), world.now)?;
         let sources = sources_of(offer, &holdings, payer)?;
+        // What is not behind the coins is nobody's business here, and would be kept for good.
+        let behind = offer.evidence.behind_all(sources.iter().map(|source| source.id));
+        if behind.mints.len() != offer.evidence.mints.len()
+            || behind.hops.len() != offer.evidence.hops.len()
+        {
+            return Err(TradeError::Coins.into());
+        }
         self.check_pockets(offer, &sources)?;
         self.check_history(&payer.owner, offer)?;
         Ok(Checked { holdings, sources })
+    }
+
+    /// A payer whose step contradicts what was seen may have shown, in the history of its coins,
+    /// the signed step that convicts it. That history was verified before.
+    fn contradicted(
+        &mut self,
+        from: DeviceId,
+        offer: &Offer,
+        error: DeviceError,
+    ) -> Result<Output, DeviceError> {
+        let mut steps = Vec::new();
+        if matches!(error, DeviceError::Trade(TradeError::Step)) {
+            steps = offer.evidence.sightings();
+            steps.retain(|step| step.key != self.me.owner);
+        }
+        match self.convict_from(&steps) {
+            Some(output) => Ok(self.refusing(output, from, TradeError::Fork.into())),
+            None => Err(error),
+        }
     }
 
     /// What would be refused once the payer has signed is refused before.
@@ -292,11 +338,17 @@ impl Device {
         let holdings = checked.holdings.extend(&hop, &trust, world.now)?;
         let tx = transaction.id();
         let coin = holdings.get().get(&CoinId::of(&tx, 0)).ok_or(TradeError::Coins)?.clone();
-        let mut sightings = offer.evidence.sightings();
+        let mut sightings = self.new_sightings(&offer.evidence);
         sightings
             .extend(hop.branches().map(|branch| Sighting { key: payer.owner.clone(), branch }));
-        sightings.retain(|s| s.key != self.me.owner && !self.sightings.has(s));
         Ok(Accepted { tx, transaction, coin, sightings })
+    }
+
+    /// The steps of others that evidence shows and that were not seen before.
+    fn new_sightings(&self, evidence: &Evidence) -> Vec<Sighting> {
+        let mut sightings = evidence.sightings();
+        sightings.retain(|s| s.key != self.me.owner && !self.sightings.has(s));
+        sightings
     }
 
     /// Whether the owner's policy takes so much of such coins from this payer.
@@ -324,13 +376,17 @@ impl Device {
         self.accept.check(&facts, world.now).map_err(DeviceError::Refusal)
     }
 
-    /// Everything holds: the payment is in the wallet once the changes are durable.
+    /// The payer has signed, and the coin is this device's once the changes are durable.
+    ///
+    /// If the terms or the owner's policy say no, the value is kept all the same, for it is nobody
+    /// else's any more; but nothing is final, and payer and owner are told why.
     fn take(
         &mut self,
         world: &World<'_>,
         from: DeviceId,
         payment: &Payment,
         accepted: Accepted,
+        refused: Option<DeviceError>,
     ) -> Result<Output, DeviceError> {
         let Accepted { tx, transaction, coin, sightings } = accepted;
         let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
@@ -343,16 +399,23 @@ impl Device {
             amount: coin.amount(),
             tier: coin.tier,
             settled: false,
+            accepted: refused.is_none(),
             hop: Some(payment.hop(&transaction)),
         };
-        let event = received(&incoming, coin.settle_by);
+        let event = received(&incoming, coin.settle_by, refused.as_ref());
+        let received = transaction.link;
         let pocket = pocket_of(&coin, evidence);
         let mut output = self.record([
             Change::Incoming(Box::new(incoming)),
             Change::Pocket(Box::new(pocket)),
             Change::Contact(Box::new(contact)),
-            Change::Terms(payment.accept.nonce, None),
         ]);
+        if let Some(error) = refused {
+            let refuse = Refuse { code: error.code().into(), link: received };
+            output.send.push((from, Message::Refuse(refuse)));
+        } else {
+            self.add(&mut output, [Change::Terms(payment.accept.nonce, None)]);
+        }
         self.add(&mut output, sightings.into_iter().map(Change::Sighting));
         output.sign.push(self.receipt(tx));
         output.events.push(event);
@@ -401,9 +464,10 @@ impl Device {
             amount: holding.amount(),
             tier: holding.tier,
             settled: holding.certified_at.is_some(),
+            accepted: true,
             hop: None,
         };
-        let event = received(&incoming, None);
+        let event = received(&incoming, None, None);
         let mut output = self.record([
             Change::Incoming(Box::new(incoming)),
             Change::Pocket(Box::new(pocket_of(holding, evidence.clone()))),
@@ -424,7 +488,7 @@ fn facts_of(coins: &[Holding], tier: Tier) -> CoinFacts {
     CoinFacts {
         tier,
         settle_by: coins.iter().filter_map(|c| c.settle_by).min(),
-        certified_at: coins.iter().filter_map(|c| c.certified_at).max(),
+        certified_at: oldest(coins.iter().map(|c| c.certified_at)),
     }
 }
 
@@ -478,13 +542,14 @@ fn pocket_of(holding: &Holding, evidence: Evidence) -> Pocket {
     Pocket { id: holding.pocket, link, coin, evidence }
 }
 
-fn received(incoming: &Incoming, settle_by: Option<Time>) -> Event {
-    Event::Received {
-        tx: incoming.tx,
-        payer: incoming.payer,
-        asset: incoming.asset,
-        amount: incoming.amount,
-        tier: incoming.tier,
-        settle_by,
+fn received(
+    incoming: &Incoming,
+    settle_by: Option<Time>,
+    refused: Option<&DeviceError>,
+) -> Event {
+    let Incoming { tx, payer, asset, amount, tier, .. } = *incoming;
+    match refused {
+        None => Event::Received { tx, payer, asset, amount, tier, settle_by },
+        Some(error) => Event::Held { tx, payer, asset, amount, tier, reason: error.into() },
     }
 }

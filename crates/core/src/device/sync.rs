@@ -258,6 +258,5 @@ impl Output {
 }
 
 fn refused_event(from: DeviceId, error: &DeviceError) -> Event {
-    let text = alloc::string::ToString::to_string(error);
-    Event::Refused { from, reason: RejectReason { code: error.code().into(), text } }
+    Event::Refused { from, reason: error.into() }
 }

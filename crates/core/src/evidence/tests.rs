@@ -1,7 +1,7 @@
 //! What evidence proves, and every way in which it does not.
 
-mod chain;
+pub(crate) mod chain;
 mod merge;
-mod network;
+pub(crate) mod network;
 mod rules;
 mod tiers;

@@ -14,6 +14,7 @@ use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::keys::SecretKey;
 use crate::message::{Accept, Message};
 use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
+use crate::notary::TrustBase;
 use crate::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use crate::predicate::tests::{FakeSeals, fake_proof};
 use crate::predicate::{Predicate, Unlock};
@@ -36,6 +37,7 @@ pub(crate) struct Person {
     /// After so many more points the device dies and starts anew from its disk.
     pub(crate) dies_in: Option<u32>,
     pub(crate) restarts: u32,
+    pub(crate) notary: Option<TrustBase>,
     signed: BTreeMap<u64, TxId>,
     nonces: u64,
 }
@@ -55,6 +57,7 @@ impl Person {
             now: NOW,
             dies_in: None,
             restarts: 0,
+            notary: None,
             signed: BTreeMap::new(),
             nonces: 0,
         }
@@ -85,7 +88,8 @@ impl Person {
 
     /// Gives the device an input, signs what it asks for, and keeps what it sends.
     pub(crate) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
-        let world = World { now: self.now, seals: &FakeSeals, notary: None };
+        let notary = self.notary.clone();
+        let world = World { now: self.now, seals: &FakeSeals, notary: notary.as_ref() };
         let output = self.device.handle(&world, input)?;
         self.follow(output);
         Ok(())
@@ -245,8 +249,18 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(people: u8, units: u64) -> Self {
+        let mut scene = Self::with_policy(people, |_| ());
+        if units > 0 {
+            scene.mint_to(0, 1, units);
+        }
+        scene
+    }
+
+    /// People who have nothing, and know an asset after `edit`.
+    pub(crate) fn with_policy(people: u8, edit: impl FnOnce(&mut Policy)) -> Self {
         let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
-        let policy = policy(&issuer);
+        let mut policy = policy(&issuer);
+        edit(&mut policy);
         let asset = policy.id();
         let mut people: Vec<Person> = (1..=people).map(Person::new).collect();
         let cards: Vec<Signed> = people.iter().map(Person::card).collect();
@@ -257,11 +271,7 @@ impl Scene {
                 person.tell(Input::Contact(card.clone())).expect("a good card");
             }
         }
-        let mut scene = Self { people, issuer, asset };
-        if units > 0 {
-            scene.mint_to(0, 1, units);
-        }
-        scene
+        Self { people, issuer, asset }
     }
 
     pub(crate) fn mint_to(&mut self, person: usize, serial: u64, units: u64) {

@@ -1,0 +1,195 @@
+//! A device comes back from a backup: what it may do, what it learns, and from whom.
+
+use super::scene::Scene;
+use crate::cbor::List;
+use crate::device::{Event, Input, Mode, OutgoingState};
+use crate::message::{Message, SyncReply};
+use crate::predicate::{Unlock, spend_digest};
+
+fn confirm(scene: &mut Scene) -> Result<(), &'static str> {
+    scene.people[0].tell(Input::ConfirmRecovery).map_err(|e| e.code())
+}
+
+/// Alice, who pays Bob 100 and Carol 200 after her backup, and restores it.
+fn restored() -> Scene {
+    let mut scene = Scene::new(3, 1000);
+    scene.pay(0, 1, 50);
+    let backup = scene.people[0].disk.clone();
+    scene.pay(0, 1, 100);
+    scene.pay(0, 2, 200);
+    scene.people[0].restore(backup);
+    assert_eq!(scene.balances(), [950, 150, 200], "she thinks that she has it still");
+    scene
+}
+
+#[test]
+fn a_restored_device_receives_only_until_all_were_met_and_then_pays_on() {
+    let mut scene = restored();
+    assert_eq!(scene.start(0, 1, 1).map_err(|e| e.code()), Err("RECEIVE_ONLY"));
+    scene.pay(1, 0, 25);
+    assert_eq!(scene.balances(), [975, 125, 200], "it can be paid");
+    assert_eq!(confirm(&mut scene), Err("NOT_RECOVERED"));
+    scene.meet(0, 2);
+    assert_eq!(scene.people[0].device.seq(), 1, "the step before Carol's is not known yet");
+    assert_eq!(confirm(&mut scene), Err("NOT_RECOVERED"));
+    scene.meet(0, 1);
+    assert_eq!(scene.people[0].device.seq(), 3);
+    assert_eq!(scene.balances(), [675, 125, 200]);
+    assert_eq!(confirm(&mut scene), Ok(()));
+    assert_eq!(*scene.people[0].device.mode(), Mode::Normal);
+    scene.pay(0, 2, 675);
+    assert_eq!(scene.balances(), [0, 125, 875]);
+    scene.meet(1, 2);
+    assert!(!scene.anyone_convicted());
+}
+
+#[test]
+fn it_does_not_matter_who_begins_the_meeting() {
+    let mut scene = restored();
+    scene.meet(1, 0);
+    scene.meet(2, 0);
+    assert_eq!(scene.people[0].device.seq(), 3);
+    assert_eq!(confirm(&mut scene), Ok(()));
+    scene.pay(0, 1, 650);
+    assert!(!scene.anyone_convicted());
+}
+
+#[test]
+fn a_contact_that_was_not_met_keeps_recovery_open() {
+    let mut scene = restored();
+    scene.meet(0, 1);
+    assert_eq!(scene.people[0].device.seq(), 2);
+    assert_eq!(confirm(&mut scene), Err("NOT_RECOVERED"), "Carol may know of a later step");
+}
+
+#[test]
+fn recovery_survives_a_restart() {
+    let mut scene = restored();
+    scene.meet(0, 2);
+    scene.people[0].restart();
+    assert!(
+        matches!(scene.people[0].device.mode(), Mode::ReceiveOnly(waiting) if waiting.len() == 1)
+    );
+    scene.meet(0, 1);
+    assert_eq!(confirm(&mut scene), Ok(()));
+    assert!(scene.people[0].events.iter().any(|e| *e == Event::Recovered { seq: 3 }));
+}
+
+#[test]
+fn payments_that_it_lost_come_back_and_so_do_the_steps_that_spent_them() {
+    let mut scene = Scene::new(3, 1000);
+    scene.mint_to(1, 2, 500);
+    let backup = scene.people[0].disk.clone();
+    scene.pay(1, 0, 300);
+    scene.pay(0, 1, 1100);
+    scene.pay(1, 0, 40);
+    scene.pay(0, 2, 7);
+    let (honest, head) = (scene.balances(), scene.people[0].device.head());
+    scene.people[0].restore(backup);
+    scene.meet(0, 1);
+    scene.meet(0, 2);
+    assert_eq!(scene.balances(), honest);
+    assert_eq!(scene.people[0].device.head(), head);
+    assert_eq!(confirm(&mut scene), Ok(()));
+    scene.pay(0, 2, scene.balances()[0]);
+    assert_eq!(scene.balances()[0], 0);
+    assert!(!scene.anyone_convicted());
+}
+
+#[test]
+fn more_steps_than_one_message_tells_are_all_learnt() {
+    let mut scene = Scene::new(2, 0);
+    for serial in 0..70 {
+        scene.mint_to(0, serial, 1);
+    }
+    let backup = scene.people[0].disk.clone();
+    for _ in 0..70 {
+        scene.pay(0, 1, 1);
+    }
+    scene.people[0].restore(backup);
+    scene.meet(0, 1);
+    assert_eq!(scene.people[0].device.seq(), 70);
+    assert_eq!(confirm(&mut scene), Ok(()));
+}
+
+/// What Bob answers Alice, to be bent.
+fn reply_of_bob(scene: &mut Scene) -> SyncReply {
+    let (alice, contact) = (scene.id(0), scene.id(1));
+    scene.people[0].tell(Input::Meet { contact }).expect("a contact");
+    let (_, sync) = scene.people[0].out.pop_front().expect("a sync");
+    scene.people[1].hear(alice, &sync).expect("heard");
+    match scene.people[1].out.pop_front() {
+        Some((_, Message::SyncReply(reply))) => reply,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_history_that_a_contact_made_up_is_passed_over() {
+    let mut scene = restored();
+    let mut reply = reply_of_bob(&mut scene);
+    let mut hops = reply.history.take().expect("a history").into_vec();
+    let true_hop = hops[0].clone();
+    // Bob signs a step in Alice's name, and alters one that she did sign.
+    let mut invented = true_hop.clone();
+    invented.tx.step.seq = 9;
+    let digest = spend_digest(&invented.tx.body.inputs[0], &invented.tx.id());
+    let mut witness = invented.witnesses[0].clone();
+    witness.unlock = Unlock::Signature(scene.people[1].key.sign(&digest));
+    invented.witnesses = List::truncated([witness].into());
+    let mut altered = true_hop.clone();
+    altered.tx.body.outputs = List::truncated([altered.tx.body.outputs[0].clone()].into());
+    let mut bare = true_hop;
+    bare.witnesses = List::default();
+    hops = [invented, altered, bare].into();
+    reply.history = Some(List::truncated(hops));
+    let bob = scene.id(1);
+    let before = scene.people[0].device.head();
+    scene.people[0].hear(bob, &Message::SyncReply(reply)).expect("heard");
+    assert_eq!(scene.people[0].device.head(), before);
+    assert_eq!(*scene.people[0].device.mode(), Mode::ReceiveOnly([].into()));
+    scene.people[0].out.clear();
+    scene.meet(0, 1);
+    scene.meet(0, 2);
+    assert_eq!(confirm(&mut scene), Ok(()), "the truth is still taken");
+}
+
+#[test]
+fn a_true_step_with_another_unlock_does_not_stand_in_its_way() {
+    let mut scene = restored();
+    let mut reply = reply_of_bob(&mut scene);
+    let hop = reply.history.take().expect("a history")[0].clone();
+    let mut bent = hop.clone();
+    let owner = bent.witnesses[0].unlock.owner_signature().clone();
+    let mut witness = bent.witnesses[0].clone();
+    witness.unlock = Unlock::Reserved(owner.clone(), owner);
+    bent.witnesses = List::truncated([witness].into());
+    reply.history = Some(List::truncated([bent, hop].into()));
+    let bob = scene.id(1);
+    scene.people[0].hear(bob, &Message::SyncReply(reply)).expect("heard");
+    assert_eq!(scene.people[0].device.seq(), 2);
+    scene.people[0].out.clear();
+    scene.meet(0, 1);
+    scene.meet(0, 2);
+    assert_eq!(confirm(&mut scene), Ok(()));
+    scene.pay(0, 1, 600);
+    assert_eq!(scene.balances(), [50, 750, 200], "its change can be paid with");
+}
+
+#[test]
+fn a_payment_that_waits_for_its_seal_in_a_backup_is_signed_as_it_was() {
+    let mut scene = Scene::new(2, 1000);
+    let invoice = scene.invoice(1, 250);
+    scene.people[0].dies_in = Some(1);
+    scene.pay_invoice(0, 1, &invoice);
+    let backup = scene.people[0].disk.clone();
+    scene.meet(0, 1);
+    assert_eq!(scene.balances(), [750, 250]);
+    scene.people[0].restore(backup);
+    // Whoever signs another transaction with this step's number fails in the scene.
+    scene.meet(0, 1);
+    let states: alloc::vec::Vec<_> =
+        scene.people[0].device.outgoing().values().map(|o| o.state).collect();
+    assert_eq!(states, [OutgoingState::Receipted]);
+    assert_eq!(scene.balances(), [750, 250]);
+}
