@@ -179,6 +179,17 @@ impl From<SealError> for CliError {
     }
 }
 
+impl From<FileError> for CliError {
+    fn from(error: FileError) -> Self {
+        let made = Self::from_text(Exit::Failure, error.code(), &error.to_string());
+        match error {
+            // No command replaces a file.
+            FileError::Exists(_) => Self { next: "choose another name".into(), ..made },
+            _ => made,
+        }
+    }
+}
+
 /// Makes errors that always end the program in the same way.
 macro_rules! always {
     ($($error:ty => $exit:expr;)*) => {
@@ -191,7 +202,6 @@ macro_rules! always {
 }
 
 always! {
-    FileError => Exit::Failure;
     QrError => Exit::Failure;
     DecodeError => Exit::Refused;
     SignedError => Exit::Refused;

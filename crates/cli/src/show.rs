@@ -147,6 +147,22 @@ pub enum Shown {
         #[serde(flatten)]
         worth: Worth,
     },
+    /// It is in the wallet, and the owner's policy does not accept it.
+    Held {
+        /// The payment.
+        tx: String,
+        /// From whom.
+        payer: Option<Who>,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// What it would be worth.
+        tier: &'static str,
+        /// Stable code.
+        code: String,
+        /// Why it is not accepted.
+        reason: String,
+    },
     /// It had come in before.
     Again {
         /// The payment.
@@ -215,6 +231,14 @@ impl Shown {
                 money: Money::of(me, asset, *amount),
                 worth: Worth::of(*tier, *settle_by),
             },
+            Event::Held { tx, payer, asset, amount, tier, reason } => Self::Held {
+                tx: tx.to_string(),
+                payer: payer.as_ref().map(who),
+                money: Money::of(me, asset, *amount),
+                tier: tier.name(),
+                code: reason.code.clone(),
+                reason: reason.text.clone(),
+            },
             Event::Again { tx } => Self::Again { tx: tx.to_string() },
             Event::Paid { tx, payee, asset, amount } => Self::Paid {
                 tx: tx.to_string(),
@@ -266,6 +290,14 @@ impl Report for Shown {
             }
             Self::Received { payer: Some(payer), money, worth, .. } => {
                 format!("received {} from {}\n{}", money.text(), payer.text(), worth.lines())
+            }
+            Self::Held { payer, money, tier, code, reason, .. } => {
+                let from = payer.as_ref().map_or_else(|| "a mint".into(), Who::text);
+                format!(
+                    "NOT FINAL: {} from {from} is in the wallet, but you do not accept it [{code}]\n  \
+                     {reason}\n  tier {tier}: hand nothing over; settle it when online, or pay it back\n",
+                    money.text()
+                )
             }
             Self::Again { tx } => format!("received before: {} (nothing changed)\n", short(tx)),
             Self::Paid { tx, payee, money } => {
@@ -319,7 +351,14 @@ impl Report for Events {
     }
 
     fn exit(&self) -> Exit {
-        if self.events.iter().any(Shown::is_fork) { Exit::Conflict } else { Exit::Ok }
+        let held = |event: &Shown| matches!(event, Shown::Held { .. });
+        if self.events.iter().any(Shown::is_fork) {
+            Exit::Conflict
+        } else if self.events.iter().any(held) {
+            Exit::Refused
+        } else {
+            Exit::Ok
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Show what any object is. No wallet and no keys are needed.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
@@ -15,6 +16,8 @@ use crate::carrier;
 use crate::error::CliError;
 use crate::output::{Done, Report};
 use crate::show::{Worth, date};
+
+const BACKUP_MAGIC: &[u8] = b"TALLYBAK1";
 
 /// One fact: its name and its value.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
@@ -51,10 +54,37 @@ impl Report for Facts {
 
 /// Shows what an object says of itself; nothing is checked but its form.
 pub fn run(file: &Path) -> Result<Done, CliError> {
+    if let Some(facts) = backup(file) {
+        return Ok(Done::new(&facts));
+    }
     let loaded = carrier::load(file)?;
     let facts = of(&loaded.object);
     let (kind, picture) = (loaded.object.kind(), loaded.picture);
     Ok(Done::new(&Facts { kind, bytes: loaded.size, picture, facts }))
+}
+
+/// What a backup's header says: all else in it is encrypted. Its form is in the wallet's documentation.
+fn backup(file: &Path) -> Option<Facts> {
+    let mut header = [0; BACKUP_MAGIC.len() + 12];
+    let mut open = std::fs::File::open(file).ok().filter(|_| file.is_file())?;
+    open.read_exact(&mut header).ok()?;
+    let numbers = header.strip_prefix(BACKUP_MAGIC)?;
+    let number = |at: usize| -> Option<u32> {
+        Some(u32::from_be_bytes(numbers.get(at..at + 4)?.try_into().ok()?))
+    };
+    let key = format!(
+        "a passphrase, by argon2id: {} KiB, {} passes, {} lanes",
+        number(0)?,
+        number(4)?,
+        number(8)?
+    );
+    let bytes = usize::try_from(open.metadata().ok()?.len()).ok()?;
+    let facts = vec![
+        fact("version", 1),
+        fact("opens with", key),
+        fact("content", "encrypted: the wallet's key and all its records"),
+    ];
+    Some(Facts { kind: "backup", bytes, picture: false, facts })
 }
 
 /// What an object says of itself.

@@ -213,10 +213,14 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             with: incoming.payer.as_ref().map(|payer| Who::of(&names, payer)),
             money: Money::of(&names, &incoming.asset, incoming.amount),
             tier: Some(incoming.tier.name()),
-            state: if incoming.settled { "settled" } else { "not settled" },
+            state: match (incoming.accepted, incoming.settled) {
+                (_, true) => "settled",
+                (true, false) => "not settled",
+                (false, false) => "held, not accepted",
+            },
             tx: incoming.tx.to_string(),
         };
-        entries.push((incoming.at, entry));
+        entries.push(((incoming.at, 0), entry));
     }
     for outgoing in device.outgoing().values() {
         let offer = &outgoing.payment.offer;
@@ -233,8 +237,9 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             },
             tx: outgoing.tx.to_string(),
         };
-        entries.push((outgoing.at, entry));
+        entries.push(((outgoing.at, outgoing.transaction.step.seq), entry));
     }
+    // Within one second, what was paid came after what it was paid with.
     entries.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.tx.cmp(&y.tx)));
     let entries = entries.into_iter().map(|(_, entry)| entry);
     let entries = entries.take(limit.unwrap_or(usize::MAX)).collect();

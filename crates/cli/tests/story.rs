@@ -1,0 +1,165 @@
+//! Two people, two wallets, no network: the whole way, by files, by pictures and over TCP.
+
+mod common;
+
+use common::{World, lines};
+
+#[test]
+fn an_invoice_is_paid_by_files_and_the_receipt_comes_back() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 4.50 --out invoice");
+    let paid = world.ok("alice", "pay --invoice invoice --out payment");
+    assert_eq!(paid["events"][0]["event"], "paid");
+    let received = world.ok("bob", "receive payment --out receipt");
+    assert_eq!(received["events"][0]["amount"], "4.50");
+    assert_eq!(received["events"][0]["payer"]["name"], "alice");
+    assert_eq!(received["events"][0]["word"], "ACCEPTED AT RISK");
+    assert_eq!(received["events"][0]["tier"], "Signed");
+    assert_eq!(world.ok("alice", "history")["entries"][0]["state"], "signed, waits for the payee");
+    world.ok("alice", "receive receipt");
+    assert_eq!(world.ok("alice", "history")["entries"][0]["state"], "the payee has it");
+    assert_eq!((world.balance("alice"), world.balance("bob")), ("95.50".into(), "4.50".into()));
+    let balance = world.ok("bob", "balance");
+    assert_eq!(balance["assets"][0]["at_risk"]["amount"], "4.50");
+}
+
+#[test]
+fn the_same_way_by_pictures_of_codes() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 2 --png invoice.png");
+    world.ok("alice", "pay --invoice invoice.png --png payment.png");
+    world.ok("bob", "receive payment.png --png receipt.png");
+    world.ok("alice", "receive receipt.png");
+    assert_eq!((world.balance("alice"), world.balance("bob")), ("98.00".into(), "2.00".into()));
+}
+
+#[test]
+fn a_stranger_pays_an_invoice_and_is_a_contact_then() {
+    let world = World::with_money();
+    world.ok("dave", "init --name dave");
+    world.ok("dave", "asset import coin.asset");
+    world.ok("dave", "invoice COIN 1 --out invoice");
+    world.ok("alice", "pay --invoice invoice --out payment");
+    world.ok("dave", "receive payment");
+    assert_eq!(world.balance("dave"), "1.00");
+    let contacts = world.ok("dave", "contact list");
+    assert_eq!(contacts["contacts"][0]["name"], "alice");
+}
+
+#[test]
+fn a_merchant_s_terminal_shows_what_a_payment_is_worth_and_refuses_what_is_too_large() {
+    let world = World::with_money();
+    let (terminal, address) = world.listen("bob", 2);
+    let refused = world.run("alice", &format!("pay bob 50 COIN --connect {address}"));
+    refused.fails(3, "ACCEPT_PER_PAYMENT");
+    let paid = world.ok("alice", &format!("pay bob 5 COIN --connect {address}"));
+    assert!(paid["wire"]["sent_bytes"].as_u64().expect("a number") > 0);
+    let (code, shown) = lines(terminal);
+    assert_eq!(code, 0);
+    assert_eq!(shown[0]["event"], "refused");
+    assert_eq!(shown[0]["code"], "ACCEPT_PER_PAYMENT");
+    assert_eq!(shown[1]["event"], "received");
+    assert_eq!(shown[1]["word"], "ACCEPTED AT RISK");
+    assert!(
+        shown[1]["assumption"].as_str().expect("text").contains("nothing stops a second spend")
+    );
+    assert_eq!((world.balance("alice"), world.balance("bob")), ("95.00".into(), "5.00".into()));
+}
+
+#[test]
+fn a_policy_that_was_set_is_what_decides() {
+    let world = World::with_money();
+    world
+        .ok("bob", "policy set --tier signed --per-payment none --per-payer 60 --settle-margin 2h");
+    let (terminal, address) = world.listen("bob", 2);
+    world.ok("alice", &format!("pay bob 50 COIN --connect {address}"));
+    let refused = world.run("alice", &format!("pay bob 11 COIN --connect {address}"));
+    refused.fails(3, "ACCEPT_PER_PAYER");
+    assert_eq!(lines(terminal).0, 0);
+    let policy = world.ok("bob", "policy set --tier signed --accept no");
+    assert_eq!(policy["tiers"][4]["accept"], false);
+    assert_eq!(policy["settle_margin_seconds"], 7200);
+    let (terminal, address) = world.listen("bob", 1);
+    world.run("alice", &format!("pay bob 1 COIN --connect {address}")).fails(3, "ACCEPT_TIER");
+    assert_eq!(lines(terminal).0, 0);
+}
+
+#[test]
+fn a_payment_that_got_lost_is_sent_again_and_counts_once() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 3 --out invoice");
+    world.ok("alice", "pay --invoice invoice --out lost");
+    world.ok("alice", "resend bob --out again");
+    assert_eq!(world.ok("bob", "receive again")["events"][0]["event"], "received");
+    let late = world.run("bob", "receive lost");
+    assert_eq!(world.balance("bob"), "3.00", "{late:?}");
+    let (terminal, address) = world.listen("bob", 1);
+    world.ok("alice", &format!("resend bob --connect {address}"));
+    assert_eq!(lines(terminal).0, 0);
+    assert_eq!(world.ok("alice", "history")["entries"][0]["state"], "the payee has it");
+    assert_eq!((world.balance("alice"), world.balance("bob")), ("97.00".into(), "3.00".into()));
+}
+
+#[test]
+fn a_cloned_wallet_that_pays_twice_is_proved_and_refused_for_good() {
+    let world = World::with_money();
+    world.clone_wallet("alice", "clone");
+    for (payer, payee) in [("alice", "bob"), ("clone", "carol")] {
+        world.ok(payee, "invoice COIN 4 --out invoice");
+        world.ok(payer, "pay --invoice invoice --out payment");
+        world.ok(payee, "receive payment");
+        for file in ["invoice", "payment"] {
+            std::fs::remove_file(world.path(file)).expect("it was there");
+        }
+    }
+    let (terminal, address) = world.listen("carol", 1);
+    let met = world.run("bob", &format!("sync carol --connect {address}"));
+    assert_eq!(met.code, 6, "{met:?}");
+    let events = met.json()["events"].as_array().expect("events").clone();
+    assert!(events.iter().any(|e| e["event"] == "forked" && e["contact"]["name"] == "alice"));
+    assert!(lines(terminal).1.iter().any(|e| e["event"] == "forked"));
+
+    assert_eq!(world.ok("carol", "fork list")["forks"][0]["contact"], "alice");
+    world.ok("bob", "fork export alice --out proof");
+    world.ok("dave", "init --name dave");
+    let proof = world.ok("dave", "verify proof");
+    assert_eq!(proof["kind"], "fork proof");
+    assert_eq!(world.ok("dave", "fork import proof")["kind"], "coin");
+    assert_eq!(world.ok("dave", "fork import proof")["known"], true);
+
+    for payee in ["bob", "carol"] {
+        let (terminal, address) = world.listen(payee, 1);
+        let payer = if payee == "bob" { "alice" } else { "clone" };
+        world.run(payer, &format!("pay {payee} 1 COIN --connect {address}")).fails(6, "TRADE_FORK");
+        assert_eq!(lines(terminal).0, 0);
+    }
+    // An honest wallet does not pay a convicted one either.
+    world.ok("alice", "invoice COIN 1 --out from-alice");
+    world.run("bob", "pay --invoice from-alice --out never").fails(6, "BRICKED");
+}
+
+#[test]
+fn a_restored_wallet_receives_only_until_it_knows_its_latest_step() {
+    let world = World::with_money();
+    std::fs::write(world.path("secret"), "correct horse\n").expect("written");
+    world.ok("alice", "backup alice.backup --backup-passphrase-file secret");
+    world.ok("bob", "invoice COIN 4 --out invoice");
+    world.ok("alice", "pay --invoice invoice --out payment");
+    world.ok("bob", "receive payment");
+    let restored = world.ok("phone", "restore alice.backup --backup-passphrase-file secret");
+    assert_eq!(restored["mode"], "receive only");
+    world.ok("carol", "invoice COIN 4 --out second");
+    world.run("phone", "pay --invoice second --out never").fails(6, "RECEIVE_ONLY");
+    world.run("phone", "recover").fails(6, "NOT_RECOVERED");
+    for contact in ["bob", "carol"] {
+        let (terminal, address) = world.listen(contact, 1);
+        world.ok("phone", &format!("sync {contact} --connect {address}"));
+        assert_eq!(lines(terminal).0, 0);
+    }
+    assert_eq!(world.ok("phone", "recover")["mode"], "normal");
+    assert_eq!(world.balance("phone"), "96.00");
+    world.ok("phone", "pay --invoice second --out payment2");
+    world.ok("carol", "receive payment2");
+    assert_eq!(world.balance("carol"), "4.00");
+    assert_eq!(world.ok("carol", "fork list")["forks"].as_array().map(Vec::len), Some(0));
+}
