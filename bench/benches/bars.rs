@@ -1,31 +1,27 @@
-//! Prints.
-use tally_bench::scene::*;
-use tally_bench::timing::*;
-use tally_bench::sizes;
-fn main() {
-    println!("{:?}", sizes::step_proofs(4096));
-    let t = sizes::repeat_payments(50);
-    println!("{:?} {:?}", t[0], sizes::Spread::of(t.iter().map(|t| t.to_final())));
-    let t = sizes::sealed_payments(50);
-    println!("{:?} {:?}", t[0], sizes::Spread::of(t.iter().map(|t| t.to_final())));
-    println!("{:?}", sizes::invoice_flow());
-    println!("{:?} {:?}", sizes::relationship(1), sizes::relationship(200));
-    let mut scene = Scene::new(256, Lock::Signature);
-    scene.pay();
-    let a = tally_core::count::signatures();
-    scene.pay();
-    let b = tally_core::count::signatures();
-    println!("sign {} verify {}", b.0 - a.0, b.1 - a.1);
-    let key = scene.payer.key.clone();
-    let public = key.public();
-    let d = tally_core::id::Digest::new([5;32]);
-    let sig = key.sign(&d);
-    let mut p=vec![]; let mut s=vec![]; let mut v=vec![];
-    for _ in 0..200 {
-        p.push(time(|| {scene.pay();}));
-        s.push(time(|| {std::hint::black_box(key.sign(&d));}));
-        v.push(time(|| {assert!(public.verify(&d,&sig));}));
+//! Prints every bar with its measured value. `-- --json` prints JSON; with `-- --check` a bar that
+//! does not hold is a failure.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use tally_bench::{bars, live};
+
+fn main() -> io::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, folder] = arguments.as_slice()
+        && flag == live::PAYEE
+    {
+        live::be_payee(Path::new(folder));
+        return Ok(ExitCode::SUCCESS);
     }
-    let (p,s,v)=(Samples::new(p),Samples::new(s),Samples::new(v));
-    println!("pay {} sign {} verify {} ratio {}", p.median(), s.median(), v.median(), p.median()/(2.0*s.median()+3.0*v.median()));
+    let report = bars::measure(tally_core::count::signatures);
+    let mut out = io::stdout().lock();
+    if arguments.iter().any(|argument| argument == "--json") {
+        writeln!(out, "{:#}", report.json())?;
+    } else {
+        report.table(&mut out)?;
+    }
+    let strict = arguments.iter().any(|argument| argument == "--check");
+    Ok(if strict && !report.passes() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

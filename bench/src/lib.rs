@@ -3,8 +3,12 @@
 //! `cargo bench -p tally-bench` prints one table; exact sizes are tests (`tests/sizes.rs`).
 
 pub mod bars;
+pub mod compute;
+pub mod live;
 pub mod person;
+pub mod primitives;
 pub mod report;
 pub mod scene;
 pub mod sizes;
 pub mod timing;
+pub mod trees;

@@ -86,7 +86,8 @@ impl Person {
         let generation = 1;
         let context = Hello::context(&self.id(), &other.id(), generation);
         let card = other.card().open_card().expect("a card that was just signed opens");
-        let their = KemPublic::from_bytes(card.session_key.as_slice()).expect("a key that was made");
+        let their =
+            KemPublic::from_bytes(card.session_key.as_slice()).expect("a key that was made");
         let (ciphertext, root) = initiate(&their, &context, &[7; 64]);
         self.session = Some(Session::new(&root, Role::Initiator, generation));
         let root = accept(&other.kem, &ciphertext, &context).expect("a ciphertext for this key");

@@ -100,7 +100,7 @@ impl Scene {
                 network: NetworkId::LOCAL,
                 asset: self.asset,
                 amount: Amount::new(MINTED),
-                owner: owner(&self.payer, self.lock),
+                owner: owner(&self.payer, self.lock, self.serial),
                 serial: self.serial,
                 issued_before: Amount::new((self.serial - 1) * MINTED),
             };
@@ -133,21 +133,13 @@ impl Scene {
         }
     }
 
-    /// The sizes of a payment in which payer and payee both have a hardware seal. What the payee
-    /// answers is written by hand: it names a slot of a seal that is not there.
-    pub fn pay_sealed(&mut self) -> Traffic {
-        let (from, to) = (self.payer.id(), self.payee.id());
-        let (asset, amount) = (self.asset, Amount::new(PAID));
-        let out = self.payer.tell(Input::Pay { payee: to, asset, amount });
-        let offer = self.payer.seal(&sent(out));
-        self.payee.hear(from, &offer);
-        let nonce = self.payee.nonce();
-        let terms = Accept { nonce, owner: owner(&self.payee, self.lock) };
-        let accept = self.payee.seal(&tally_core::message::Message::Accept(terms));
-        let out = self.payer.hear(to, &accept);
-        let (out, _) = self.sign_payment(out);
-        let commit = self.payer.seal(&sent(out));
-        Traffic { offer: offer.len(), accept: accept.len(), commit: commit.len(), receipt: 0 }
+    /// A payment in which the payee asks to be paid under the same kind of lock. The device gives
+    /// only `Signature` terms so far, so what a `Sealed` predicate adds to message 2 is added here.
+    pub fn pay_locked(&mut self) -> Traffic {
+        let length = |lock| tally_core::cbor::to_bytes(&owner(&self.payee, lock, 1)).len();
+        let more = length(self.lock) - length(Lock::Signature);
+        let traffic = self.pay();
+        Traffic { accept: traffic.accept + more, ..traffic }
     }
 
     /// The payee asks, the payer answers with the whole payment: the invoice as a signed object,
@@ -158,7 +150,7 @@ impl Scene {
             payer: None,
             asset: self.asset,
             amount: Amount::new(PAID),
-            owner: owner(&self.payee, Lock::Signature),
+            owner: owner(&self.payee, Lock::Signature, 1),
             expires_at: NOW.plus(3600),
         };
         self.payee.tell(Input::Ask { nonce, terms: terms.clone() });
@@ -237,13 +229,13 @@ fn received(out: &Output) -> TxId {
     out.events.iter().find_map(received).expect("the payment was taken")
 }
 
-fn owner(person: &Person, lock: Lock) -> Predicate {
+fn owner(person: &Person, lock: Lock, value: u64) -> Predicate {
     let key = person.key.public();
     match lock {
         Lock::Signature => Predicate::Signature(key),
         Lock::Sealed => {
             let seal = SealId::new(Digest::new(sha256(key.as_bytes())));
-            let slot = Slot { seal, counter: 7, value: 1000 };
+            let slot = Slot { seal, counter: 7, value: 1000 + value };
             Predicate::Sealed(Sealed { key, slot, until: NOW.plus(90 * 24 * 3600) })
         }
     }

@@ -55,21 +55,11 @@ pub fn step_proofs(pockets: u64) -> Spread {
 }
 
 /// The payments of a payer with 256 pockets, one after the other, each with a coin as minted.
-pub fn repeat_payments(count: usize) -> Vec<Traffic> {
-    let mut scene = Scene::new(256, Lock::Signature);
+/// `Sealed` coins carry a proof that stands in for a hardware seal's, and pay a `Sealed` payee.
+pub fn repeat_payments(count: usize, lock: Lock) -> Vec<Traffic> {
+    let mut scene = Scene::new(256, lock);
     scene.pay();
-    (0..count).map(|_| scene.pay()).collect()
-}
-
-/// The same with `Sealed` coins, paid to a `Sealed` payee: first payments of as many payers.
-pub fn sealed_payments(count: usize) -> Vec<Traffic> {
-    let mut scene = Scene::new(256, Lock::Sealed);
-    let pay = |_| {
-        let traffic = scene.clone().pay_sealed();
-        scene.mint(1);
-        traffic
-    };
-    (0..count).map(pay).collect()
+    (0..count).map(|_| scene.pay_locked()).collect()
 }
 
 /// The invoice flow between people of whom the payer has 256 pockets: what each code holds.
