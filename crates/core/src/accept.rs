@@ -66,7 +66,7 @@ impl Default for AcceptPolicy {
             sealed: open,
             certified: open,
             settle_margin: 24 * 60 * 60,
-            max_unsettled: None,
+            max_unsettled: Some(100),
             max_certified_age: None,
         }
     }

@@ -10,6 +10,7 @@ mod verify;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+pub(crate) use verify::oldest;
 pub use verify::{EvidenceError, Trust, Verified};
 
 use crate::amount::Amount;
@@ -242,6 +243,16 @@ impl Evidence {
             depth.extend(hop.tx.made().map(|(id, _)| (id, before.saturating_add(own))));
         }
         depth.into_values().max().unwrap_or(0)
+    }
+
+    /// The keys that signed what is not certified of this evidence.
+    pub fn uncertified_keys(&self) -> BTreeSet<PublicKey> {
+        let owners = self.owners();
+        let open = |hop: &Hop| -> Vec<CoinId> {
+            let spends = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
+            spends.filter(|(_, w)| w.certified.is_none()).map(|(coin, _)| *coin).collect()
+        };
+        self.hops.iter().flat_map(open).filter_map(|coin| owners.get(&coin).cloned()).collect()
     }
 
     /// The steps that this evidence shows, one for each input of each transaction.

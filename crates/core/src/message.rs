@@ -173,6 +173,8 @@ fn start<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
 /// The start of a meeting: what I have seen, and where we stand.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sync {
+    /// Which page of the steps that I have seen this is, from 0.
+    pub page: u32,
     /// Where your payments to me stand.
     pub link: Link,
     /// The number of my last step, so that you can tell me of later ones if I was restored.
@@ -185,7 +187,7 @@ pub struct Sync {
     pub forks: List<ForkProof, MAX_FORKS>,
 }
 
-record!(Sync { link, seq, restored, seen, forks });
+record!(Sync { page, link, seq, restored, seen, forks });
 
 /// What one side of a meeting knows that the other needs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]

@@ -332,7 +332,7 @@ impl Decode for OutgoingState {
 }
 
 /// Most steps of its own that a restored device keeps until they fit.
-pub(super) const MAX_WAITING: usize = 4096;
+pub(super) const MAX_WAITING: usize = 256;
 
 impl Encode for Mode {
     fn encode(&self, w: &mut Writer) {

@@ -108,17 +108,20 @@ impl Ledger {
         asset: &AssetId,
         amount: Amount,
         most: usize,
+        usable: impl Fn(&Pocket) -> bool,
     ) -> Option<Vec<&Pocket>> {
         let first = |amount| (*asset, amount, CoinId::new([0; 32]));
         let last = (*asset, Amount::new(u64::MAX), CoinId::new([0xff; 32]));
-        let pocket = |(_, _, id): &(AssetId, Amount, CoinId)| self.pockets.get(id);
-        if let Some(alone) = self.ready.range(first(amount)..=last).next() {
-            return pocket(alone).map(|alone| alloc::vec![alone]);
+        let pocket = |(_, _, id): &(AssetId, Amount, CoinId)| {
+            self.pockets.get(id).filter(|pocket| usable(pocket))
+        };
+        if let Some(alone) = self.ready.range(first(amount)..=last).find_map(pocket) {
+            return Some(alloc::vec![alone]);
         }
         let mut sum = Amount::ZERO;
         let mut picked = Vec::new();
         let largest_first = self.ready.range(first(Amount::ZERO)..=last).rev();
-        for pocket in largest_first.take(most).filter_map(pocket) {
+        for pocket in largest_first.filter_map(pocket).take(most) {
             sum = sum.checked_add(pocket.amount())?;
             picked.push(pocket);
             if sum >= amount {

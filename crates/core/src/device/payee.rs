@@ -10,7 +10,7 @@ use super::{
 use crate::accept::Facts;
 use crate::amount::Amount;
 use crate::evidence::{
-    Evidence, EvidenceError, Holding, MAX_HOPS, MAX_UNCERTIFIED, Minted, Sighting, Verified,
+    Evidence, EvidenceError, Holding, MAX_HOPS, MAX_UNCERTIFIED, Minted, Sighting, Verified, oldest,
 };
 use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::keys::{PublicKey, Signature};
@@ -22,7 +22,7 @@ use crate::trade::{self, Source, TradeError};
 use crate::transaction::Transaction;
 
 /// How long a payee's terms hold for an offer that it answered, in seconds.
-const OFFER_LIFETIME: u64 = 600;
+pub(super) const OFFER_LIFETIME: u64 = 600;
 /// How long a payment that was signed in time may travel, in seconds: to refuse it would lose it.
 const MAX_LATE: u64 = 30 * 24 * 60 * 60;
 /// Most terms that are open at once; the ones that end first are given up.
@@ -98,6 +98,9 @@ impl Device {
             Err(error) => return self.contradicted(from, &offer, error),
         };
         self.check_offline(world, &offer, &checked)?;
+        if let Some(output) = self.convict_from(&self.new_sightings(&offer.evidence)) {
+            return Ok(self.refusing(output, from, TradeError::Fork.into()));
+        }
         let owner = Predicate::Signature(self.me.owner.clone());
         let tier = checked.expected_tier(world.now, &self.me.owner);
         self.acceptable(world, &from, offer.asset, offer.amount, &checked.facts(tier))?;
@@ -240,13 +243,6 @@ impl Device {
         let bricked = |key: &PublicKey| self.is_bricked(key);
         let holdings = offer.evidence.verify(&self.trusting(world, &bricked), world.now)?;
         let sources = sources_of(offer, &holdings, payer)?;
-        // What is not behind the coins is nobody's business here, and would be kept for good.
-        let behind = offer.evidence.behind_all(sources.iter().map(|source| source.id));
-        if behind.mints.len() != offer.evidence.mints.len()
-            || behind.hops.len() != offer.evidence.hops.len()
-        {
-            return Err(TradeError::Coins.into());
-        }
         self.check_pockets(offer, &sources)?;
         self.check_history(&payer.owner, offer)?;
         Ok(Checked { holdings, sources })
@@ -287,6 +283,8 @@ impl Device {
             Err(TradeError::Size.into())
         } else if !policy.offline.allows(offer.amount, tier) {
             Err(EvidenceError::OfflineRule.into())
+        } else if !checked.all_behind(&offer.evidence) {
+            Err(TradeError::Coins.into())
         } else {
             Ok(())
         }
@@ -338,7 +336,7 @@ impl Device {
         let holdings = checked.holdings.extend(&hop, &trust, world.now)?;
         let tx = transaction.id();
         let coin = holdings.get().get(&CoinId::of(&tx, 0)).ok_or(TradeError::Coins)?.clone();
-        let mut sightings = self.new_sightings(&offer.evidence);
+        let mut sightings = self.new_sightings(&checked.behind(&offer.evidence));
         sightings
             .extend(hop.branches().map(|branch| Sighting { key: payer.owner.clone(), branch }));
         Ok(Accepted { tx, transaction, coin, sightings })
@@ -493,6 +491,17 @@ fn facts_of(coins: &[Holding], tier: Tier) -> CoinFacts {
 }
 
 impl Checked {
+    /// What lies behind the coins, of all the evidence that came with them.
+    fn behind(&self, evidence: &Evidence) -> Evidence {
+        evidence.behind_all(self.sources.iter().map(|source| source.id))
+    }
+
+    /// Whether that is all: what else was sent is nobody's business here.
+    fn all_behind(&self, evidence: &Evidence) -> bool {
+        let behind = self.behind(evidence);
+        (behind.mints.len(), behind.hops.len()) == (evidence.mints.len(), evidence.hops.len())
+    }
+
     fn inputs(&self) -> Vec<Holding> {
         let holding = |source: &Source| self.holdings.get().get(&source.id).cloned();
         self.sources.iter().filter_map(holding).collect()
@@ -542,11 +551,7 @@ fn pocket_of(holding: &Holding, evidence: Evidence) -> Pocket {
     Pocket { id: holding.pocket, link, coin, evidence }
 }
 
-fn received(
-    incoming: &Incoming,
-    settle_by: Option<Time>,
-    refused: Option<&DeviceError>,
-) -> Event {
+fn received(incoming: &Incoming, settle_by: Option<Time>, refused: Option<&DeviceError>) -> Event {
     let Incoming { tx, payer, asset, amount, tier, .. } = *incoming;
     match refused {
         None => Event::Received { tx, payer, asset, amount, tier, settle_by },

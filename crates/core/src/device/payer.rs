@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::payee::OFFER_LIFETIME;
 use super::{
     Change, Contact, Device, DeviceError, Event, Mode, Outgoing, OutgoingState, Output, Pocket,
     Sign, SpendToSign, World,
@@ -27,6 +28,7 @@ const MAX_OFFER: usize = MAX_ENVELOPE - 16 * 1024;
 /// An offer that is out. It binds nobody, and does not survive a restart.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Draft {
+    at: Time,
     offer: Offer,
     sources: Vec<Source>,
 }
@@ -80,6 +82,10 @@ impl Device {
             return Err(TradeError::Turn.into());
         }
         let draft = self.drafts.remove(&payee).ok_or(TradeError::Turn)?;
+        // A payee who stays silent does not keep a claim on the offer.
+        if world.now.since(draft.at) >= OFFER_LIFETIME {
+            return Err(TradeError::Turn.into());
+        }
         let link = self.contact(&payee)?.link;
         let now = (self.head, self.ledger.root(), link);
         if (draft.offer.head, draft.offer.root, draft.offer.link) != now {
@@ -110,7 +116,9 @@ impl Device {
         if amount.is_zero() {
             return Err(TradeError::Amount.into());
         }
-        let picked = self.ledger.pick(&asset, amount, MAX_INPUTS);
+        let picked = self.ledger.pick(&asset, amount, MAX_INPUTS, |p| self.can_move(p));
+        // If only coins that cannot move would do, what follows says why they cannot.
+        let picked = picked.or_else(|| self.ledger.pick(&asset, amount, MAX_INPUTS, |_| true));
         let picked = picked.ok_or(DeviceError::InsufficientFunds)?;
         self.check_before(world.now, &contact.owner, &picked, amount)?;
         let evidence = self.evidence_of(&picked)?;
@@ -133,7 +141,7 @@ impl Device {
         if to_bytes(&offer).len() > MAX_OFFER {
             return Err(TradeError::Size.into());
         }
-        Ok(Draft { offer, sources })
+        Ok(Draft { at: world.now, offer, sources })
     }
 
     /// What every payee would refuse once it is signed is not signed.
@@ -159,6 +167,17 @@ impl Device {
         Ok(())
     }
 
+    /// Whether a payee could take the pocket's coin: it is not at the end of its offline life, not
+    /// too long a story, and no convicted device is in what is not certified of it.
+    fn can_move(&self, pocket: &Pocket) -> bool {
+        let evidence = &pocket.evidence;
+        evidence.hops.len() < MAX_HOPS
+            && (evidence.hops.len() < MAX_UNCERTIFIED
+                || evidence.longest_uncertified() < MAX_UNCERTIFIED)
+            && (self.forks.is_empty()
+                || !evidence.uncertified_keys().iter().any(|key| self.is_bricked(key)))
+    }
+
     /// What lies behind several pockets. A coin at the end of its offline life is not offered:
     /// every payee would refuse it.
     fn evidence_of(&self, pockets: &[&Pocket]) -> Result<Evidence, DeviceError> {
@@ -166,6 +185,9 @@ impl Device {
         for pocket in pockets {
             if pocket.evidence.longest_uncertified() >= MAX_UNCERTIFIED {
                 return Err(EvidenceError::TooManyHops.into());
+            }
+            if !self.can_move(pocket) && pocket.evidence.hops.len() < MAX_HOPS {
+                return Err(EvidenceError::Bricked.into());
             }
             evidence = evidence.merge(&pocket.evidence).map_err(|_| TradeError::Size)?;
         }
@@ -189,7 +211,7 @@ impl Device {
         if accept.owner.key() != &contact.owner || self.outgoing.on_terms(payee, accept.nonce) {
             return Err(TradeError::Terms.into());
         }
-        let Draft { offer, sources } = draft;
+        let Draft { offer, sources, .. } = draft;
         let transaction = trade::transaction(&offer, &accept, &sources, &payee, self.me.network)?;
         let (tx, step, link) = (transaction.id(), transaction.step, transaction.link);
         let change = transaction.made().nth(1).map(|(id, coin)| (id, coin.clone()));

@@ -115,8 +115,8 @@ impl Received {
         let pocket = Self::pocket(&incoming);
         self.left(pocket, Amount::ZERO);
         self.unsettled.remove(&pocket);
-        let Incoming { tx, payer, asset, tier, settled, ref hop, .. } = incoming;
-        if let Some(payer) = payer.filter(|_| !settled) {
+        let Incoming { tx, payer, asset, tier, settled, accepted, ref hop, .. } = incoming;
+        if let Some(payer) = payer.filter(|_| !settled && accepted) {
             let counted = Amount::ZERO;
             self.unsettled.insert(pocket, Unsettled { payer, asset, tier, counted });
             self.left(pocket, left);

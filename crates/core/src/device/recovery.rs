@@ -2,8 +2,8 @@
 //!
 //! A restored device receives only. At each meeting its contacts give back the steps of its own
 //! that they hold, signed by itself; it takes them over in order. The owner confirms once everyone
-//! was met. What remains is the assumption that nobody was paid since the backup whom the backup
-//! does not know (spec `RECOVER-1` to `RECOVER-5`).
+//! was met. What remains are assumptions: that nobody was paid since the backup whom the backup does
+//! not know, and that every contact gave back all that it holds (spec `RECOVER-1` to `RECOVER-5`).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,7 +14,8 @@ use crate::cbor::List;
 use crate::evidence::{Evidence, Hop, Witness};
 use crate::id::{CoinId, DeviceId};
 use crate::message::{MAX_HISTORY, Message, Sync};
-use crate::predicate::spend_digest;
+use crate::predicate::{Unlock, spend_digest};
+use crate::seal::SealIdentity;
 use crate::trade::Source;
 
 impl Device {
@@ -33,10 +34,12 @@ impl Device {
         contact: &Contact,
         theirs: &Sync,
     ) -> Option<List<Hop, MAX_HISTORY>> {
-        let next = theirs.seq.checked_add(1).filter(|_| theirs.restored)?;
+        let next = theirs.seq.checked_add(1)?;
         let later = self.incoming.steps(contact.device, next, u64::MAX);
-        let hops = later.filter_map(|incoming| incoming.hop.clone());
-        Some(List::truncated(hops.take(MAX_HISTORY).collect()))
+        let hops: Vec<Hop> = later.filter_map(|i| i.hop.clone()).take(MAX_HISTORY).collect();
+        // Whoever stands behind what it once signed is told, whether or not it knows that it does.
+        let behind = theirs.restored || !hops.is_empty();
+        behind.then(|| List::truncated(hops))
     }
 
     /// A contact was met and has given back what it holds of this device's own steps.
@@ -46,20 +49,30 @@ impl Device {
         from: &DeviceId,
         told: Option<List<Hop, MAX_HISTORY>>,
     ) -> Result<Output, DeviceError> {
-        let (Mode::ReceiveOnly(waiting), Some(told)) = (&self.mode, told) else {
-            return Ok(Output::default());
-        };
-        let mut waiting = waiting.clone();
+        let Some(told) = told else { return Ok(Output::default()) };
         let complete = told.len() < MAX_HISTORY;
         // Whatever else is said of a step than what this device signed is not taken over.
         let mine = told.iter().filter(|hop| self.is_my_step(hop)).map(Hop::bare);
+        let mine: Vec<Hop> = mine.filter(|hop| hop.tx.step.seq > self.seq).collect();
+        let mut output = match (&self.mode, mine.is_empty()) {
+            (Mode::Normal, true) => return Ok(Output::default()),
+            // This device signed steps that it does not know: it was set back without noticing.
+            (Mode::Normal, false) => self.restored(),
+            (Mode::ReceiveOnly(_), _) => Output::default(),
+        };
+        let Mode::ReceiveOnly(waiting) = &self.mode else { return Ok(output) };
+        let mut waiting = waiting.clone();
         for hop in mine {
-            if waiting.len() < MAX_WAITING && !waiting.contains(&hop) {
+            if !waiting.iter().any(|known| known.tx == hop.tx) {
                 waiting.push(hop);
             }
         }
+        waiting.sort_by_key(|hop| hop.tx.step.seq);
+        // The steps that come first are the ones that fit first; later ones are told again.
+        let complete = complete && waiting.len() <= MAX_WAITING;
+        waiting.truncate(MAX_WAITING);
         let contact = Contact { met: complete, ..self.contact(from)?.clone() };
-        let mut output = self.record([Change::Contact(Box::new(contact))]);
+        self.add(&mut output, [Change::Contact(Box::new(contact))]);
         self.take_steps(world, &mut output, waiting, from);
         Ok(output)
     }
@@ -72,12 +85,16 @@ impl Device {
         }
     }
 
-    /// Whether this device signed the step: nobody else can make it believe so.
+    /// Whether this device signed the step: nobody else can make it believe so, nor give the step
+    /// another form than it was signed in.
     fn is_my_step(&self, hop: &Hop) -> bool {
         let tx = hop.tx.id();
         let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
+        let software = self.me.seal == SealIdentity::Software;
         let mut signed = inputs.map(|(coin, witness)| {
-            self.me.owner.verify(&spend_digest(coin, &tx), witness.unlock.owner_signature())
+            let plain = matches!(witness.unlock, Unlock::Signature(_));
+            let signature = witness.unlock.owner_signature();
+            (plain || !software) && self.me.owner.verify(&spend_digest(coin, &tx), signature)
         });
         !hop.tx.body.inputs.is_empty()
             && hop.witnesses.len() == hop.tx.body.inputs.len()
@@ -99,14 +116,14 @@ impl Device {
         while let Some((at, pockets)) = self.next_step(world, &waiting) {
             let hop = waiting.swap_remove(at);
             let sources: Vec<Source> = pockets.iter().filter_map(super::Pocket::source).collect();
-            self.take_step(output, &hop, &sources, &pockets, from);
+            self.take_step(output, &hop, &sources, &pockets);
         }
         waiting.retain(|hop| hop.tx.step.seq > self.seq);
         waiting.sort_by_key(|hop| hop.tx.step.seq);
         self.add(output, [Change::Mode(Mode::ReceiveOnly(waiting))]);
         if self.seq > before {
             output.events.push(Event::Recovered { seq: self.seq });
-            let again = self.contacts.get(from).map(|contact| self.sync_with(contact));
+            let again = self.contacts.get(from).map(|contact| self.sync_with(contact, 0));
             output.send.extend(again.map(|sync| (*from, Message::Sync(sync))));
         }
     }
@@ -138,7 +155,6 @@ impl Device {
         hop: &Hop,
         sources: &[Source],
         pockets: &[super::Pocket],
-        from: &DeviceId,
     ) {
         let (step, link) = (hop.tx.step, hop.tx.link);
         let change = hop.tx.made().find(|(_, coin)| coin.owner.key() == &self.me.owner);
@@ -155,10 +171,15 @@ impl Device {
         }
         let paid = |c: &&Contact| hop.tx.body.outputs.iter().any(|o| o.owner.key() == &c.owner);
         let payee = self.contacts.values().find(paid).cloned();
-        let payee = payee.or_else(|| self.contacts.get(from).cloned());
         let contact = payee.map(|c| Change::Contact(Box::new(Contact { link, ..c })));
         self.add(output, contact);
         self.add(output, [Change::Step { seq: step.seq, head: step.head_after(&link) }]);
+    }
+
+    /// The owner gives up on a contact who cannot be met.
+    pub(super) fn give_up(&mut self, contact: DeviceId) -> Result<Output, DeviceError> {
+        let contact = Contact { met: true, ..self.contact(&contact)?.clone() };
+        Ok(self.record([Change::Contact(Box::new(contact))]))
     }
 
     /// The owner says that everyone who was paid since the backup has been met.

@@ -70,15 +70,40 @@ impl Sightings {
 
     /// The short form of `most` steps that were seen: those of `known` devices before those of
     /// strangers, of whom anyone can make any number, and the latest first.
-    pub(super) fn seen(&self, most: usize, known: impl Fn(&PublicKey) -> bool) -> Vec<Seen> {
-        let mut seen: Vec<_> = self.by_coin.iter().collect();
+    ///
+    /// Who is convicted already needs no more comparing. `page` counts in steps of `most`.
+    pub(super) fn seen(
+        &self,
+        page: u32,
+        most: usize,
+        known: impl Fn(&PublicKey) -> bool,
+        convicted: impl Fn(&PublicKey) -> bool,
+    ) -> Vec<Seen> {
+        let skip = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(most);
+        if skip >= self.by_coin.len() && page > 0 {
+            return Vec::new();
+        }
+        let steps = self.by_coin.iter().filter(|((key, _), _)| !convicted(key));
+        let mut seen: Vec<_> = steps.collect();
         seen.sort_by_cached_key(|((key, _), branch)| (!known(key), Reverse(branch.step.seq)));
-        seen.into_iter().take(most).map(|((key, _), branch)| Seen::of(key, branch)).collect()
+        seen.into_iter()
+            .skip(skip)
+            .take(most)
+            .map(|((key, _), branch)| Seen::of(key, branch))
+            .collect()
     }
 
     /// The steps that do not fit something that another device has seen.
-    pub(super) fn unlike(&self, others: &[Seen], most: usize) -> Vec<Sighting> {
+    pub(super) fn unlike(
+        &self,
+        others: &[Seen],
+        most: usize,
+        convicted: impl Fn(&PublicKey) -> bool,
+    ) -> Vec<Sighting> {
         let unlike = |s: &Sighting| {
+            if convicted(&s.key) {
+                return false;
+            }
             let mine = Seen::of(&s.key, &s.branch);
             others.iter().any(|other| !mine.fits(other))
         };

@@ -5,8 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
-    Change, Contact, Device, DeviceError, Event, Mode, OutgoingState, Output, RejectReason,
-    Sightings, World,
+    Change, Contact, Device, DeviceError, Event, Mode, OutgoingState, Output, Sightings, World,
 };
 use crate::card::Signed;
 use crate::cbor::List;
@@ -15,10 +14,14 @@ use crate::fork::ForkProof;
 use crate::id::{DeviceId, Link, Nonce};
 use crate::keys::PublicKey;
 use crate::message::{
-    Findings, MAX_BRANCHES, MAX_FORKS, MAX_HISTORY, MAX_SEEN, Message, Refuse, Sync, SyncEnd,
-    SyncReply,
+    Findings, MAX_BRANCHES, MAX_FORKS, MAX_SEEN, Message, Refuse, Sync, SyncEnd, SyncReply,
 };
 use crate::policy::Policy;
+
+/// Most pages of seen steps that one meeting goes through.
+const MAX_PAGES: u32 = 1024;
+/// Most payments that are sent again at once; the next meeting sends the next.
+const MAX_LOST: usize = 16;
 
 impl Device {
     pub(super) fn add_contact(&mut self, signed: Signed) -> Result<Output, DeviceError> {
@@ -31,7 +34,11 @@ impl Device {
         let contact = match self.contacts.get(&device) {
             // A newer card of a known contact changes what it says of itself, not where we stand.
             Some(known) => Contact { name: card.name, card: signed, ..known.clone() },
-            None => Contact::new(&card, signed, &self.id),
+            // Whom the backup does not know cannot be met for it.
+            None => Contact {
+                met: matches!(self.mode, Mode::ReceiveOnly(_)),
+                ..Contact::new(&card, signed, &self.id)
+            },
         };
         Ok(self.record([Change::Contact(Box::new(contact))]))
     }
@@ -110,6 +117,8 @@ impl Device {
         let key = proof.key.clone();
         let contact = self.contacts.values().find(|c| c.owner == key).map(|c| c.device);
         let mut output = self.record([Change::Fork(Box::new(proof))]);
+        // What was checked of an open offer may rest on the convicted device.
+        self.offers.clear();
         output.events.push(Event::Forked { key, contact, kind });
         Ok(output)
     }
@@ -133,16 +142,20 @@ impl Device {
 
     /// The owner meets a contact.
     pub(super) fn meet(&mut self, contact: DeviceId) -> Result<Output, DeviceError> {
-        let sync = self.sync_with(self.contact(&contact)?);
+        let sync = self.sync_with(self.contact(&contact)?, 0);
         let mut output = self.retry(contact);
         output.send.insert(0, (contact, Message::Sync(sync)));
         Ok(output)
     }
 
-    pub(super) fn sync_with(&self, contact: &Contact) -> Sync {
+    /// What this device has to say at a meeting; `page` counts through the steps that it has seen.
+    pub(super) fn sync_with(&self, contact: &Contact, page: u32) -> Sync {
         let contacts = self.contact_keys();
-        let seen = self.sightings.seen(MAX_SEEN, |key| contacts.contains(key));
+        let known = |key: &PublicKey| contacts.contains(key);
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        let seen = self.sightings.seen(page, MAX_SEEN, known, bricked);
         Sync {
+            page,
             link: contact.received,
             seq: self.seq,
             restored: matches!(self.mode, Mode::ReceiveOnly(_)),
@@ -156,9 +169,11 @@ impl Device {
         let findings = self.findings(sync);
         let contact = self.contact(&from)?;
         let history = self.history_for(contact, sync);
-        let reply = SyncReply { sync: self.sync_with(contact), findings, history };
+        let reply = SyncReply { sync: self.sync_with(contact, sync.page), findings, history };
         output.send.push((from, Message::SyncReply(reply)));
-        output.send.extend(self.lost_payments(&from, sync));
+        if sync.page == 0 {
+            output.send.extend(self.lost_payments(&from, sync));
+        }
         Ok(output)
     }
 
@@ -174,8 +189,16 @@ impl Device {
         let findings = self.findings(&reply.sync);
         let history = self.history_for(self.contact(&from)?, &reply.sync);
         output.send.push((from, Message::SyncEnd(SyncEnd { findings, history })));
-        output.send.extend(self.lost_payments(&from, &reply.sync));
-        output.events.push(Event::Met { contact: from });
+        // Each page of mine is compared with all of theirs, and the other way round.
+        let next = self.sync_with(self.contact(&from)?, reply.sync.page.saturating_add(1));
+        if reply.sync.page < MAX_PAGES && !(next.seen.is_empty() && reply.sync.seen.is_empty()) {
+            output.send.push((from, Message::Sync(next)));
+        } else {
+            output.events.push(Event::Met { contact: from });
+        }
+        if reply.sync.page == 0 {
+            output.send.extend(self.lost_payments(&from, &reply.sync));
+        }
         Ok(output)
     }
 
@@ -193,7 +216,9 @@ impl Device {
 
     fn findings(&self, theirs: &Sync) -> Findings {
         Findings {
-            branches: List::truncated(self.sightings.unlike(&theirs.seen, MAX_BRANCHES)),
+            branches: List::truncated(
+                self.sightings.unlike(&theirs.seen, MAX_BRANCHES, |key| self.is_bricked(key)),
+            ),
             forks: self.forks_unlike(&theirs.forks),
         }
     }
@@ -239,7 +264,7 @@ impl Device {
                     && o.state != OutgoingState::Intent
             })
         };
-        while let Some(outgoing) = sent(&link).filter(|_| lost.len() < MAX_HISTORY) {
+        while let Some(outgoing) = sent(&link).filter(|_| lost.len() < MAX_LOST) {
             lost.push((*payee, Message::Payment(outgoing.payment.clone())));
             link = outgoing.transaction.link;
         }

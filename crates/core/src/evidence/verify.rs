@@ -298,6 +298,7 @@ impl<'a> Walk<'a> {
             settle_by: None,
             certified_at: None,
         };
+        let mut certified = Vec::with_capacity(inputs.len());
         for (input, witness) in inputs.iter().zip(hop.witnesses.iter()) {
             let certified_at = self.unlock(hop, &tx, input, witness)?;
             let owner = &input.coin.owner;
@@ -310,9 +311,10 @@ impl<'a> Walk<'a> {
                 }
             };
             standing.tier = standing.tier.min(tier).min(input.tier);
+            certified.push(certified_at.or(input.certified_at));
             standing.settle_by = earlier(standing.settle_by, earlier(lock, input.settle_by));
-            standing.certified_at = standing.certified_at.max(certified_at.max(input.certified_at));
         }
+        standing.certified_at = oldest(certified.into_iter());
         if !all_certified {
             standing.uncertified = standing.uncertified.saturating_add(1);
             self.offline_rules(hop, inputs, standing.tier)?;
@@ -386,6 +388,12 @@ impl<'a> Walk<'a> {
             self.unspent.insert(id, holding);
         }
     }
+}
+
+/// The oldest of several times, all of which must be there: new value does not make old value newer.
+pub(crate) fn oldest(mut times: impl Iterator<Item = Option<Time>>) -> Option<Time> {
+    let first = times.next()??;
+    times.try_fold(first, |oldest, time| Some(oldest.min(time?)))
 }
 
 /// The earlier of two times of which either may be absent.

@@ -72,8 +72,8 @@ fn whoever_is_convicted_is_refused_everywhere_and_the_proof_passes_on() {
     scene.start(0, 3, 10).expect("a patched wallet does not stop itself");
     scene.deliver();
     assert_eq!(scene.refusals(3), ["TRADE_FORK"]);
-    scene.pay(1, 3, 100);
-    assert_eq!(scene.refusals(3), ["TRADE_FORK", "EVIDENCE_BRICKED"], "until Bob settles");
+    let stuck = scene.start(1, 3, 100).map_err(|e| e.code());
+    assert_eq!(stuck, Err("EVIDENCE_BRICKED"), "until Bob settles");
     assert_eq!(scene.balances()[3], 0);
     scene.people[3].restart();
     assert!(scene.bricks(3, 0), "for good");

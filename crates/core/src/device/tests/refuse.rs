@@ -98,8 +98,6 @@ fn coins_that_are_not_the_payers_are_refused() {
 fn amounts_that_do_not_fit_are_refused() {
     assert_eq!(of_offer(|o| o.amount = Amount::ZERO), "TRADE_AMOUNT");
     assert_eq!(of_offer(|o| o.amount = Amount::new(1001)), "TRADE_AMOUNT");
-    let less = of_payment(|p| p.offer.amount = Amount::new(249));
-    assert_eq!(less, "TRADE_AMOUNT", "less than the invoice asks");
 }
 
 #[test]
@@ -148,34 +146,10 @@ fn a_step_that_contradicts_what_was_seen_is_refused() {
 }
 
 #[test]
-fn a_payment_on_other_terms_is_refused() {
-    assert_eq!(of_payment(|p| p.accept.nonce = Nonce::new([9; 16])), "TRADE_TERMS");
+fn a_payment_to_another_key_is_refused() {
     let (mut scene, mut payment) = paid();
     payment.accept.owner = Predicate::Signature(scene.people[2].key.public());
-    assert_eq!(answer(&mut scene, &Message::Payment(payment)), "TRADE_TERMS", "to another key");
-    // Terms that Bob gave to Carol's offer are not Alice's.
-    let (mut scene, mut payment) = paid();
-    scene.mint_to(2, 2, 50);
-    scene.start(2, 1, 5).expect("an offer");
-    let (carol, _, offer) = scene.next().expect("the offer");
-    scene.people[1].hear(carol, &offer).expect("heard");
-    let Some((_, Message::Accept(accept))) = scene.people[1].out.pop_back() else {
-        panic!("an answer")
-    };
-    payment.accept = accept;
     assert_eq!(answer(&mut scene, &Message::Payment(payment)), "TRADE_TERMS");
-}
-
-#[test]
-fn terms_that_ended_a_month_ago_are_over() {
-    let (mut scene, payment) = paid();
-    let end = NOW.plus(600 + 30 * 24 * 60 * 60);
-    scene.people[1].now = end;
-    let late = Message::Payment(payment);
-    assert_eq!(answer(&mut scene, &late), "TRADE_TERMS_EXPIRED");
-    scene.people[1].now = crate::time::Time::from_unix(end.unix() - 1);
-    scene.people[1].events.clear();
-    assert_eq!(answer(&mut scene, &late), "");
 }
 
 #[test]

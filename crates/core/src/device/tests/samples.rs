@@ -1,0 +1,154 @@
+//! One of every object that is encoded, from lives that people lead.
+
+use alloc::vec::Vec;
+
+use super::scene::{NOW, Person, Scene, open_policy, policy};
+use super::wishes::fork_of;
+use crate::accept::AcceptPolicy;
+use crate::card::Signed;
+use crate::cbor::{Blob, Decode, DecodeError, Encode, from_bytes, to_bytes};
+use crate::coin::Coin;
+use crate::device::{Change, Input, Mode};
+use crate::evidence::tests::chain::{Chain, key, signature};
+use crate::evidence::{Evidence, Minted};
+use crate::fork::{Branch, ForkProof};
+use crate::hash::Tag;
+use crate::id::{Digest, Nonce};
+use crate::invoice::Invoice;
+use crate::message::Message;
+use crate::object::{InvoiceFile, MintFile, Object};
+use crate::packet::{Hello, Packet};
+use crate::policy::Policy;
+use crate::predicate::tests::{fake_proof, slot};
+use crate::predicate::{Predicate, Reserved, Sealed, Unlock};
+use crate::transaction::{Step, Transaction};
+
+/// Decodes bytes as one kind of object, and encodes it again.
+pub(crate) type Again = fn(&[u8]) -> Result<Vec<u8>, DecodeError>;
+
+pub(crate) struct Sample {
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) again: Again,
+}
+
+fn again<T: Encode + Decode>(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    from_bytes::<T>(bytes).map(|object| to_bytes(&object))
+}
+
+fn sample<T: Encode + Decode>(kind: &'static str, object: &T) -> Sample {
+    Sample { kind, bytes: to_bytes(object), again: again::<T> }
+}
+
+pub(crate) fn predicates() -> [Predicate; 3] {
+    let (key, payee, until) = (key(1).public(), key(2).public(), NOW.plus(1000));
+    [
+        signature(1),
+        Predicate::Sealed(Sealed { key: key.clone(), slot: slot(5), until }),
+        Predicate::Reserved(Reserved { key, payee, until }),
+    ]
+}
+
+/// A coin that was moved by signature, certified, and moved by a (fake) seal.
+pub(crate) fn evidence() -> Chain {
+    let mut chain = Chain::new();
+    chain.pay(1, signature(2));
+    chain.certify(signature(1), NOW);
+    chain.pay(2, signature(3));
+    chain
+}
+
+pub(crate) fn invoice(scene: &mut Scene) -> (Invoice, Signed) {
+    let invoice = scene.invoice(1, 250);
+    let payload = to_bytes(&invoice);
+    let signature = scene.people[1].key.sign(&Signed::digest(Tag::Invoice, &payload));
+    (invoice, Signed::new(payload, signature).expect("short"))
+}
+
+pub(crate) fn hello(from: &Person, to: &Person) -> Hello {
+    let ciphertext = Blob::new(alloc::vec![9; 40]).expect("short");
+    let digest = Hello::digest(&from.id(), &to.id(), 1, &ciphertext);
+    let signature = from.key.sign(&digest);
+    Hello { card: from.card(), to: to.id(), generation: 1, ciphertext, signature }
+}
+
+/// Every kind of message, as it travelled: two payments, a refusal, and two meetings.
+fn messages() -> (Scene, Vec<Message>) {
+    let mut scene = Scene::new(3, 1000);
+    let copy = scene.people[0].clone();
+    let invoice = scene.invoice(1, 250);
+    scene.pay_invoice(0, 1, &invoice);
+    scene.start(0, 2, 100).expect("an offer");
+    let mut travelled = Vec::new();
+    let mut carry = |scene: &mut Scene| {
+        while let Some((from, to, message)) = scene.next() {
+            scene.people[to].hear(from, &message).expect("heard");
+            travelled.push(message);
+        }
+    };
+    carry(&mut scene);
+    scene.people[0].restore(copy.disk.clone());
+    let contact = scene.id(1);
+    scene.people[0].tell(Input::Meet { contact }).expect("a contact");
+    carry(&mut scene);
+    scene.people[0] = copy;
+    scene.start(0, 1, 5).expect("an offer");
+    carry(&mut scene);
+    scene.start(0, 2, 5).expect("an offer");
+    carry(&mut scene);
+    (scene, travelled)
+}
+
+fn objects(scene: &mut Scene) -> Vec<Object> {
+    let policy = policy(&scene.issuer);
+    let minted: Minted = evidence().evidence.mints[0].clone();
+    let (_, invoice) = invoice(scene);
+    let envelope = Blob::new(alloc::vec![8; 60]).expect("short");
+    let hello = hello(&scene.people[0], &scene.people[1]);
+    alloc::vec![
+        Object::Card(scene.people[0].card()),
+        Object::Policy(policy.clone()),
+        Object::Mint(MintFile { policy: policy.clone(), minted }),
+        Object::Invoice(InvoiceFile { policy, invoice }),
+        Object::Packet(Packet { hello: None, envelope: envelope.clone() }),
+        Object::Packet(Packet { hello: Some(hello), envelope }),
+        Object::Fork(fork_of(&key(1))),
+    ]
+}
+
+pub(crate) fn samples() -> Vec<Sample> {
+    let (mut scene, travelled) = messages();
+    let chain = evidence();
+    let hop = chain.evidence.hops[0].clone();
+    let proof: ForkProof = fork_of(&key(1));
+    let sealed =
+        Unlock::Sealed(key(1).sign(&Digest::new([1; 32])), fake_proof(&slot(1), &hop.tx.id()));
+    let coin: Coin = chain.last.1.clone();
+    let mut all = alloc::vec![
+        sample("policy", &chain.policy),
+        sample("minted", &chain.evidence.mints[0]),
+        sample("coin", &coin),
+        sample::<Transaction>("transaction", &hop.tx),
+        sample::<Step>("step", &hop.tx.step),
+        sample("hop", &hop),
+        sample::<Evidence>("evidence", &chain.evidence),
+        sample::<Branch>("branch", &proof.a),
+        sample("fork proof", &proof),
+        sample("accept policy", &AcceptPolicy::default()),
+        sample("accept policy", &open_policy()),
+        sample("unlock", &sealed),
+        sample("hello", &hello(&scene.people[0], &scene.people[1])),
+        sample("invoice", &invoice(&mut scene).0),
+    ];
+    all.extend(predicates().iter().map(|p| sample("predicate", p)));
+    all.extend(travelled.iter().map(|m| sample(m.name(), m)));
+    let waiting = Change::Mode(Mode::ReceiveOnly(alloc::vec![hop]));
+    let over = Change::Terms(Nonce::new([1; 16]), None);
+    all.extend([waiting, over, Change::Fork(proof.into())].iter().map(|c| sample("change", c)));
+    let disks = scene.people.iter().flat_map(|p| p.disk.values().cloned());
+    all.extend(disks.map(|bytes| Sample { kind: "change", bytes, again: again::<Change> }));
+    all.extend(objects(&mut scene).iter().map(|o| sample("object", o)));
+    let policies: [Policy; 1] = [policy(&scene.issuer)];
+    all.extend(policies.iter().map(|p| sample("policy", p)));
+    all
+}
