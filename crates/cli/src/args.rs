@@ -24,10 +24,17 @@ const AFTER: &str = "Exit codes: 0 done, 1 failure, 2 usage, 3 refused by the pr
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
     /// The wallet's folder [default: $XDG_DATA_HOME/tally or ~/.local/share/tally]
-    #[arg(long, global = true, env = "TALLY_WALLET", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "TALLY_WALLET",
+        value_name = "DIR",
+        hide_env_values = true,
+        display_order = 900
+    )]
     pub wallet: Option<PathBuf>,
     /// Print one JSON document on the standard output, and everything else on the standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub json: bool,
     /// Open the wallet with the passphrase in this file ("-": the standard input) [default: the
     /// key file beside the wallet's keystore]
@@ -36,7 +43,8 @@ pub struct Global {
         global = true,
         env = "TALLY_PASSPHRASE_FILE",
         value_name = "FILE",
-        hide_env_values = true
+        hide_env_values = true,
+        display_order = 902
     )]
     pub passphrase_file: Option<PathBuf>,
     /// Where the journal lies that notices a wallet set back; never inside of a backup
@@ -298,7 +306,7 @@ pub struct PolicySet {
     #[arg(long)]
     pub tier: Option<String>,
     /// Whether to accept the tier
-    #[arg(long, requires = "tier", value_name = "yes|no")]
+    #[arg(long, requires = "tier", value_name = "yes|no", hide_possible_values = true)]
     pub accept: Option<YesNo>,
     /// Most that one payment may bring, in whole units, or none
     #[arg(long, requires = "tier", value_name = "N|none")]
