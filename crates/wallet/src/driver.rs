@@ -6,7 +6,9 @@
 //! fails between the device and the disk, memory is thrown away and read anew before the next use.
 
 use tally_core::cbor::{Blob, to_bytes};
-use tally_core::device::{Event, Input, Mode, Outgoing, OutgoingState, Output, Sign, World};
+use tally_core::device::{
+    Change, Event, Input, Mode, Outgoing, OutgoingState, Output, Sign, World,
+};
 use tally_core::id::{DeviceId, TxId};
 use tally_core::message::{Message, Payment};
 use tally_core::packet::{Hello, Packet};
@@ -88,7 +90,7 @@ impl Wallet {
             }
         }
         self.stale = true;
-        let packet = self.heard(&output.events, via.as_ref());
+        let packet = self.heard(&output, via.as_ref());
         let mut packets = Vec::new();
         for (to, message) in std::mem::take(&mut output.send) {
             let packet = self.encrypt(to, &message, via.as_ref())?;
@@ -99,20 +101,28 @@ impl Wallet {
     }
 
     /// Moves the session on with what was learnt, and says which packet to remember.
-    fn heard(&mut self, events: &[Event], via: Option<&Via>) -> Option<([u8; 32], TxId)> {
+    fn heard(&mut self, output: &Output, via: Option<&Via>) -> Option<([u8; 32], TxId)> {
         let via = via?;
-        let brought = events.iter().find_map(|event| match event {
-            Event::Received { tx, .. } | Event::Again { tx } | Event::Receipted { tx } => Some(*tx),
+        let receipted = output.changes.iter().find_map(|change| match change {
+            Change::Outgoing(o) if o.state == OutgoingState::Receipted => Some(o),
             _ => None,
-        })?;
-        let outgoing = self.device.outgoing().get(&brought).map(|o| o.transaction.link);
-        if let Some(link) = outgoing
+        });
+        if let Some(outgoing) = receipted
             && let Some(line) = self.peers.get_mut(&via.contact).and_then(|p| p.line(via.line))
         {
             // Without room for the link the session stays where it is; a new hello comes next.
-            let _ = line.session.advance_as_payer(link.as_bytes());
+            let _ = line.session.advance_as_payer(outgoing.transaction.link.as_bytes());
             self.touched.insert(via.contact);
         }
+        let received = output.changes.iter().find_map(|change| match change {
+            Change::Incoming(i) if i.payer == Some(via.contact) => Some(i.tx),
+            _ => None,
+        });
+        let again = output.events.iter().find_map(|event| match event {
+            Event::Again { tx } => Some(*tx),
+            _ => None,
+        });
+        let brought = receipted.map(|o| o.tx).or(received).or(again)?;
         Some((via.packet, brought))
     }
 

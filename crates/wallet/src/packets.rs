@@ -3,7 +3,7 @@
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{Change, Event, Input, Output, Sign, Terms};
+use tally_core::device::{Change, Event, Input, Output, Terms};
 use tally_core::hash::{Tag, sha256};
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
@@ -219,8 +219,6 @@ impl Wallet {
 
     fn receipt_again(&mut self, tx: TxId) -> Result<Vec<Sent>, WalletError> {
         let digest = Receipt::digest(&tx, &self.device.id());
-        let sign = Sign::Receipt { tx, digest };
-        let Sign::Receipt { digest, .. } = sign else { return Ok(Vec::new()) };
         let signature = self.seal.sign(&digest)?;
         self.run(vec![Input::ReceiptSigned { tx, signature }], None, &mut |_| {})
     }
