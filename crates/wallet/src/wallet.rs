@@ -308,6 +308,15 @@ impl Wallet {
         Ok(events)
     }
 
+    /// The owner gives up on meeting a contact before recovery is confirmed. Whatever that contact was
+    /// paid since the backup, and keeps to itself, may convict this wallet of a fork later.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when there is no such contact.
+    pub fn give_up(&mut self, contact: DeviceId) -> Result<(), WalletError> {
+        self.act(Input::GiveUp { contact }, &mut |_| {}).map(|_| ())
+    }
+
     /// The owner says that everyone who was paid since the backup has been met: sign again.
     ///
     /// # Errors
