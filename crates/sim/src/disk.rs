@@ -20,6 +20,11 @@ impl Disk {
         }
     }
 
+    /// The encoded changes.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.values().map(Vec::as_slice)
+    }
+
     /// The device that a restart makes of what is here.
     pub fn device(&self, me: &Me) -> Device {
         let mut device = Device::new(me.clone());

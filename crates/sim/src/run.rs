@@ -83,6 +83,8 @@ struct Life<'a> {
     cheat: Option<usize>,
     copy: Option<Person>,
     backups: BTreeMap<usize, Disk>,
+    /// Who loses its device in this life; if several did, nobody might know what they signed.
+    careless: usize,
     network: Vec<Envelope>,
     /// What each honest device signed, by step.
     steps: BTreeMap<(usize, u64), TxId>,
@@ -101,6 +103,7 @@ impl<'a> Life<'a> {
                 scene.mint_to(person, 100 + random.next() % 900);
             }
         }
+        let careless = random.below(people);
         let outcome = Outcome { seed, ..Outcome::default() };
         Self {
             random,
@@ -108,6 +111,7 @@ impl<'a> Life<'a> {
             cheat,
             copy: None,
             backups: BTreeMap::new(),
+            careless,
             network: Vec::new(),
             steps: BTreeMap::new(),
             outcome,
@@ -136,8 +140,8 @@ impl<'a> Life<'a> {
             70..76 => self.meet(person),
             76..82 => self.retry(person),
             82..90 => self.crash(person),
-            90..93 => self.back_up(person),
-            93..95 => self.restore(person)?,
+            90..93 => self.back_up(self.careless),
+            93..95 => self.restore(self.careless)?,
             95..97 => self.confirm(person),
             _ => self.cheat(),
         }

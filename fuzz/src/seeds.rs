@@ -1,0 +1,139 @@
+//! Write what the targets start from: objects of the protocol, made by its own devices.
+//!
+//! `cargo run --manifest-path fuzz/Cargo.toml --bin seeds` writes the same files every time.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tally_core::amount::Amount;
+use tally_core::card::Signed;
+use tally_core::cbor::{Blob, to_bytes};
+use tally_core::hash::Tag;
+use tally_core::invoice::{INVOICE_VERSION, Invoice};
+use tally_core::message::{Accept, Message};
+use tally_core::object::Object;
+use tally_core::packet::{Hello, Packet};
+use tally_core::predicate::Predicate;
+use tally_sim::{NOW, Scene};
+use tally_transport::qr::Frames;
+
+fn main() -> io::Result<()> {
+    let mut scene = Scene::new(3, 1000);
+    let copy = scene.people[0].clone();
+    let failed = |error| io::Error::other(format!("{error:?}"));
+    scene.start(0, 1, 400).map_err(failed)?;
+    messages(&mut scene)?;
+    scene.people[0] = copy;
+    scene.pay(0, 2, 300).map_err(failed)?;
+    let contact = scene.id(2);
+    scene.people[1].tell(tally_core::device::Input::Meet { contact }).map_err(failed)?;
+    messages(&mut scene)?;
+    objects(&scene)?;
+    for (number, pocket) in scene.people[1].device.ledger().pockets().enumerate() {
+        write("core_evidence", &format!("received_{number}"), &to_bytes(&pocket.evidence))?;
+    }
+    for (number, change) in scene.people[1].disk.values().enumerate() {
+        write("core_change", &format!("stored_{number}"), change)?;
+    }
+    frames()?;
+    vectors("notary_proof", "notary-proofs.json", 12)?;
+    vectors("notary_request", "notary-requests.json", 6)?;
+    vectors("notary_token", "unicity-flow.json", 8)?;
+    write("device_trade", "a_payment", &[0, 0, 100, 8, 0, 0, 8, 0, 0, 8, 0, 0, 8, 0, 0])?;
+    write(
+        "device_trade",
+        "crash_and_retry",
+        &[0, 0, 9, 8, 0, 0, 8, 0, 0, 3, 0, 0, 1, 0, 0, 8, 0, 0],
+    )?;
+    write(
+        "device_trade",
+        "crossing",
+        &[0, 0, 9, 0, 4, 9, 8, 0, 0, 8, 0, 0, 8, 0, 0, 8, 0, 0, 2, 0, 0],
+    )
+}
+
+/// Delivers everything, and keeps one message of each kind.
+fn messages(scene: &mut Scene) -> io::Result<()> {
+    while let Some((from, to, message)) = scene.next() {
+        write("core_message", &message.name().replace(' ', "_"), &to_bytes(&message))?;
+        if let Message::Commit(_) = &message {
+            write(
+                "core_packet",
+                "plain",
+                &Packet { hello: None, envelope: blob(&message) }.to_wire(),
+            )?;
+        }
+        let heard = scene.people[to].hear(from, &message);
+        heard.map_err(|error| io::Error::other(error.code()))?;
+    }
+    Ok(())
+}
+
+fn objects(scene: &Scene) -> io::Result<()> {
+    let (payee, payer) = (&scene.people[1], &scene.people[0]);
+    let policy = tally_sim::policy(&scene.issuer);
+    write("core_policy", "asset", &to_bytes(&policy))?;
+    write("core_object", "policy", &Object::Policy(policy).to_file())?;
+    write("core_object", "card", &Object::Card(payee.card()).to_file())?;
+    for proof in payee.device.forks().values() {
+        write("core_fork", "coin", &to_bytes(proof))?;
+        write("core_object", "fork", &Object::Fork(proof.clone()).to_file())?;
+    }
+    let owner = Predicate::Signature(payee.key.public());
+    let accept = Accept { nonce: tally_core::id::Nonce::new([5; 16]), owner };
+    let (asset, amount, expires_at) = (scene.asset, Amount::new(250), NOW.plus(600));
+    let card = payee.card();
+    let invoice = Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at };
+    let payload = to_bytes(&invoice);
+    let signature = payee.key.sign(&Signed::digest(Tag::Invoice, &payload));
+    let signed = Signed::new(payload, signature).map_err(io::Error::other)?;
+    write("core_invoice", "invoice", &to_bytes(&signed))?;
+    let (from, to, ciphertext) = (payer.id(), payee.id(), Blob::default());
+    let signature = payer.key.sign(&Hello::digest(&from, &to, 1, &ciphertext));
+    let hello = Hello { card: payer.card(), to, generation: 1, ciphertext, signature };
+    let packet = Packet { hello: Some(hello), envelope: Blob::default() };
+    write("core_packet", "hello", &packet.to_wire())?;
+    write("core_object", "packet", &Object::Packet(packet).to_file())
+}
+
+fn blob<const N: usize>(message: &Message) -> Blob<N> {
+    Blob::new(to_bytes(message)).unwrap_or_default()
+}
+
+fn frames() -> io::Result<()> {
+    let frames = Frames::new(&[7; 400], 120).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    for frame in frames.take(5) {
+        bytes.push(u8::try_from(frame.len()).unwrap_or(u8::MAX));
+        bytes.extend(frame);
+    }
+    write("transport_qr", "a_loop", &bytes)
+}
+
+/// The longest hexadecimal texts of a file of vectors.
+fn vectors(target: &str, file: &str, most: usize) -> io::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors").join(file);
+    let text = fs::read_to_string(path)?;
+    let mut found: Vec<Vec<u8>> = text.split('"').filter_map(unhex).collect();
+    found.sort_by_key(|bytes| std::cmp::Reverse(bytes.len()));
+    found.dedup();
+    for (number, bytes) in found.iter().take(most).enumerate() {
+        write(target, &format!("vector_{number}"), bytes)?;
+    }
+    Ok(())
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let long = rest.is_empty() && pairs.len() > 64;
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    if long { pairs.iter().map(byte).collect() } else { None }
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), bytes)
+}

@@ -1,0 +1,40 @@
+use std::sync::OnceLock;
+
+use tally_transport::qr::{Collector, Progress};
+use tally_transport::session::{Hint, KemSecret, Role, RootKey, Session, initiate};
+
+static ROOT: OnceLock<RootKey> = OnceLock::new();
+
+/// Only the other side's envelope opens; a stored session has one encoding.
+pub fn session(bytes: &[u8]) {
+    let root = ROOT.get_or_init(|| {
+        let secret = KemSecret::from_seed([1; KemSecret::BYTES]);
+        initiate(&secret.public(), b"fuzz", &[2; 64]).1
+    });
+    let mut payer = Session::new(root, Role::Initiator, 1);
+    let mut payee = Session::new(root, Role::Responder, 1);
+    drop(Hint::of(bytes));
+    assert!(payee.open(bytes).is_err(), "nobody but the payer makes an envelope");
+    let envelope = payer.seal(bytes).expect("the message is short");
+    assert_eq!(payee.open(&envelope).as_deref(), Ok(bytes));
+    assert!(payee.open(&envelope).is_err(), "an envelope opens once");
+    if let Ok(mut stored) = Session::from_bytes(bytes) {
+        assert_eq!(stored.to_bytes().as_slice(), bytes);
+        drop(stored.open(&envelope));
+        drop(stored.seal(b"next"));
+    }
+}
+
+/// Frames of a strange size or content are refused; none leads to a panic or an endless message.
+pub fn qr(bytes: &[u8]) {
+    let mut collector = Collector::new();
+    let mut rest = bytes;
+    while let Some((&length, after)) = rest.split_first() {
+        let (frame, next) = after.split_at(usize::from(length).min(after.len()));
+        if let Ok(Progress::Done(message)) = collector.push(frame) {
+            assert!(message.len() <= tally_transport::MAX_MESSAGE);
+        }
+        rest = next;
+    }
+    drop(collector.push(bytes));
+}
