@@ -1,7 +1,11 @@
 //! Every code is one code, and stands in the specification.
 
+extern crate std;
+
 use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
+use std::path::Path;
 
 const SPEC: &str = include_str!("../../../../../spec/codes.md");
 
@@ -52,4 +56,38 @@ fn every_code_stands_in_the_specification_and_no_other() {
     let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
     let listed: BTreeSet<&str> = listed.into_iter().collect();
     assert_eq!(listed, codes().into_iter().collect());
+}
+
+fn read_all(folder: &Path, ending: &str, into: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read_all(&path, ending, into);
+        } else if path.extension().is_some_and(|e| e == ending) {
+            into.push_str(&std::fs::read_to_string(&path).expect("text"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_rule_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    read_all(&root.join("src"), "rs", &mut sources);
+    let specs = [
+        "encoding", "assets", "payments", "evidence", "accept", "forks", "contacts", "trust",
+        "codes",
+    ];
+    for name in specs {
+        let path = root.join("../../spec").join(name).with_extension("md");
+        let spec = std::fs::read_to_string(&path).expect("the specification");
+        let is_test = |word: &&str| {
+            let plain =
+                word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            plain && word.matches('_').count() > 2
+        };
+        for test in spec.split('`').filter(is_test) {
+            assert!(sources.contains(&alloc::format!("fn {test}(")), "{name}: {test}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::amount::Amount;
 use crate::cbor::List;
 use crate::device::{Event, Input, OutgoingState};
 use crate::evidence::Evidence;
-use crate::id::{AssetId, DeviceId, Head, Link, Nonce, Root};
+use crate::id::{AssetId, DeviceId, Head, Link, Root};
 use crate::message::{Message, Offer, Payment, Receipt};
 use crate::predicate::{Predicate, Reserved};
 

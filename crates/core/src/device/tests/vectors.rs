@@ -185,11 +185,13 @@ fn payment(name: &str, edit: impl FnOnce(&mut Payment)) -> Json {
     scene.people[1].hear(alice, &message).expect("heard");
     let answer = scene.people[1].events.iter().find_map(|event| match event {
         Event::Refused { reason, .. } => Some(reason.code.clone()),
-        Event::Received { .. } => Some("".into()),
+        Event::Held { reason, .. } => Some(reason.code.clone()),
+        Event::Received { .. } => Some(String::new()),
         _ => None,
     });
+    let taken = scene.balances()[1] > 0;
     let code = answer.expect("an answer");
-    json!({ "name": name, "message": text(&to_bytes(&message)), "code": code })
+    json!({ "name": name, "message": text(&to_bytes(&message)), "taken": taken, "code": code })
 }
 
 fn payments() -> Json {
@@ -213,7 +215,7 @@ fn payments() -> Json {
         payment("no_unlock", |p| p.commit.unlocks = List::default()),
     ];
     json!({
-        "about": "Payments of 250 from device 1 to device 2, which first meet, and what device 2 says (TRADE-1 to TRADE-12). An empty code: it is received.",
+        "about": "Payments of 250 from device 1 to device 2, which first meet, and what device 2 says (TRADE-1 to TRADE-12). What is taken with a code is held, and counts as accepted by nobody.",
         "network": 3, "now": NOW.unix(),
         "payer": text(&to_bytes(&scene.people[0].card())),
         "payee": text(&to_bytes(&scene.people[1].card())),
