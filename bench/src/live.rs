@@ -56,7 +56,7 @@ pub fn be_payee(folder: &Path) {
     let mut wallet = wallet(folder, "payee");
     wallet.add_policy(take::<Policy>(folder, "policy")).expect("a good policy");
     wallet.add_contact(take::<Signed>(folder, "payer.card")).expect("a good card");
-    let mut accept = AcceptPolicy::default();
+    let mut accept = AcceptPolicy { max_unsettled: None, ..AcceptPolicy::default() };
     for tier in Tier::ALL {
         let limits = accept.limits_mut(tier);
         (limits.per_payment, limits.per_payer, limits.total) = (None, None, None);

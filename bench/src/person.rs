@@ -54,7 +54,7 @@ impl Person {
         let device = Device::new(Me { owner: key.public(), seal, network: NetworkId::LOCAL });
         let kem = KemSecret::from_seed([byte; 32]);
         let mut person = Self { key, device, kem, session: None, nonces: 0 };
-        let mut accept = AcceptPolicy::default();
+        let mut accept = AcceptPolicy { max_unsettled: None, ..AcceptPolicy::default() };
         for tier in Tier::ALL {
             let limits = accept.limits_mut(tier);
             (limits.per_payment, limits.per_payer, limits.total) = (None, None, None);
