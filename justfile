@@ -39,6 +39,14 @@ fuzz seconds="60":
 fuzz-long:
     scripts/fuzz.sh --seconds 3600
 
+# One random life of a few devices, with everything that happens in it.
+sim SEED="1":
+    cargo run --release -p tally-sim -- --seed {{ SEED }}
+
+# Ten thousand of them, and one line in the end.
+sim-long:
+    cargo run --release -p tally-sim -- --seeds 10000
+
 # Explore every order of messages, losses and crashes of the production state machines.
 model-check:
     cargo test --release -p tally-sim model -- --include-ignored --nocapture

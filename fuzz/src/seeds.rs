@@ -56,7 +56,7 @@ fn main() -> io::Result<()> {
 
 /// Delivers everything, and keeps one message of each kind.
 fn messages(scene: &mut Scene) -> io::Result<()> {
-    while let Some((from, to, message)) = scene.next() {
+    while let Some((from, to, message)) = scene.next_message() {
         write("core_message", &message.name().replace(' ', "_"), &to_bytes(&message))?;
         if let Message::Commit(_) = &message {
             write(

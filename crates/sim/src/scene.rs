@@ -156,14 +156,14 @@ impl Scene {
     /// # Errors
     /// What a device says.
     pub fn deliver(&mut self) -> Result<(), DeviceError> {
-        while let Some((from, to, message)) = self.next() {
+        while let Some((from, to, message)) = self.next_message() {
             self.people[to].hear(from, &message)?;
         }
         Ok(())
     }
 
     /// The next message, from whom, and the place of who is to hear it.
-    pub fn next(&mut self) -> Option<(DeviceId, usize, Message)> {
+    pub fn next_message(&mut self) -> Option<(DeviceId, usize, Message)> {
         let from = self.people.iter().position(|p| !p.out.is_empty())?;
         let (to, message) = self.people[from].out.pop_front()?;
         Some((self.id(from), self.who(&to)?, message))
