@@ -183,7 +183,11 @@ pub enum Command {
         backup_passphrase_file: Option<PathBuf>,
     },
     /// Confirm that everyone who was paid since the backup has been met
-    Recover,
+    Recover {
+        /// Give up on meeting this contact: if it was paid since and tells later, that is a fork
+        #[arg(long, value_name = "CONTACT")]
+        give_up: Vec<String>,
+    },
     /// The seal: what keeps this device from forking
     #[command(subcommand)]
     Seal(SealCommand),

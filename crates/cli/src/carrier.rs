@@ -94,7 +94,7 @@ pub fn wrong_kind(found: &Object, wanted: &str) -> CliError {
     CliError::new(
         Exit::Refused,
         "OBJECT_KIND",
-        format!("this is a file of kind \"{}\", and a {wanted} is needed here", found.kind()),
+        format!("this is a file of kind \"{}\", and {wanted} is needed here", found.kind()),
         "see what it is with `tally inspect`",
     )
 }

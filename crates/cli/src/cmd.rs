@@ -32,53 +32,43 @@ use crate::output::{Done, Out};
 /// # Errors
 /// [`CliError`] when it cannot be done.
 pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
+    // Some commands need no wallet, and so no folder for one.
+    let at = || Context::new(&cli.global);
     match cli.command {
-        // These need no wallet, and so no folder for one.
+        Command::Init { name, network } => init::run(&at()?, &name, network),
+        Command::Id => view::id(&at()?),
+        Command::Contact(command) => contact::run(&at()?, out, command),
+        Command::Asset(command) => asset::run(&at()?, out, command),
+        Command::Mint { asset, amount, to, deliver } => {
+            mint::run(&at()?, out, &asset, &amount, &to, &deliver)
+        }
+        Command::Receive { file, deliver } => receive::run(&at()?, out, &file, &deliver),
+        Command::Invoice { asset, amount, valid_for, deliver } => {
+            invoice::run(&at()?, out, &asset, &amount, valid_for, &deliver)
+        }
+        Command::Pay(pay) => pay::run(&at()?, out, &pay),
+        Command::Listen { addr, once, count } => {
+            listen::run(&at()?, out, &addr, if once { Some(1) } else { count })
+        }
+        Command::Resend { contact, connect, deliver } => {
+            meet::resend(&at()?, out, &contact, connect.as_deref(), &deliver)
+        }
+        Command::Sync { contact, connect } => meet::sync(&at()?, &contact, &connect),
+        Command::Balance => view::balance(&at()?),
+        Command::History { limit } => view::history(&at()?, limit),
         Command::Inspect { file } => inspect::run(&file),
         Command::Verify { file, network } => verify::run(&file, network),
+        Command::Policy(command) => policy::run(&at()?, command),
+        Command::Fork(command) => fork::run(&at()?, out, command),
+        Command::Backup(backup) => backup::backup(&at()?, &backup),
+        Command::Restore { file, backup_passphrase_file } => {
+            backup::restore(&at()?, &file, backup_passphrase_file.as_deref())
+        }
+        Command::Recover { give_up } => backup::recover(&at()?, &give_up),
+        Command::Seal(command) => seal::run(&at()?, command),
+        Command::Doctor => doctor::run(&at()?),
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man => shell::man(),
         Command::Demo { keep } => demo::run(keep.as_deref(), out),
-        command => with_wallet(&Context::new(&cli.global)?, command, out),
-    }
-}
-
-fn with_wallet(at: &Context, command: Command, out: Out) -> Result<Done, CliError> {
-    match command {
-        Command::Init { name, network } => init::run(at, &name, network),
-        Command::Id => view::id(at),
-        Command::Contact(command) => contact::run(at, out, command),
-        Command::Asset(command) => asset::run(at, out, command),
-        Command::Mint { asset, amount, to, deliver } => {
-            mint::run(at, out, &asset, &amount, &to, &deliver)
-        }
-        Command::Receive { file, deliver } => receive::run(at, out, &file, &deliver),
-        Command::Invoice { asset, amount, valid_for, deliver } => {
-            invoice::run(at, out, &asset, &amount, valid_for, &deliver)
-        }
-        Command::Pay(pay) => pay::run(at, out, &pay),
-        Command::Listen { addr, once, count } => {
-            listen::run(at, out, &addr, if once { Some(1) } else { count })
-        }
-        Command::Resend { contact, connect, deliver } => {
-            meet::resend(at, out, &contact, connect.as_deref(), &deliver)
-        }
-        Command::Sync { contact, connect } => meet::sync(at, out, &contact, &connect),
-        Command::Balance => view::balance(at),
-        Command::History { limit } => view::history(at, limit),
-        Command::Policy(command) => policy::run(at, command),
-        Command::Fork(command) => fork::run(at, out, command),
-        Command::Backup(backup) => backup::backup(at, &backup),
-        Command::Restore { file, backup_passphrase_file } => {
-            backup::restore(at, &file, backup_passphrase_file.as_deref())
-        }
-        Command::Recover => backup::recover(at),
-        Command::Seal(command) => seal::run(at, command),
-        Command::Doctor => doctor::run(at),
-        Command::Inspect { .. }
-        | Command::Verify { .. }
-        | Command::Completions { .. }
-        | Command::Man
-        | Command::Demo { .. } => unreachable!("these were done without a wallet"),
     }
 }

@@ -16,6 +16,12 @@ use crate::output::Report;
 /// Digits of an id that are shown to people.
 const SHORT: usize = 12;
 
+/// What stands in the place of a tier for a coin that has not moved since it was minted.
+pub const MINTED: &str = "Minted";
+/// What such a coin rests on.
+pub const MINT_ASSUMPTION: &str =
+    "holds if the issuers are honest and mint each serial once; no network has certified it";
+
 /// What a wallet calls things: enough to show events while the wallet is at work.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -120,6 +126,17 @@ impl Worth {
         };
         let settle_by = settle_by.map(date);
         Self { tier: tier.name(), word, because, assumption: tier.assumption(), settle_by }
+    }
+
+    /// What a mint is worth that has not moved: it rests on its issuers alone.
+    pub fn of_mint() -> Self {
+        Self {
+            tier: MINTED,
+            word: "ACCEPTED",
+            because: "signed by its issuers, not moved since",
+            assumption: MINT_ASSUMPTION,
+            settle_by: None,
+        }
     }
 
     /// The lines on a payee's screen.
@@ -229,7 +246,11 @@ impl Shown {
                 tx: tx.to_string(),
                 payer: payer.as_ref().map(who),
                 money: Money::of(me, asset, *amount),
-                worth: Worth::of(*tier, *settle_by),
+                // This wallet knows no network, so no mint that it takes is certified.
+                worth: match payer {
+                    None => Worth::of_mint(),
+                    Some(_) => Worth::of(*tier, *settle_by),
+                },
             },
             Event::Held { tx, payer, asset, amount, tier, reason } => Self::Held {
                 tx: tx.to_string(),

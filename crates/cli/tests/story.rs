@@ -24,6 +24,29 @@ fn an_invoice_is_paid_by_files_and_the_receipt_comes_back() {
 }
 
 #[test]
+fn a_mint_is_never_shown_as_certified_by_a_network_that_is_not_there() {
+    let world = World::with_money();
+    world.ok("mint", "mint COIN 1 --to bob.card --out bob.mint");
+    let received = world.ok("bob", "receive bob.mint");
+    let tier = world.ok("bob", "balance")["assets"][0]["tiers"][0].clone();
+    for shown in [&received["events"][0], &tier] {
+        assert_eq!(shown["tier"], "Minted");
+        assert!(shown["assumption"].as_str().expect("text").contains("no network has certified"));
+    }
+    assert_eq!(world.ok("bob", "history")["entries"][0]["tier"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_contact_who_cannot_be_met_can_be_given_up() {
+    let world = World::with_money();
+    std::fs::write(world.path("secret"), "correct horse").expect("written");
+    world.ok("alice", "backup alice.backup --backup-passphrase-file secret");
+    world.ok("phone", "restore alice.backup --backup-passphrase-file secret");
+    world.run("phone", "recover --give-up bob").fails(6, "NOT_RECOVERED");
+    assert_eq!(world.ok("phone", "recover --give-up carol")["mode"], "normal");
+}
+
+#[test]
 fn the_same_way_by_pictures_of_codes() {
     let world = World::with_money();
     world.ok("bob", "invoice COIN 2 --png invoice.png");

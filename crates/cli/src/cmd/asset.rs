@@ -26,7 +26,7 @@ pub fn run(at: &Context, out: Out, command: AssetCommand) -> Result<Done, CliErr
                 Object::Policy(policy) => policy,
                 Object::Mint(file) => file.policy,
                 Object::Invoice(file) => file.policy,
-                other => return Err(carrier::wrong_kind(&other, "asset")),
+                other => return Err(carrier::wrong_kind(&other, "an asset")),
             };
             let mut wallet = at.open()?;
             let id = wallet.add_policy(policy.clone())?;

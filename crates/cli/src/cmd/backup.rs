@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tally_wallet::Wallet;
 
 use super::view::mode;
 use crate::args::Backup;
@@ -68,7 +69,7 @@ impl Report for Restored {
     }
 }
 
-fn restored(wallet: &tally_wallet::Wallet) -> Done {
+fn restored(wallet: &Wallet) -> Done {
     let device = wallet.device();
     let unmet = device.contacts().values().filter(|contact| !contact.met);
     let mode = mode(device);
@@ -91,8 +92,14 @@ pub fn restore(at: &Context, file: &Path, passphrase: Option<&Path>) -> Result<D
 }
 
 /// Confirms that everyone who was paid since the backup has been met.
-pub fn recover(at: &Context) -> Result<Done, CliError> {
+///
+/// Whoever is given up on may have been paid since the backup, and convict this wallet of a fork.
+pub fn recover(at: &Context, give_up: &[String]) -> Result<Done, CliError> {
     let mut wallet = at.open()?;
+    for name in give_up {
+        let contact = wallet.find_contact(name)?;
+        wallet.give_up(contact)?;
+    }
     wallet.confirm_recovery()?;
     Ok(restored(&wallet))
 }

@@ -20,7 +20,7 @@ pub fn run(at: &Context, out: Out, command: ContactCommand) -> Result<Done, CliE
                 Object::Card(card) => card,
                 // An invoice carries its payee's card.
                 Object::Invoice(file) => tally_core::invoice::Invoice::open(&file.invoice)?.0.card,
-                other => return Err(carrier::wrong_kind(&other, "contact card")),
+                other => return Err(carrier::wrong_kind(&other, "a contact card")),
             };
             let mut wallet = at.open()?;
             let device = wallet.add_contact(card)?;

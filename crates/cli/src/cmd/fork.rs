@@ -29,7 +29,7 @@ pub fn run(at: &Context, out: Out, command: ForkCommand) -> Result<Done, CliErro
         ForkCommand::Import { file } => {
             let proof = match carrier::load(&file)?.object {
                 Object::Fork(proof) => proof,
-                other => return Err(carrier::wrong_kind(&other, "fork proof")),
+                other => return Err(carrier::wrong_kind(&other, "a fork proof")),
             };
             proof.check()?;
             let mut wallet = at.open()?;

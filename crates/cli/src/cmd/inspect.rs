@@ -15,7 +15,7 @@ use super::asset::kind;
 use crate::carrier;
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{Worth, date};
+use crate::show::date;
 
 const BACKUP_MAGIC: &[u8] = b"TALLYBAK1";
 
@@ -220,10 +220,4 @@ fn branch_facts(branch: &Branch) -> [Fact; 4] {
         fact("  step", branch.step.seq),
         fact("  head before", branch.step.head),
     ]
-}
-
-/// What a mint that is not certified is worth: shown wherever a mint is judged.
-pub fn worth_of(tier: tally_core::tier::Tier) -> Fact {
-    let worth = Worth::of(tier, None);
-    fact("tier", format!("{} - {}", worth.tier, worth.assumption))
 }

@@ -33,7 +33,7 @@ impl Report for Resent {
 }
 
 /// Compares with a contact who listens.
-pub fn sync(at: &Context, _out: Out, contact: &str, address: &str) -> Result<Done, CliError> {
+pub fn sync(at: &Context, contact: &str, address: &str) -> Result<Done, CliError> {
     let mut wallet = at.open()?;
     let contact = wallet.find_contact(contact)?;
     let mut channel = tcp::connect(address, &Limits::default())?;

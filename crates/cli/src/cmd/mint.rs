@@ -69,7 +69,7 @@ fn find_card(wallet: &Wallet, to: &str) -> Result<Card, CliError> {
     if path.is_file() {
         return match carrier::load(path)?.object {
             Object::Card(card) => Ok(card.open_card()?),
-            other => Err(carrier::wrong_kind(&other, "contact card")),
+            other => Err(carrier::wrong_kind(&other, "a contact card")),
         };
     }
     let own = wallet.card().open_card()?;

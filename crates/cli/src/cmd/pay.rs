@@ -61,7 +61,7 @@ fn by_invoice(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<
     carrier::require(deliver)?;
     let invoice = match carrier::load(file)?.object {
         Object::Invoice(file) => file.invoice,
-        other => return Err(carrier::wrong_kind(&other, "invoice")),
+        other => return Err(carrier::wrong_kind(&other, "an invoice")),
     };
     let mut wallet = at.open()?;
     let (packet, events) = wallet.pay_invoice(&invoice)?;

@@ -45,7 +45,7 @@ pub fn run(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<Don
             Ok(Done::new(&Received { events, answer: None }))
         }
         Object::Packet(packet) => packet_in(at, out, &packet, deliver),
-        other => Err(carrier::wrong_kind(&other, "mint or payment")),
+        other => Err(carrier::wrong_kind(&other, "a mint or payment")),
     }
 }
 

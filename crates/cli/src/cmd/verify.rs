@@ -47,10 +47,7 @@ pub fn run(file: &Path, network: Option<u16>) -> Result<Done, CliError> {
         ));
     }
     let checked = check(object)?;
-    let mut facts = inspect::of(object);
-    if matches!(object, Object::Mint(_)) {
-        facts.push(inspect::worth_of(tally_core::tier::Tier::Signed));
-    }
+    let facts = inspect::of(object);
     Ok(Done::new(&Checked { kind: object.kind(), valid: true, checked, facts }))
 }
 

@@ -11,7 +11,7 @@ use tally_core::tier::Tier;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{Money, Names, Who, date, short};
+use crate::show::{MINT_ASSUMPTION, MINTED, Money, Names, Who, date, short};
 
 #[derive(Serialize)]
 struct Identity {
@@ -122,18 +122,25 @@ impl Report for Balance {
 pub fn balance(at: &Context) -> Result<Done, CliError> {
     let wallet = at.open()?;
     let names = Names::of(wallet.device());
-    let mut assets: BTreeMap<AssetId, BTreeMap<(Tier, bool), OfTier>> = BTreeMap::new();
+    let mut assets: BTreeMap<AssetId, BTreeMap<(Tier, bool, bool), OfTier>> = BTreeMap::new();
     for (holding, verified) in wallet.holdings()? {
         let asset = holding.coin.asset;
         let tiers = assets.entry(asset).or_default();
-        let of = tiers.entry((holding.tier, verified)).or_insert_with(|| OfTier {
-            tier: holding.tier.name(),
+        // Nothing behind it is certified, and nothing behind it moved: it rests on its issuers.
+        let minted = holding.uncertified == 0 && holding.certified_at.is_none();
+        let (tier, assumption) = if minted {
+            (MINTED, MINT_ASSUMPTION)
+        } else {
+            (holding.tier.name(), holding.tier.assumption())
+        };
+        let of = tiers.entry((holding.tier, minted, verified)).or_insert_with(|| OfTier {
+            tier,
             money: Money::of(&names, &asset, Amount::ZERO),
             coins: 0,
             uncertified: 0,
             verified,
             settle_by: None,
-            assumption: holding.tier.assumption(),
+            assumption,
         });
         let sum = Amount::new(of.money.units).checked_add(holding.coin.amount);
         of.money = Money::of(&names, &asset, sum.unwrap_or(Amount::new(u64::MAX)));
@@ -149,8 +156,7 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
             Money::of(&names, &asset, sum)
         };
         let total = sum(&|of| of.verified);
-        // What rests on nobody but the issuer, minted and not moved since, cannot be spent twice
-        // by a payer.
+        // What was minted and has not moved since, no payer can have spent twice.
         let at_risk = sum(&|of| of.tier == Tier::Signed.name() && of.uncertified > 0);
         Held { total, at_risk, tiers: tiers.into_values().rev().collect() }
     });
@@ -212,7 +218,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             direction: "in",
             with: incoming.payer.as_ref().map(|payer| Who::of(&names, payer)),
             money: Money::of(&names, &incoming.asset, incoming.amount),
-            tier: Some(incoming.tier.name()),
+            tier: incoming.payer.map(|_| incoming.tier.name()),
             state: match (incoming.accepted, incoming.settled) {
                 (_, true) => "settled",
                 (true, false) => "not settled",
