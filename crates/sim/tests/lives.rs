@@ -38,7 +38,15 @@ fn a_device_made_anew_from_its_disk_is_the_same() {
     for person in &mut scene.people {
         let before = person.device.clone();
         person.crash();
-        assert_eq!(person.device, before);
+        let now = &person.device;
+        assert_eq!((now.seq(), now.head()), (before.seq(), before.head()));
+        assert_eq!((now.ledger(), now.mode()), (before.ledger(), before.mode()));
+        assert_eq!((now.outgoing(), now.incoming()), (before.outgoing(), before.incoming()));
+        assert_eq!((now.contacts(), now.terms()), (before.contacts(), before.terms()));
+        assert_eq!((now.sightings(), now.forks()), (before.sightings(), before.forks()));
+        let again = now.clone();
+        person.crash();
+        assert_eq!(person.device, again);
     }
 }
 
