@@ -19,7 +19,7 @@ use crate::cmd::policy_of;
 use crate::error::{CliError, Exit, is_conviction};
 use crate::output::{Done, Out, Report};
 use crate::show::Events;
-use stage::{Home, Screen, over_tcp, show_and_scan};
+use stage::{Home, Scanned, Screen, over_tcp, show_and_scan};
 
 const DECIMALS: u8 = 2;
 
@@ -101,6 +101,14 @@ impl Report for Outcome {
     }
 }
 
+/// A payment by pictures of codes.
+struct ByCode {
+    invoice: Scanned,
+    payment: Scanned,
+    milliseconds: f64,
+    screen: String,
+}
+
 /// The people, and what has happened so far.
 struct Story<'a> {
     root: &'a Path,
@@ -150,42 +158,58 @@ impl<'a> Story<'a> {
         Ok(story)
     }
 
-    /// Alice pays Bob: an invoice as a picture one way, the payment as a picture the other way.
+    /// Alice pays Bob twice by code: the first time opens their session.
     fn by_code(&mut self) -> Result<(), CliError> {
-        let amount = Amount::new(400);
+        let first = self.invoice_and_payment(1, Amount::new(400))?;
+        let second = self.invoice_and_payment(2, Amount::new(100))?;
+        self.say(&format!(
+            "\n2. Alice pays Bob by QR code. Bob shows an invoice: {}, {} bytes. Alice shows the payment: {},\n   \
+             {} bytes, most of it her card and a new session's keys. Signing, checking and storing: {} ms.\n{}   \
+             She pays him 1.00 more: now that they know each other, {}, {} bytes.",
+            first.invoice.shown,
+            first.invoice.size,
+            first.payment.shown,
+            first.payment.size,
+            first.milliseconds,
+            screen_of("Bob", &first.screen),
+            second.payment.shown,
+            second.payment.size,
+        ))
+    }
+
+    /// An invoice as a picture one way, the payment and its receipt as pictures the other way.
+    fn invoice_and_payment(&mut self, number: u8, amount: Amount) -> Result<ByCode, CliError> {
+        let name = |what: &str| format!("{what}-{number}.png");
         let signed = self.bob.invoice(self.asset, amount, 600)?;
         let policy = policy_of(self.bob.device(), &self.asset)?;
         let invoice = Object::Invoice(InvoiceFile { policy, invoice: signed });
-        let asked = show_and_scan(self.root, "invoice.png", &invoice)?;
-        let Object::Invoice(invoice) = asked.object else {
+        let invoice = show_and_scan(self.root, &name("invoice"), &invoice)?;
+        let Object::Invoice(asked) = &invoice.object else {
             return Err(broken("the invoice is one"));
         };
         let began = Instant::now();
-        let (packet, _) = self.alice.pay_invoice(&invoice.invoice)?;
+        let (packet, _) = self.alice.pay_invoice(&asked.invoice)?;
         let signing = began.elapsed();
         let payment = Object::Packet(Packet::from_wire(&packet)?);
-        let given = show_and_scan(self.root, "payment.png", &payment)?;
-        let Object::Packet(payment) = given.object else {
+        let payment = show_and_scan(self.root, &name("payment"), &payment)?;
+        let Object::Packet(paid) = &payment.object else {
             return Err(broken("the payment is one"));
         };
         let began = Instant::now();
-        let (events, answers) = self.bob.receive_packet(&payment.to_wire())?;
+        let (events, answers) = self.bob.receive_packet(&paid.to_wire())?;
         let milliseconds = round((signing + began.elapsed()).as_secs_f64() * 1e3);
         let receipt = answers.first().ok_or_else(|| broken("Bob gives a receipt"))?;
-        let (receipted, _) = self.alice.receive_packet(receipt)?;
+        let receipt = Object::Packet(Packet::from_wire(receipt)?);
+        let receipt = show_and_scan(self.root, &name("receipt"), &receipt)?;
+        let Object::Packet(receipt) = receipt.object else {
+            return Err(broken("the receipt is one"));
+        };
+        let (receipted, _) = self.alice.receive_packet(&receipt.to_wire())?;
         let told = receipted.iter().any(|e| matches!(e, Event::Receipted { .. }));
         expect(told, "Alice has Bob's receipt")?;
-        self.paid("Bob", amount, "QR codes", given.size as u64, milliseconds, events.iter())?;
+        self.paid("Bob", amount, "QR codes", payment.size as u64, milliseconds, events.iter())?;
         let screen = Events::of(self.bob.device(), &events).text();
-        self.say(&format!(
-            "\n2. Alice pays Bob by QR code. Bob shows an invoice: {}, {} bytes. Alice shows the payment: {},\n   \
-             {} bytes, most of it her card and a new session's keys. Signing, checking and storing: {milliseconds} ms.\n{}",
-            asked.shown,
-            asked.size,
-            given.shown,
-            given.size,
-            screen_of("Bob", &screen)
-        ))
+        Ok(ByCode { invoice, payment, milliseconds, screen })
     }
 
     /// Alice pays Carol over TCP.
