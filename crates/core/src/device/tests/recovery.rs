@@ -63,6 +63,29 @@ fn a_contact_that_was_not_met_keeps_recovery_open() {
 }
 
 #[test]
+fn a_contact_who_cannot_be_met_is_given_up_by_name() {
+    let mut scene = restored();
+    scene.meet(0, 1);
+    let contact = scene.id(2);
+    scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
+    assert_eq!(confirm(&mut scene), Ok(()), "at the owner's own risk");
+}
+
+#[test]
+fn a_device_that_was_set_back_unnoticed_learns_it_from_whom_it_paid() {
+    let mut scene = Scene::new(2, 1000);
+    let backup = scene.people[0].disk.clone();
+    scene.pay(0, 1, 100);
+    // Its disk is the old one, and nobody told it.
+    scene.people[0].disk = backup;
+    scene.people[0].restart();
+    assert_eq!(*scene.people[0].device.mode(), Mode::Normal);
+    scene.meet(1, 0);
+    assert!(matches!(scene.people[0].device.mode(), Mode::ReceiveOnly(_)));
+    assert_eq!(scene.people[0].device.seq(), 1);
+}
+
+#[test]
 fn recovery_survives_a_restart() {
     let mut scene = restored();
     scene.meet(0, 2);
@@ -72,7 +95,7 @@ fn recovery_survives_a_restart() {
     );
     scene.meet(0, 1);
     assert_eq!(confirm(&mut scene), Ok(()));
-    assert!(scene.people[0].events.iter().any(|e| *e == Event::Recovered { seq: 3 }));
+    assert!(scene.people[0].events.contains(&Event::Recovered { seq: 3 }));
 }
 
 #[test]
