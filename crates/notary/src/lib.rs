@@ -1,0 +1,3 @@
+//! Certify the first spend of each state.
+
+pub mod backend;
