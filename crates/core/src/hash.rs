@@ -47,11 +47,17 @@ pub enum Tag {
     Hello,
     /// What the payee of a reservation signs to let it move.
     Consent,
+    /// Identity of a hardware seal.
+    Seal,
+    /// What an enroller signs to vouch for a hardware seal.
+    Enrollment,
+    /// What an enroller signs to take that back.
+    Revocation,
 }
 
 impl Tag {
     /// Every tag, for tests and for the specification's table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Asset,
         Self::Coin,
         Self::Body,
@@ -70,6 +76,9 @@ impl Tag {
         Self::Invoice,
         Self::Hello,
         Self::Consent,
+        Self::Seal,
+        Self::Enrollment,
+        Self::Revocation,
     ];
 
     /// The text that stands first in the hashed array.
@@ -93,6 +102,9 @@ impl Tag {
             Self::Invoice => "tally/v1/invoice",
             Self::Hello => "tally/v1/hello",
             Self::Consent => "tally/v1/consent",
+            Self::Seal => "tally/v1/seal",
+            Self::Enrollment => "tally/v1/enrollment",
+            Self::Revocation => "tally/v1/revocation",
         }
     }
 }

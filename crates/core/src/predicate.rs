@@ -178,7 +178,7 @@ impl Predicate {
                 }
             }
             (Self::Sealed(sealed), Unlock::Sealed(_, proof)) => {
-                if seals.proves(&sealed.slot, tx, proof) {
+                if seals.proves_until(&sealed.slot, sealed.until, tx, proof) {
                     Ok(())
                 } else {
                     Err(UnlockError::SlotProof)
@@ -237,8 +237,8 @@ impl Predicate {
     /// # Errors
     /// [`DecodeError`] when it is none of ours.
     pub fn from_wire(wire: &WirePredicate) -> Result<Self, DecodeError> {
-        if let Some(key) = wire.as_signature() {
-            return Ok(Self::Signature(key));
+        if let Some(key) = wire.signature_key() {
+            return PublicKey::in_form(key).map(Self::Signature);
         }
         let params = wire.params.as_slice();
         match (wire.engine, wire.code.as_slice()) {

@@ -2,13 +2,40 @@
 //!
 //! A *seal* is what signs for a device. A software seal promises nothing about the future; a
 //! hardware seal owns counters that only move forward, and proves for which transaction a counter
-//! left a *slot*. How such a proof is checked depends on the hardware, so the verifier takes a
-//! [`SlotVerifier`]; [`NoSeals`] accepts none, which is right wherever no hardware is enrolled.
+//! left a *slot* (spec `SEAL-1` to `SEAL-16`). [`SealCertificate`] says whose hardware it is by an
+//! enroller's word, [`HardwareProof`] is what the hardware signed, [`tpm`] rebuilds what that was.
+//!
+//! Checking one needs the curve that the hardware has, P-256, which is behind the feature `p256`:
+//! with it, `verify_slot` checks one proof, and `Seals` those of every seal that an accepted
+//! enroller vouches for. [`NoSeals`] accepts none, which is right wherever no hardware is enrolled.
+
+mod certificate;
+mod proof;
+mod revocation;
+pub mod tpm;
+
+#[cfg(feature = "p256")]
+mod registry;
+#[cfg(feature = "p256")]
+mod verify;
+
+#[cfg(feature = "p256")]
+pub use registry::{MAX_CERTIFICATES, MAX_SEALS, Seals};
+#[cfg(feature = "p256")]
+pub use verify::{SlotError, low_s, verify_slot};
+
+pub use certificate::{
+    AttestationKey, CERTIFICATE_VERSION, EnrollmentError, Hardware, MAX_CERTIFICATE, MAX_COUNTERS,
+    MAX_SEAL_LABEL, SealCertificate, SealLabel, SealTerms, TpmSeal,
+};
+pub use proof::{ClockInfo, HardwareProof, MAX_TPM_PROOF, TpmAudit};
+pub use revocation::{MAX_REVOKED, REVOCATION_VERSION, Revocation, RevocationTerms};
 
 use crate::cbor::{Blob, Decode, DecodeError, Encode, Reader, Writer, record};
 use crate::id::{Digest, TxId};
+use crate::time::Time;
 
-/// Longest proof that a seal may give for one slot, in bytes.
+/// Longest proof that a seal of any kind may give for one slot, in bytes.
 pub const MAX_SLOT_PROOF: usize = 512;
 
 /// Which seal a device has. Part of its identity: another seal is another device.
@@ -16,7 +43,7 @@ pub const MAX_SLOT_PROOF: usize = 512;
 pub enum SealIdentity {
     /// A key in software: it can be copied, and a copy can fork.
     Software,
-    /// Hardware, named by the hash of its enrollment certificate.
+    /// Hardware, named by the hash of what its proofs are checked against.
     Hardware(SealId),
 }
 
@@ -47,14 +74,22 @@ impl Decode for SealIdentity {
     }
 }
 
-/// A hardware seal: the hash of its enrollment certificate.
+/// A hardware seal: the hash of the key and the counters that its enrollment certificate names.
+///
+/// It names the hardware and not the certificate, so that a certificate can be renewed, and it
+/// names all that a slot's one proof is checked against (spec `SEAL-3`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct SealId(Digest);
 
 impl SealId {
-    /// Takes the certificate's hash.
-    pub const fn new(certificate: Digest) -> Self {
-        Self(certificate)
+    /// Takes the hash.
+    pub const fn new(hardware: Digest) -> Self {
+        Self(hardware)
+    }
+
+    /// The hash's bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
     }
 }
 
@@ -128,6 +163,16 @@ pub trait SlotVerifier {
     /// An implementation must hold that no two transactions ever both have a proof for one slot,
     /// under the assumption that the seal's hardware is genuine and unbroken.
     fn proves(&self, slot: &Slot, tx_id: &TxId, proof: &SlotProof) -> bool;
+
+    /// The same, by a seal that is vouched for until `until`, the end of the lock.
+    ///
+    /// An enrollment ends at a time. It must cover the whole lock, whatever the time is now: else
+    /// a notary could refuse tomorrow what a payee rightly took today. A verifier whose seals are
+    /// never enrolled for a time only keeps this default.
+    fn proves_until(&self, slot: &Slot, until: Time, tx_id: &TxId, proof: &SlotProof) -> bool {
+        let _ = until;
+        self.proves(slot, tx_id, proof)
+    }
 }
 
 /// Accepts no slot proof: for a verifier that trusts no enrolled hardware.
@@ -139,3 +184,6 @@ impl SlotVerifier for NoSeals {
         false
     }
 }
+
+#[cfg(all(test, feature = "p256"))]
+mod tests;
