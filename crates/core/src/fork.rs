@@ -1,10 +1,11 @@
 //! Convict a device that took two steps where one was possible.
 //!
-//! A [`ForkProof`] is two signed steps of one key that contradict each other. The device's own
-//! signatures are on both, so anyone can check it with nothing else (spec `FORK-1` to `FORK-6`). An
-//! honest wallet never makes one: it signs each step once, from its latest head.
+//! A [`ForkProof`] is two signed steps of one key that contradict each other, or two signatures that
+//! give one coin away twice. The device's own signatures are on both, so anyone can check it with
+//! nothing else (spec `FORK-1` to `FORK-7`). An honest wallet never makes one: it signs each step
+//! once, from its latest head.
 
-use crate::cbor::record;
+use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, record};
 use crate::id::{BodyHash, CoinId, Head, Link, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::predicate::spend_digest;
@@ -26,6 +27,30 @@ pub struct Branch {
 }
 
 record!(Branch { body, link, step, coin, signature });
+
+/// One coin given away, and nothing of the step: all that a notary knows of a transaction.
+///
+/// The state may also be a serial number, which an issuer spends to mint.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Spending {
+    /// The coin.
+    pub coin: CoinId,
+    /// The transaction.
+    pub tx: TxId,
+    /// The owner's signature on the spend of that coin.
+    pub signature: Signature,
+}
+
+record!(Spending { coin, tx, signature });
+
+/// One of the two things that contradict each other.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Side {
+    /// A step.
+    Step(Branch),
+    /// A spend whose step is not known.
+    Spending(Spending),
+}
 
 /// How two steps contradict each other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -52,15 +77,15 @@ impl ForkKind {
     }
 }
 
-/// Two signed steps of one key that contradict each other: about half a kilobyte.
+/// Two things that one key signed and that contradict each other: about half a kilobyte.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ForkProof {
     /// The key that signed both.
     pub key: PublicKey,
-    /// One step.
-    pub a: Branch,
+    /// One.
+    pub a: Side,
     /// The other.
-    pub b: Branch,
+    pub b: Side,
 }
 
 record!(ForkProof { key, a, b });
@@ -68,10 +93,10 @@ record!(ForkProof { key, a, b });
 /// Why a fork proof proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForkError {
-    /// Both branches are the same transaction.
-    #[error("both branches are the same payment: this is no fork")]
+    /// Both sides are the same transaction.
+    #[error("both sides are the same payment: this is no fork")]
     Same,
-    /// The branches do not contradict each other.
+    /// The sides do not contradict each other.
     #[error("the two payments do not contradict each other: this is no fork")]
     NoConflict,
     /// A signature is not the key's.
@@ -131,6 +156,93 @@ impl Branch {
         } else {
             None
         }
+    }
+}
+
+impl Spending {
+    /// Whether `key` signed the spend.
+    pub fn signed_by(&self, key: &PublicKey) -> bool {
+        key.verify(&spend_digest(&self.coin, &self.tx), &self.signature)
+    }
+}
+
+impl Side {
+    /// The transaction.
+    pub fn tx_id(&self) -> TxId {
+        match self {
+            Self::Step(branch) => branch.tx_id(),
+            Self::Spending(spending) => spending.tx,
+        }
+    }
+
+    /// The coin that it spends.
+    pub fn coin(&self) -> CoinId {
+        match self {
+            Self::Step(branch) => branch.coin,
+            Self::Spending(spending) => spending.coin,
+        }
+    }
+
+    /// The step, if it is known.
+    pub fn step(&self) -> Option<&Branch> {
+        match self {
+            Self::Step(branch) => Some(branch),
+            Self::Spending(_) => None,
+        }
+    }
+
+    /// Whether `key` signed it.
+    pub fn signed_by(&self, key: &PublicKey) -> bool {
+        match self {
+            Self::Step(branch) => branch.signed_by(key),
+            Self::Spending(spending) => spending.signed_by(key),
+        }
+    }
+
+    /// How this and `other` contradict each other, if they do. Signatures are not checked.
+    pub fn conflict(&self, other: &Self) -> Option<ForkKind> {
+        match (self, other) {
+            (Self::Step(a), Self::Step(b)) => a.conflict(b),
+            (a, b) => (a.coin() == b.coin() && a.tx_id() != b.tx_id()).then_some(ForkKind::Coin),
+        }
+    }
+}
+
+impl From<Branch> for Side {
+    fn from(branch: Branch) -> Self {
+        Self::Step(branch)
+    }
+}
+
+impl From<Spending> for Side {
+    fn from(spending: Spending) -> Self {
+        Self::Spending(spending)
+    }
+}
+
+impl Encode for Side {
+    /// As what it is: five items for a step, three for a spend.
+    fn encode(&self, w: &mut Writer) {
+        match self {
+            Self::Step(branch) => branch.encode(w),
+            Self::Spending(spending) => spending.encode(w),
+        }
+    }
+}
+
+impl Decode for Side {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(3, 5, |r, step| {
+            if !step {
+                let (coin, tx) = (Decode::decode(r)?, Decode::decode(r)?);
+                let signature = Decode::decode(r)?;
+                return Ok(Self::Spending(Spending { coin, tx, signature }));
+            }
+            let (body, link) = (Decode::decode(r)?, Decode::decode(r)?);
+            let (step, coin) = (Decode::decode(r)?, Decode::decode(r)?);
+            let signature = Decode::decode(r)?;
+            Ok(Self::Step(Branch { body, link, step, coin, signature }))
+        })
     }
 }
 

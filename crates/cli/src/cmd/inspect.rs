@@ -207,17 +207,14 @@ fn fork(proof: &ForkProof) -> Vec<Fact> {
         }
         Err(error) => facts.push(fact("not valid", error)),
     }
-    for branch in [&proof.a, &proof.b] {
-        facts.extend(branch_facts(branch));
+    for side in [&proof.a, &proof.b] {
+        facts.push(fact("payment", side.tx_id()));
+        facts.push(fact("  coin", side.coin()));
+        facts.extend(side.step().into_iter().flat_map(step_facts));
     }
     facts
 }
 
-fn branch_facts(branch: &Branch) -> [Fact; 4] {
-    [
-        fact("payment", branch.tx_id()),
-        fact("  coin", branch.coin),
-        fact("  step", branch.step.seq),
-        fact("  head before", branch.step.head),
-    ]
+fn step_facts(branch: &Branch) -> [Fact; 2] {
+    [fact("  step", branch.step.seq), fact("  head before", branch.step.head)]
 }

@@ -51,7 +51,7 @@ impl Sightings {
         let by_head = self.by_head.get(&(key.clone(), branch.step.head)).and_then(of);
         let mut known = of(&branch.coin).into_iter().chain(by_head).chain(by_seq);
         let old = known.find(|old| old.conflict(branch).is_some())?;
-        Some(ForkProof { key: key.clone(), a: old.clone(), b: branch.clone() })
+        Some(ForkProof { key: key.clone(), a: old.clone().into(), b: branch.clone().into() })
     }
 
     /// Whether this very spend was seen before.

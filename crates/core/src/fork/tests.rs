@@ -22,8 +22,11 @@ fn branch(by: &SecretKey, coin: u8, seq: u64, head: Head, body: u8) -> Branch {
 }
 
 fn check(a: &Branch, b: &Branch) -> Result<ForkKind, ForkError> {
-    let proof =
-        |a: &Branch, b: &Branch| ForkProof { key: key(1).public(), a: a.clone(), b: b.clone() };
+    let proof = |a: &Branch, b: &Branch| ForkProof {
+        key: key(1).public(),
+        a: a.clone().into(),
+        b: b.clone().into(),
+    };
     let (one, other) = (proof(a, b).check(), proof(b, a).check());
     assert_eq!(one, other, "the order does not matter");
     one
@@ -48,6 +51,32 @@ fn what_is_no_contradiction_convicts_nobody() {
     assert_eq!(check(&a, &branch(&key(1), 2, 7, OTHER, 2)), Err(ForkError::NoConflict));
     assert_eq!(check(&a, &a), Err(ForkError::Same));
     assert_eq!(check(&a, &branch(&key(1), 2, 5, HEAD, 1)), Err(ForkError::Same), "its other input");
+}
+
+fn spending(by: &SecretKey, coin: u8, tx: u8) -> Spending {
+    let (coin, tx) = (CoinId::new([coin; 32]), TxId::new([tx; 32]));
+    Spending { coin, tx, signature: by.sign(&spend_digest(&coin, &tx)) }
+}
+
+fn check_sides(a: impl Into<Side>, b: impl Into<Side>) -> Result<ForkKind, ForkError> {
+    let (key, a, b) = (key(1).public(), a.into(), b.into());
+    let one = ForkProof { key: key.clone(), a: a.clone(), b: b.clone() }.check();
+    assert_eq!(one, ForkProof { key, a: b, b: a }.check(), "the order does not matter");
+    one
+}
+
+#[test]
+fn one_coin_given_away_twice_convicts_without_the_steps() {
+    let (me, step) = (key(1), branch(&key(1), 1, 5, HEAD, 1));
+    assert_eq!(check_sides(spending(&me, 1, 2), spending(&me, 1, 3)), Ok(ForkKind::Coin));
+    assert_eq!(check_sides(step.clone(), spending(&me, 1, 3)), Ok(ForkKind::Coin));
+    let same = Spending { coin: step.coin, tx: step.tx_id(), signature: step.signature.clone() };
+    assert_eq!(check_sides(step, same), Err(ForkError::Same));
+    assert_eq!(check_sides(spending(&me, 1, 2), spending(&me, 1, 2)), Err(ForkError::Same));
+    let two_coins = check_sides(spending(&me, 1, 2), spending(&me, 2, 3));
+    assert_eq!(two_coins, Err(ForkError::NoConflict));
+    let forged = check_sides(spending(&me, 1, 2), spending(&key(2), 1, 3));
+    assert_eq!(forged, Err(ForkError::Signature));
 }
 
 #[test]

@@ -11,16 +11,16 @@ use crate::coin::Coin;
 use crate::device::{Change, Input, Mode};
 use crate::evidence::tests::chain::{Chain, key, signature};
 use crate::evidence::{Evidence, Minted};
-use crate::fork::{Branch, ForkProof};
+use crate::fork::{ForkProof, Side, Spending};
 use crate::hash::Tag;
-use crate::id::{Digest, Nonce};
+use crate::id::{CoinId, Digest, Nonce, TxId};
 use crate::invoice::Invoice;
 use crate::message::Message;
 use crate::object::{InvoiceFile, MintFile, Object};
 use crate::packet::{Hello, Packet};
 use crate::policy::Policy;
 use crate::predicate::tests::{fake_proof, slot};
-use crate::predicate::{Predicate, Reserved, Sealed, Unlock};
+use crate::predicate::{Predicate, Reserved, Sealed, Unlock, spend_digest};
 use crate::transaction::{Step, Transaction};
 
 /// Decodes bytes as one kind of object, and encodes it again.
@@ -116,6 +116,16 @@ fn objects(scene: &mut Scene) -> Vec<Object> {
     ]
 }
 
+/// What a notary shows of a coin that its owner gave away twice.
+fn given_away_twice() -> ForkProof {
+    let coin = CoinId::new([7; 32]);
+    let side = |n: u8| {
+        let tx = TxId::new([n; 32]);
+        Spending { coin, tx, signature: key(1).sign(&spend_digest(&coin, &tx)) }.into()
+    };
+    ForkProof { key: key(1).public(), a: side(1), b: side(2) }
+}
+
 pub(crate) fn samples() -> Vec<Sample> {
     let (mut scene, travelled) = messages();
     let chain = evidence();
@@ -132,8 +142,9 @@ pub(crate) fn samples() -> Vec<Sample> {
         sample::<Step>("step", &hop.tx.step),
         sample("hop", &hop),
         sample::<Evidence>("evidence", &chain.evidence),
-        sample::<Branch>("branch", &proof.a),
+        sample::<Side>("branch", &proof.a),
         sample("fork proof", &proof),
+        sample("fork proof", &given_away_twice()),
         sample("accept policy", &AcceptPolicy::default()),
         sample("accept policy", &open_policy()),
         sample("unlock", &sealed),

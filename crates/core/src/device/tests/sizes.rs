@@ -14,7 +14,7 @@ fn size<T: Encode>(object: &T) -> usize {
 #[test]
 fn what_convicts_is_small() {
     let proof = fork_of(&key(1));
-    assert_eq!(size(&proof.a.step), 70);
+    assert_eq!(size(&proof.a.step().expect("a step").step), 70);
     assert_eq!(size(&proof.a), 240);
     assert_eq!(size(&proof), 517);
     assert!(size(&proof) <= 600);

@@ -13,7 +13,7 @@ use crate::cbor::{List, from_bytes, to_bytes};
 use crate::device::{Event, Input};
 use crate::evidence::tests::chain::{Chain, key, signature};
 use crate::evidence::{Evidence, Holding};
-use crate::fork::{Branch, ForkProof};
+use crate::fork::{Branch, ForkProof, Side, Spending};
 use crate::id::{BodyHash, CoinId, Head, Link, Nonce, Root, TxId};
 use crate::message::{Message, Payment};
 use crate::predicate::{Unlock, spend_digest};
@@ -162,16 +162,26 @@ fn forks() -> Json {
         ("the_same", a.clone()),
         ("not_signed", unsigned),
     ];
-    let case = |(name, b): (&str, Branch)| {
-        let proof = ForkProof { key: key(1).public(), a: a.clone(), b };
+    let case = |(name, b): (&str, Side)| {
+        let proof = ForkProof { key: key(1).public(), a: a.clone().into(), b };
         let bytes = text(&to_bytes(&proof));
         match proof.check() {
             Ok(kind) => json!({ "name": name, "proof": bytes, "convicts": kind.text() }),
             Err(error) => json!({ "name": name, "proof": bytes, "code": error.code() }),
         }
     };
-    let cases: Vec<Json> = cases.into_iter().map(case).collect();
-    json!({ "about": "Fork proofs (FORK-1 to FORK-6).", "cases": cases })
+    let spending = |coin: u8, tx: u8, by: u8| {
+        let (coin, tx) = (CoinId::new([coin; 32]), TxId::new([tx; 32]));
+        Side::from(Spending { coin, tx, signature: key(by).sign(&spend_digest(&coin, &tx)) })
+    };
+    let bare = [
+        ("one_coin_given_away_twice", spending(1, 3, 1)),
+        ("another_coin_given_away", spending(2, 3, 1)),
+        ("given_away_by_another", spending(1, 3, 2)),
+    ];
+    let steps = cases.map(|(name, b)| (name, Side::from(b)));
+    let cases: Vec<Json> = steps.into_iter().chain(bare).map(case).collect();
+    json!({ "about": "Fork proofs (FORK-1 to FORK-7).", "cases": cases })
 }
 
 /// A payment of 250 on an invoice, and what its payee says to it after `edit`.

@@ -32,7 +32,7 @@ pub(crate) fn fork_of(key: &SecretKey) -> ForkProof {
         let digest = spend_digest(&coin, &TxId::of(&body, &link, &step));
         Branch { body, link, step, coin, signature: key.sign(&digest) }
     };
-    ForkProof { key: key.public(), a: branch(1), b: branch(2) }
+    ForkProof { key: key.public(), a: branch(1).into(), b: branch(2).into() }
 }
 
 fn pay(scene: &Scene, units: u64) -> Input {
