@@ -85,7 +85,8 @@ fn objects(scene: &Scene) -> io::Result<()> {
     let accept = Accept { nonce: tally_core::id::Nonce::new([5; 16]), owner };
     let (asset, amount, expires_at) = (scene.asset, Amount::new(250), NOW.plus(600));
     let card = payee.card();
-    let invoice = Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at };
+    let (version, least) = (INVOICE_VERSION, tally_core::tier::Tier::Signed);
+    let invoice = Invoice { version, card, asset, amount, accept, expires_at, least };
     let payload = to_bytes(&invoice);
     let signature = payee.key.sign(&Signed::digest(Tag::Invoice, &payload));
     let signed = Signed::new(payload, signature).map_err(io::Error::other)?;

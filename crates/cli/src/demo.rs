@@ -9,6 +9,7 @@ use serde::Serialize;
 use tally_core::amount::Amount;
 use tally_core::device::Event;
 use tally_core::id::{AssetId, DeviceId};
+use tally_core::mint::MintStanding;
 use tally_core::object::{InvoiceFile, Object};
 use tally_core::packet::Packet;
 use tally_core::policy::{AssetKind, Ticker};
@@ -365,7 +366,7 @@ impl<'a> Story<'a> {
     ) -> Result<(), CliError> {
         let taken = |event: &Event| matches!(event, Event::Received { amount: a, tier: Tier::Signed, .. } if *a == amount);
         expect(events.into_iter().any(taken), "the payee takes the payment as Signed")?;
-        let worth = crate::show::Worth::of(Tier::Signed, None);
+        let worth = crate::show::Worth::of(Tier::Signed, MintStanding::IssuersWord, None);
         let (word, tier) = (worth.word, worth.tier);
         let amount = money(amount);
         self.outcome.payments.push(Payment { to, amount, by, word, tier, bytes, milliseconds });

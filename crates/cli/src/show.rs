@@ -7,6 +7,7 @@ use serde::Serialize;
 use tally_core::amount::Amount;
 use tally_core::device::{Device, Event};
 use tally_core::id::{AssetId, DeviceId};
+use tally_core::mint::MintStanding;
 use tally_core::tier::Tier;
 use tally_core::time::Time;
 
@@ -18,9 +19,6 @@ const SHORT: usize = 12;
 
 /// What stands in the place of a tier for a coin that has not moved since it was minted.
 pub const MINTED: &str = "Minted";
-/// What such a coin rests on.
-pub const MINT_ASSUMPTION: &str =
-    "holds if the issuers are honest and mint each serial once; no network has certified it";
 
 /// What a wallet calls things: enough to show events while the wallet is at work.
 #[derive(Clone, Debug, Default)]
@@ -107,14 +105,18 @@ pub struct Worth {
     pub because: &'static str,
     /// What that rests on.
     pub assumption: &'static str,
+    /// What the mints behind it rest on.
+    pub minted: &'static str,
+    /// What that rests on.
+    pub mint_assumption: &'static str,
     /// When to settle at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_by: Option<String>,
 }
 
 impl Worth {
-    /// What a payment of a tier is worth.
-    pub fn of(tier: Tier, settle_by: Option<Time>) -> Self {
+    /// What a payment of a tier is worth, of coins that were minted so.
+    pub fn of(tier: Tier, minted: MintStanding, settle_by: Option<Time>) -> Self {
         let (word, because) = match tier {
             Tier::Signed => ("ACCEPTED AT RISK", "signed only, settle when online"),
             Tier::Bonded => ("ACCEPTED AT RISK", "signed and bonded, settle when online"),
@@ -125,25 +127,42 @@ impl Worth {
             Tier::Certified => ("FINAL", "certified by the network"),
         };
         let settle_by = settle_by.map(date);
-        Self { tier: tier.name(), word, because, assumption: tier.assumption(), settle_by }
+        Self {
+            tier: tier.name(),
+            word,
+            because,
+            assumption: tier.assumption(),
+            minted: minted.name(),
+            mint_assumption: minted.assumption(),
+            settle_by,
+        }
     }
 
-    /// What a mint is worth that has not moved: it rests on its issuers alone.
-    pub fn of_mint() -> Self {
+    /// What a mint is worth that has not moved: it rests on its issuers alone, unless it is certified.
+    pub fn of_mint(minted: MintStanding) -> Self {
+        if minted == MintStanding::Certified {
+            return Self::of(Tier::Certified, minted, None);
+        }
         Self {
             tier: MINTED,
             word: "ACCEPTED",
             because: "signed by its issuers, not moved since",
-            assumption: MINT_ASSUMPTION,
+            assumption: minted.assumption(),
+            minted: minted.name(),
+            mint_assumption: minted.assumption(),
             settle_by: None,
         }
     }
 
     /// The lines on a payee's screen.
     pub fn lines(&self) -> String {
-        let Self { tier, word, because, assumption, .. } = self;
+        let Self { tier, word, because, assumption, minted, mint_assumption, .. } = self;
         let by = self.settle_by.as_ref().map(|t| format!(" (by {t})")).unwrap_or_default();
-        format!("  {word} - {because}{by}\n  tier {tier}: {assumption}\n")
+        let mut lines = format!("  {word} - {because}{by}\n  tier {tier}: {assumption}\n");
+        if *minted == MintStanding::IssuersWord.name() && *tier != MINTED {
+            lines += &format!("  minted on its issuers' word: {mint_assumption}\n");
+        }
+        lines
     }
 }
 
@@ -175,6 +194,8 @@ pub enum Shown {
         money: Money,
         /// What it would be worth.
         tier: &'static str,
+        /// What the mints behind it rest on.
+        minted: &'static str,
         /// Stable code.
         code: String,
         /// Why it is not accepted.
@@ -242,21 +263,23 @@ impl Shown {
     pub fn of(me: &Names, event: &Event) -> Self {
         let who = |device: &DeviceId| Who::of(me, device);
         match event {
-            Event::Received { tx, payer, asset, amount, tier, settle_by } => Self::Received {
-                tx: tx.to_string(),
-                payer: payer.as_ref().map(who),
-                money: Money::of(me, asset, *amount),
-                // This wallet knows no network, so no mint that it takes is certified.
-                worth: match payer {
-                    None => Worth::of_mint(),
-                    Some(_) => Worth::of(*tier, *settle_by),
-                },
-            },
-            Event::Held { tx, payer, asset, amount, tier, reason } => Self::Held {
+            Event::Received { tx, payer, asset, amount, tier, minted, settle_by } => {
+                Self::Received {
+                    tx: tx.to_string(),
+                    payer: payer.as_ref().map(who),
+                    money: Money::of(me, asset, *amount),
+                    worth: match payer {
+                        None => Worth::of_mint(*minted),
+                        Some(_) => Worth::of(*tier, *minted, *settle_by),
+                    },
+                }
+            }
+            Event::Held { tx, payer, asset, amount, tier, minted, reason } => Self::Held {
                 tx: tx.to_string(),
                 payer: payer.as_ref().map(who),
                 money: Money::of(me, asset, *amount),
                 tier: tier.name(),
+                minted: minted.name(),
                 code: reason.code.clone(),
                 reason: reason.text.clone(),
             },

@@ -97,7 +97,7 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Payments of this tier are not accepted.
-    #[error("payments of this tier are not accepted here: pay with a stronger tier")]
+    #[error("the payee does not accept this tier for so much: pay less, or with a stronger tier")]
     Tier,
     /// The payment is above the tier's limit.
     #[error("the payment is too large for its tier: pay less, or with a stronger tier")]

@@ -19,7 +19,7 @@ use crate::coin::Coin;
 use crate::fork::Branch;
 use crate::id::{CoinId, Link, TxId};
 use crate::keys::PublicKey;
-use crate::mint::Mint;
+use crate::mint::{Mint, MintStanding};
 use crate::notary::UnicityCertificate;
 use crate::predicate::Unlock;
 use crate::tier::Tier;
@@ -102,6 +102,8 @@ pub struct Holding {
     pub link: Link,
     /// The weakest tier of any transaction behind it that is not certified.
     pub tier: Tier,
+    /// What the mints behind it rest on, the weakest of them. The tier does not speak of it.
+    pub minted: MintStanding,
     /// How many transactions behind it are not certified.
     pub uncertified: u32,
     /// The earliest end of a lock that its tier rests on: settle before.
@@ -247,6 +249,9 @@ impl Evidence {
 
     /// The keys that signed what is not certified of this evidence.
     pub fn uncertified_keys(&self) -> BTreeSet<PublicKey> {
+        if self.hops.is_empty() {
+            return BTreeSet::new();
+        }
         let owners = self.owners();
         let open = |hop: &Hop| -> Vec<CoinId> {
             let spends = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
@@ -257,6 +262,9 @@ impl Evidence {
 
     /// The steps that this evidence shows, one for each input of each transaction.
     pub fn sightings(&self) -> Vec<Sighting> {
+        if self.hops.is_empty() {
+            return Vec::new();
+        }
         let owners = self.owners();
         let of_hop = |hop: &Hop| -> Vec<Sighting> {
             let sighting = |branch: Branch| {

@@ -6,6 +6,7 @@ use crate::cbor::{from_bytes, record};
 use crate::hash::Tag;
 use crate::id::{AssetId, DeviceId};
 use crate::message::Accept;
+use crate::tier::Tier;
 use crate::time::Time;
 
 /// The invoice version that this program reads and writes.
@@ -26,9 +27,11 @@ pub struct Invoice {
     pub accept: Accept,
     /// When the invoice ends.
     pub expires_at: Time,
+    /// The weakest tier that the payee accepts for so much: whoever cannot reach it does not sign.
+    pub least: Tier,
 }
 
-record!(Invoice { version, card, asset, amount, accept, expires_at });
+record!(Invoice { version, card, asset, amount, accept, expires_at, least });
 
 impl Invoice {
     /// Reads a signed invoice, and the card in it (spec `INV-1`, `INV-2`).

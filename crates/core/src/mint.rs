@@ -7,13 +7,14 @@
 use alloc::collections::BTreeSet;
 
 use crate::amount::Amount;
-use crate::cbor::{List, record};
+use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record};
 use crate::coin::Coin;
 use crate::hash::{Tag, hash};
 use crate::id::{AssetId, CoinId, Digest, Link, NetworkId, SerialId, TxId};
 use crate::keys::Signature;
 use crate::policy::{AssetKind, MAX_ISSUERS, Policy};
 use crate::predicate::{Predicate, spend_digest};
+use crate::time::Time;
 
 /// The mint version that this program reads and writes.
 pub const MINT_VERSION: u8 = 1;
@@ -60,6 +61,62 @@ pub struct Mint {
 }
 
 record!(Mint { body, signatures });
+
+/// What it rests on that value was minted once, weakest first.
+///
+/// It stands beside the [`Tier`](crate::tier::Tier), which speaks of the payers: a payment may be
+/// sealed by hardware, and of a coin that nobody but its issuer vouches for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum MintStanding {
+    /// The issuers' word: nothing but their honesty stops a second mint of the serial.
+    IssuersWord,
+    /// The notary holds the serial's first mint in a certified tree.
+    Certified,
+}
+
+impl MintStanding {
+    /// Both, weakest first.
+    pub const ALL: [Self; 2] = [Self::IssuersWord, Self::Certified];
+
+    /// The standing's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IssuersWord => "IssuersWord",
+            Self::Certified => "Certified",
+        }
+    }
+
+    /// The assumption that it rests on: never show the standing without it.
+    pub const fn assumption(self) -> &'static str {
+        match self {
+            Self::IssuersWord => {
+                "holds if the issuers are honest and mint each serial once; no network has certified it"
+            }
+            Self::Certified => "holds if fewer than 1/3 of the validators are malicious",
+        }
+    }
+
+    /// Of a mint that was certified at this time, or never.
+    pub(crate) const fn of(certified_at: Option<Time>) -> Self {
+        match certified_at {
+            Some(_) => Self::Certified,
+            None => Self::IssuersWord,
+        }
+    }
+}
+
+impl Encode for MintStanding {
+    fn encode(&self, w: &mut Writer) {
+        w.uint(*self as u64);
+    }
+}
+
+impl Decode for MintStanding {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let n = r.uint()?;
+        Self::ALL.into_iter().find(|s| *s as u64 == n).ok_or(DecodeError::Unknown)
+    }
+}
 
 /// Why a mint is not valid (semantic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

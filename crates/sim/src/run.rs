@@ -10,6 +10,7 @@ use tally_core::id::TxId;
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::message::{Accept, Message};
 use tally_core::predicate::Predicate;
+use tally_core::tier::Tier;
 
 use crate::check::{self, Violation};
 use crate::disk::Disk;
@@ -177,7 +178,8 @@ impl<'a> Life<'a> {
         let terms = Terms { payer: Some(payer), asset, amount, owner: owner.clone(), expires_at };
         person.tell(Input::Ask { nonce, terms }).ok()?;
         let (card, accept) = (person.card(), Accept { nonce, owner });
-        Some(Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at })
+        let least = Tier::Signed;
+        Some(Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at, least })
     }
 
     /// A message arrives, is lost, or arrives and is still on its way.

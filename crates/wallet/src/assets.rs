@@ -10,7 +10,7 @@ use tally_core::device::{DeviceError, Event, Input, Mode, Pocket};
 use tally_core::evidence::{Holding, Minted, Trust};
 use tally_core::id::{AssetId, CoinId};
 use tally_core::keys::PublicKey;
-use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
+use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody, MintStanding};
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use tally_core::predicate::Predicate;
 use tally_core::seal::NoSeals;
@@ -158,6 +158,7 @@ fn unverified(pocket: &Pocket, id: &CoinId, coin: &Coin) -> Holding {
         pocket: pocket.id,
         link: pocket.link,
         tier: Tier::Signed,
+        minted: MintStanding::IssuersWord,
         uncertified: 0,
         settle_by: None,
         certified_at: None,

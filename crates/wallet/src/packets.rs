@@ -3,13 +3,14 @@
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{Change, Event, Input, Output, Terms};
+use tally_core::device::{Change, Event, Input, Output, Terms, World};
 use tally_core::hash::{Tag, sha256};
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::message::{Accept, Message, Receipt};
 use tally_core::packet::{Hello, Packet};
 use tally_core::predicate::Predicate;
+use tally_core::seal::NoSeals;
 use tally_seal::Seal;
 use tally_transport::session::{
     Hint, KemCiphertext, MAX_PENDING, Role, Session, SessionError, accept,
@@ -54,6 +55,8 @@ impl Wallet {
         let expires_at = now().plus(valid_for_secs);
         let terms = Terms { payer: None, asset, amount, owner: owner.clone(), expires_at };
         self.act(Input::Ask { nonce, terms }, &mut |_| {})?;
+        let world = World { now: now(), seals: &NoSeals, notary: None };
+        let least = self.device.least_tier(&world, asset, amount)?;
         let invoice = Invoice {
             version: INVOICE_VERSION,
             card: self.card.clone(),
@@ -61,6 +64,7 @@ impl Wallet {
             amount,
             accept: Accept { nonce, owner },
             expires_at,
+            least,
         };
         let payload = to_bytes(&invoice);
         let signature = self.seal.sign(&Signed::digest(Tag::Invoice, &payload))?;
@@ -171,11 +175,7 @@ impl Wallet {
 
     /// Tries the inputs on a copy, so that a refused packet can be tried again later.
     fn would_refuse(&mut self, inputs: &[Input]) -> Result<(), WalletError> {
-        let world = tally_core::device::World {
-            now: now(),
-            seals: &tally_core::seal::NoSeals,
-            notary: None,
-        };
+        let world = World { now: now(), seals: &NoSeals, notary: None };
         let mut copy = self.device.clone();
         let mut output = Output::default();
         for input in inputs {

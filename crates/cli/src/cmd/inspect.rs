@@ -169,6 +169,7 @@ fn invoice(file: &InvoiceFile) -> Vec<Fact> {
         fact("payee", card.name.as_str()),
         fact("device", card.device()),
         fact("expires at", date(invoice.expires_at)),
+        fact("least tier", invoice.least),
         fact("network", card.network),
     ];
     // What an uncertified payment to these terms can be worth at most is the payer's affair.

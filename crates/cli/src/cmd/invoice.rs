@@ -19,6 +19,7 @@ struct Asked {
     #[serde(flatten)]
     money: Money,
     expires_at: String,
+    least_tier: &'static str,
     #[serde(flatten)]
     delivered: Delivered,
 }
@@ -26,9 +27,10 @@ struct Asked {
 impl Report for Asked {
     fn text(&self) -> String {
         format!(
-            "an invoice for {}, until {}\n{}",
+            "an invoice for {}, until {}, tier {} or stronger\n{}",
             self.money.text(),
             self.expires_at,
+            self.least_tier,
             self.delivered.text()
         )
     }
@@ -55,6 +57,7 @@ pub fn run(
     Ok(Done::new(&Asked {
         money: Money::of(&Names::of(wallet.device()), &asset, amount),
         expires_at: date(invoice.expires_at),
+        least_tier: invoice.least.name(),
         delivered,
     }))
 }

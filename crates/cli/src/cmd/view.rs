@@ -6,12 +6,13 @@ use serde::Serialize;
 use tally_core::amount::Amount;
 use tally_core::device::{Device, Mode, OutgoingState};
 use tally_core::id::AssetId;
+use tally_core::mint::MintStanding;
 use tally_core::tier::Tier;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{MINT_ASSUMPTION, MINTED, Money, Names, Who, date, short};
+use crate::show::{MINTED, Money, Names, Who, date, short};
 
 #[derive(Serialize)]
 struct Identity {
@@ -75,9 +76,20 @@ struct Held {
     tiers: Vec<OfTier>,
 }
 
+/// Coins that are shown in one line: their tier, whether they never moved, what their mints rest on,
+/// and whether they are valid now.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    tier: Tier,
+    fresh: bool,
+    minted: MintStanding,
+    verified: bool,
+}
+
 #[derive(Serialize)]
 struct OfTier {
     tier: &'static str,
+    minted: &'static str,
     #[serde(flatten)]
     money: Money,
     coins: u64,
@@ -122,19 +134,22 @@ impl Report for Balance {
 pub fn balance(at: &Context) -> Result<Done, CliError> {
     let wallet = at.open()?;
     let names = Names::of(wallet.device());
-    let mut assets: BTreeMap<AssetId, BTreeMap<(Tier, bool, bool), OfTier>> = BTreeMap::new();
+    let mut assets: BTreeMap<AssetId, BTreeMap<Kind, OfTier>> = BTreeMap::new();
     for (holding, verified) in wallet.holdings()? {
         let asset = holding.coin.asset;
         let tiers = assets.entry(asset).or_default();
+        let minted = holding.minted;
         // Nothing behind it is certified, and nothing behind it moved: it rests on its issuers.
-        let minted = holding.uncertified == 0 && holding.certified_at.is_none();
-        let (tier, assumption) = if minted {
-            (MINTED, MINT_ASSUMPTION)
+        let fresh = holding.uncertified == 0 && holding.certified_at.is_none();
+        let (tier, assumption) = if fresh {
+            (MINTED, minted.assumption())
         } else {
             (holding.tier.name(), holding.tier.assumption())
         };
-        let of = tiers.entry((holding.tier, minted, verified)).or_insert_with(|| OfTier {
+        let kind = Kind { tier: holding.tier, fresh, minted, verified };
+        let of = tiers.entry(kind).or_insert_with(|| OfTier {
             tier,
+            minted: minted.name(),
             money: Money::of(&names, &asset, Amount::ZERO),
             coins: 0,
             uncertified: 0,
@@ -177,6 +192,8 @@ struct Entry {
     #[serde(flatten)]
     money: Money,
     tier: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minted: Option<&'static str>,
     state: &'static str,
     tx: String,
 }
@@ -219,6 +236,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             with: incoming.payer.as_ref().map(|payer| Who::of(&names, payer)),
             money: Money::of(&names, &incoming.asset, incoming.amount),
             tier: incoming.payer.map(|_| incoming.tier.name()),
+            minted: Some(incoming.minted.name()),
             state: match (incoming.accepted, incoming.settled) {
                 (_, true) => "settled",
                 (true, false) => "not settled",
@@ -236,6 +254,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             with: Some(Who::of(&names, &outgoing.payee)),
             money: Money::of(&names, &offer.asset, offer.amount),
             tier: None,
+            minted: None,
             state: match outgoing.state {
                 OutgoingState::Intent => "not signed yet",
                 OutgoingState::Signed => "signed, waits for the payee",

@@ -5,6 +5,7 @@ use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::message::Accept;
 use crate::packet::Hello;
 use crate::predicate::Predicate;
+use crate::tier::Tier;
 use crate::time::Time;
 
 fn key(byte: u8) -> SecretKey {
@@ -72,6 +73,7 @@ fn invoice() -> Invoice {
         amount: Amount::new(5),
         accept: Accept { nonce: Nonce::new([4; 16]), owner: Predicate::Signature(key(1).public()) },
         expires_at: Time::from_unix(9),
+        least: Tier::Signed,
     }
 }
 

@@ -10,9 +10,10 @@ use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record, to_
 use crate::coin::Coin;
 use crate::evidence::{Evidence, Hop, Sighting};
 use crate::fork::ForkProof;
-use crate::id::{AssetId, CoinId, DeviceId, Head, Link, Nonce, TxId};
+use crate::id::{AssetId, CoinId, DeviceId, Head, Link, Nonce, SerialId, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::message::Payment;
+use crate::mint::MintStanding;
 use crate::policy::Policy;
 use crate::predicate::Predicate;
 use crate::tier::Tier;
@@ -117,8 +118,10 @@ pub struct Incoming {
     pub asset: AssetId,
     /// How much.
     pub amount: Amount,
-    /// What it was worth when it was accepted.
+    /// What it was worth when it was accepted: what stops a second spend of it.
     pub tier: Tier,
+    /// What the mints behind it rested on then.
+    pub minted: MintStanding,
     /// Whether the notary has certified it since.
     pub settled: bool,
     /// Whether it was on agreed terms and within what the owner accepts. If not, the value is held
@@ -128,7 +131,7 @@ pub struct Incoming {
     pub hop: Option<Hop>,
 }
 
-record!(Incoming { tx, payer, at, asset, amount, tier, settled, accepted, hop });
+record!(Incoming { tx, payer, at, asset, amount, tier, minted, settled, accepted, hop });
 
 /// On which terms this device is ready to be paid.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -188,6 +191,15 @@ pub enum Change {
     Fork(Box<ForkProof>),
     /// Whether the device may sign.
     Mode(Mode),
+    /// A mint that was seen, or that is forgotten.
+    Minted {
+        /// The asset.
+        asset: AssetId,
+        /// The serial that it used.
+        serial: u64,
+        /// The mint.
+        mint: Option<TxId>,
+    },
 }
 
 impl Change {
@@ -214,13 +226,14 @@ impl Change {
             }
             Self::Fork(proof) => of(10, proof.key.as_bytes()),
             Self::Mode(_) => of(11, &[]),
+            Self::Minted { asset, serial, .. } => of(12, SerialId::of(asset, *serial).as_bytes()),
         }
     }
 
     /// The record's bytes; nothing if the record is over and its key is to be removed.
     pub fn value(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Terms(_, None) => None,
+            Self::Terms(_, None) | Self::Minted { mint: None, .. } => None,
             other => Some(to_bytes(other)),
         }
     }
@@ -245,6 +258,7 @@ impl Encode for Change {
             Self::Sighting(x) => pair(9, x),
             Self::Fork(x) => pair(10, x),
             Self::Mode(x) => pair(11, x),
+            Self::Minted { asset, serial, mint } => pair(12, &Pair(*asset, Pair(*serial, *mint))),
         }
     }
 }
@@ -267,6 +281,11 @@ impl Decode for Change {
                 9 => Decode::decode(r).map(Self::Sighting),
                 10 => Decode::decode(r).map(Self::Fork),
                 11 => Decode::decode(r).map(Self::Mode),
+                12 => Pair::decode(r).map(|Pair(asset, Pair(serial, mint))| Self::Minted {
+                    asset,
+                    serial,
+                    mint,
+                }),
                 _ => Err(DecodeError::Unknown),
             }
         })

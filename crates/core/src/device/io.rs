@@ -15,6 +15,7 @@ use crate::id::{AssetId, CoinId, DeviceId, Digest, Head, Nonce, TxId};
 use crate::invoice::Invoice;
 use crate::keys::{PublicKey, Signature};
 use crate::message::Message;
+use crate::mint::MintStanding;
 use crate::notary::TrustBase;
 use crate::policy::{Policy, PolicyError};
 use crate::predicate::Unlock;
@@ -196,8 +197,10 @@ pub enum Event {
         asset: AssetId,
         /// How much.
         amount: Amount,
-        /// What it is worth.
+        /// What it is worth: what stops a second spend of it.
         tier: Tier,
+        /// What the mints behind it rest on.
+        minted: MintStanding,
         /// When to settle it at the latest, if a lock ends.
         settle_by: Option<Time>,
     },
@@ -214,6 +217,8 @@ pub enum Event {
         amount: Amount,
         /// What it would be worth.
         tier: Tier,
+        /// What the mints behind it rest on.
+        minted: MintStanding,
         /// Why it is not accepted.
         reason: RejectReason,
     },

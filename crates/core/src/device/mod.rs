@@ -19,6 +19,7 @@
 mod change;
 mod io;
 mod ledger;
+mod mints;
 mod payee;
 mod payer;
 mod payments;
@@ -78,6 +79,7 @@ pub struct Device {
     incoming: payments::Received,
     terms: BTreeMap<Nonce, Terms>,
     sightings: Sightings,
+    mints: mints::Mints,
     forks: BTreeMap<PublicKey, ForkProof>,
     mode: Mode,
     drafts: BTreeMap<DeviceId, payer::Draft>,
@@ -102,6 +104,7 @@ impl Device {
             incoming: payments::Received::default(),
             terms: BTreeMap::new(),
             sightings: Sightings::default(),
+            mints: mints::Mints::default(),
             forks: BTreeMap::new(),
             mode: Mode::Normal,
             drafts: BTreeMap::new(),
@@ -170,6 +173,7 @@ impl Device {
                 self.forks.insert(proof.key.clone(), *proof);
             }
             Change::Mode(mode) => self.mode = mode,
+            Change::Minted { asset, serial, mint } => self.mints.put(asset, serial, mint),
         }
     }
 

@@ -69,6 +69,7 @@ impl Device {
         if terms.owner.key() != &self.me.owner {
             return Err(DeviceError::NotForMe);
         }
+        self.least_tier(world, terms.asset, terms.amount)?;
         Ok(self.open_terms(world.now, nonce, terms))
     }
 
@@ -85,6 +86,41 @@ impl Device {
         output
     }
 
+    /// The weakest tier of a payment of so much that the owner would accept now, as would be every
+    /// stronger one: what an invoice says, so that a payer who cannot reach it does not sign.
+    ///
+    /// What depends on the payer or the coin, its other debts or the end of a lock, is not in it.
+    ///
+    /// # Errors
+    /// [`DeviceError::Refusal`] when no payment of so much would be accepted.
+    pub fn least_tier(
+        &self,
+        world: &World<'_>,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<Tier, DeviceError> {
+        let policy = self.policies.get(&asset).ok_or(EvidenceError::UnknownAsset)?;
+        let mut least = None;
+        for tier in Tier::ALL.into_iter().rev() {
+            let facts = Facts {
+                tier,
+                amount,
+                decimals: policy.decimals,
+                payer_outstanding: Amount::ZERO,
+                total_outstanding: self.incoming.owed_by_all(asset, tier).amount(),
+                payer_unsettled: 0,
+                settle_by: None,
+                certified_at: Some(world.now),
+            };
+            match (self.accept.check(&facts, world.now), least) {
+                (Ok(()), _) => least = Some(tier),
+                (Err(refusal), None) => return Err(DeviceError::Refusal(refusal)),
+                (Err(_), Some(_)) => break,
+            }
+        }
+        Ok(least.unwrap_or(Tier::Certified))
+    }
+
     /// Message 1: everything is checked that can be before the payer signs.
     pub(super) fn offered(
         &mut self,
@@ -97,6 +133,7 @@ impl Device {
             Ok(checked) => checked,
             Err(error) => return self.contradicted(from, &offer, error),
         };
+        self.check_mints(&offer.evidence)?;
         self.check_offline(world, &offer, &checked)?;
         if let Some(output) = self.convict_from(&self.new_sightings(&offer.evidence)) {
             return Ok(self.refusing(output, from, TradeError::Fork.into()));
@@ -179,6 +216,7 @@ impl Device {
         let verdict = match &convicted {
             Some(_) => Err(TradeError::Fork.into()),
             None => agreed.map_err(DeviceError::from).and_then(|()| {
+                self.check_mints(&payment.offer.evidence)?;
                 let facts = facts_of(core::slice::from_ref(&accepted.coin), accepted.coin.tier);
                 let Offer { asset, amount, .. } = payment.offer;
                 self.acceptable(world, &from, asset, amount, &facts)
@@ -396,13 +434,14 @@ impl Device {
             asset: coin.coin.asset,
             amount: coin.amount(),
             tier: coin.tier,
+            minted: coin.minted,
             settled: false,
             accepted: refused.is_none(),
             hop: Some(payment.hop(&transaction)),
         };
         let event = received(&incoming, coin.settle_by, refused.as_ref());
         let received = transaction.link;
-        let pocket = pocket_of(&coin, evidence);
+        let pocket = pocket_of(&coin, evidence.clone());
         let mut output = self.record([
             Change::Incoming(Box::new(incoming)),
             Change::Pocket(Box::new(pocket)),
@@ -415,6 +454,7 @@ impl Device {
             self.add(&mut output, [Change::Terms(payment.accept.nonce, None)]);
         }
         self.add(&mut output, sightings.into_iter().map(Change::Sighting));
+        self.remember_mints(&mut output, &evidence);
         output.sign.push(self.receipt(tx));
         output.events.push(event);
         self.take_waiting(world, &mut output, &from);
@@ -454,6 +494,7 @@ impl Device {
         if holding.coin.owner.key() != &self.me.owner {
             return Err(DeviceError::NotForMe);
         }
+        self.check_mints(&evidence)?;
         let incoming = Incoming {
             tx,
             payer: None,
@@ -461,6 +502,7 @@ impl Device {
             asset: holding.coin.asset,
             amount: holding.amount(),
             tier: holding.tier,
+            minted: holding.minted,
             settled: holding.certified_at.is_some(),
             accepted: true,
             hop: None,
@@ -470,6 +512,7 @@ impl Device {
             Change::Incoming(Box::new(incoming)),
             Change::Pocket(Box::new(pocket_of(holding, evidence.clone()))),
         ]);
+        self.remember_mints(&mut output, &evidence);
         output.events.push(event);
         Ok(output)
     }
@@ -552,9 +595,9 @@ fn pocket_of(holding: &Holding, evidence: Evidence) -> Pocket {
 }
 
 fn received(incoming: &Incoming, settle_by: Option<Time>, refused: Option<&DeviceError>) -> Event {
-    let Incoming { tx, payer, asset, amount, tier, .. } = *incoming;
+    let Incoming { tx, payer, asset, amount, tier, minted, .. } = *incoming;
     match refused {
-        None => Event::Received { tx, payer, asset, amount, tier, settle_by },
-        Some(error) => Event::Held { tx, payer, asset, amount, tier, reason: error.into() },
+        None => Event::Received { tx, payer, asset, amount, tier, minted, settle_by },
+        Some(error) => Event::Held { tx, payer, asset, amount, tier, minted, reason: error.into() },
     }
 }

@@ -8,9 +8,10 @@ use super::{
     Change, Contact, Device, DeviceError, Event, Mode, Outgoing, OutgoingState, Output, Pocket,
     Sign, SpendToSign, World,
 };
+use crate::accept::Refusal;
 use crate::amount::Amount;
 use crate::cbor::{List, to_bytes};
-use crate::evidence::{Evidence, EvidenceError, Hop, MAX_HOPS, MAX_UNCERTIFIED, Witness};
+use crate::evidence::{Evidence, EvidenceError, Hop, MAX_HOPS, MAX_UNCERTIFIED, Trust, Witness};
 use crate::id::{AssetId, CoinId, DeviceId, TxId};
 use crate::invoice::Invoice;
 use crate::keys::PublicKey;
@@ -50,7 +51,7 @@ impl Device {
         asset: AssetId,
         amount: Amount,
     ) -> Result<Output, DeviceError> {
-        let draft = self.draft(world, payee, asset, amount)?;
+        let draft = self.draft(world, payee, asset, amount, Tier::Signed)?;
         let message = Message::Offer(draft.offer.clone());
         self.drafts.insert(payee, draft);
         Ok(Output { send: alloc::vec![(payee, message)], ..Output::default() })
@@ -66,7 +67,7 @@ impl Device {
         if world.now >= invoice.expires_at {
             return Err(TradeError::TermsExpired.into());
         }
-        let draft = self.draft(world, payee, invoice.asset, invoice.amount)?;
+        let draft = self.draft(world, payee, invoice.asset, invoice.amount, invoice.least)?;
         self.intend(world, payee, draft, invoice.accept.clone(), Form::Payment)
     }
 
@@ -111,17 +112,24 @@ impl Device {
         payee: DeviceId,
         asset: AssetId,
         amount: Amount,
+        least: Tier,
     ) -> Result<Draft, DeviceError> {
         let contact = self.may_pay(&payee)?;
         if amount.is_zero() {
             return Err(TradeError::Amount.into());
         }
-        let picked = self.ledger.pick(&asset, amount, MAX_INPUTS, |p| self.can_move(p));
+        let payee = &contact.owner;
+        let reaches = |p: &Pocket| self.reaches(world, p, payee, least);
+        let usable = |p: &Pocket| self.can_move(p) && reaches(p);
+        let picked = self.ledger.pick(&asset, amount, MAX_INPUTS, usable);
         // If only coins that cannot move would do, what follows says why they cannot.
         let picked = picked.or_else(|| self.ledger.pick(&asset, amount, MAX_INPUTS, |_| true));
         let picked = picked.ok_or(DeviceError::InsufficientFunds)?;
-        self.check_before(world.now, &contact.owner, &picked, amount)?;
+        self.check_before(world.now, payee, &picked, amount)?;
         let evidence = self.evidence_of(&picked)?;
+        if !picked.iter().all(|pocket| reaches(pocket)) {
+            return Err(DeviceError::Refusal(Refusal::Tier));
+        }
         let made = evidence.made();
         let mut spends = Vec::new();
         let mut sources = Vec::new();
@@ -165,6 +173,19 @@ impl Device {
             }
         }
         Ok(())
+    }
+
+    /// Whether a payment of the pocket's coin would be of a payee's least tier.
+    fn reaches(&self, world: &World<'_>, pocket: &Pocket, payee: &PublicKey, least: Tier) -> bool {
+        if least == Tier::Signed {
+            return true;
+        }
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        let trust = Trust { viewer: Some(payee), ..self.trusting(world, &bricked) };
+        let Some((id, coin)) = &pocket.coin else { return false };
+        let verified = pocket.evidence.verify(&trust, world.now).ok();
+        let before = verified.and_then(|all| all.get().get(id).map(|holding| holding.tier));
+        before.is_some_and(|before| before.min(coin.owner.expected_tier(world.now, payee)) >= least)
     }
 
     /// Whether a payee could take the pocket's coin: it is not at the end of its offline life, not

@@ -9,7 +9,7 @@ use crate::amount::Amount;
 use crate::coin::Coin;
 use crate::id::{AssetId, CoinId, Link, NetworkId, SerialId, TxId};
 use crate::keys::PublicKey;
-use crate::mint::MintError;
+use crate::mint::{MintError, MintStanding};
 use crate::notary::{CertifiedRoot, Spend, StateHash, TransactionHash, TrustBase};
 use crate::policy::Policy;
 use crate::predicate::{Predicate, UnlockError};
@@ -68,7 +68,7 @@ pub enum EvidenceError {
     #[error("the coin's history has a gap: ask the payer for all of it")]
     MissingInput,
     /// Two transactions of the evidence spend one coin, or two mints one serial.
-    #[error("the coin's history spends one coin twice: refuse the payment")]
+    #[error("the coin's history spends one coin, or uses one mint's serial, twice: refuse it")]
     SpentTwice,
     /// A transaction does not have one witness for each input.
     #[error("the coin's history lacks a signature: ask the payer for all of it")]
@@ -179,6 +179,7 @@ struct Walk<'a> {
 /// What the inputs of a transaction have in common once they are unlocked.
 struct Standing {
     tier: Tier,
+    minted: MintStanding,
     uncertified: u32,
     settle_by: Option<Time>,
     certified_at: Option<Time>,
@@ -209,6 +210,7 @@ impl<'a> Walk<'a> {
             pocket: id,
             link: mint.link(),
             tier: Tier::Certified,
+            minted: MintStanding::of(certified_at),
             uncertified: 0,
             settle_by: None,
             certified_at,
@@ -294,6 +296,7 @@ impl<'a> Walk<'a> {
         let mut all_certified = true;
         let mut standing = Standing {
             tier: Tier::Certified,
+            minted: MintStanding::Certified,
             uncertified: inputs.iter().map(|i| i.uncertified).max().unwrap_or(0),
             settle_by: None,
             certified_at: None,
@@ -311,6 +314,7 @@ impl<'a> Walk<'a> {
                 }
             };
             standing.tier = standing.tier.min(tier).min(input.tier);
+            standing.minted = standing.minted.min(input.minted);
             certified.push(certified_at.or(input.certified_at));
             standing.settle_by = earlier(standing.settle_by, earlier(lock, input.settle_by));
         }
@@ -381,6 +385,7 @@ impl<'a> Walk<'a> {
                 pocket,
                 link: Link::new(*hop.tx.link.as_bytes()),
                 tier: standing.tier,
+                minted: standing.minted,
                 uncertified: standing.uncertified,
                 settle_by: standing.settle_by,
                 certified_at: standing.certified_at,

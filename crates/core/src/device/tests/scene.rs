@@ -308,7 +308,9 @@ impl Scene {
         person.tell(Input::Ask { nonce, terms }).expect("good terms");
         person.dies_in = dies_in;
         let (card, accept) = (person.card(), Accept { nonce, owner });
-        Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at }
+        let world = World { now: person.now, seals: &FakeSeals, notary: None };
+        let least = person.device.least_tier(&world, asset, amount).expect("accepted");
+        Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at, least }
     }
 
     pub(crate) fn pay_invoice(&mut self, payer: usize, payee: usize, invoice: &Invoice) {

@@ -58,7 +58,8 @@ fn holding(holding: &Holding) -> Json {
     json!({
         "coin": text(holding.id.as_bytes()), "amount": holding.amount().units(),
         "pocket": text(holding.pocket.as_bytes()), "link": text(holding.link.as_bytes()),
-        "tier": holding.tier.name(), "uncertified": holding.uncertified,
+        "tier": holding.tier.name(), "minted": holding.minted.name(),
+        "uncertified": holding.uncertified,
     })
 }
 

@@ -4,9 +4,10 @@ use super::network::{certify, trust_base};
 use crate::cbor::List;
 use crate::device::tests::scene::{NOW, mint};
 use crate::id::SerialId;
-use crate::mint::MintError;
+use crate::mint::{MintError, MintStanding};
 use crate::notary::TrustBase;
 use crate::predicate::{Predicate, UnlockError, spend_digest};
+use crate::tier::Tier;
 use crate::transaction::TransactionError;
 
 fn refused(chain: &Chain) -> Option<EvidenceError> {
@@ -200,7 +201,26 @@ fn a_certified_mint_is_a_spend_of_its_serial_by_the_first_issuer() {
     let chain = certified_mint(0xee);
     let holdings = chain.knows().verify(&chain.evidence).expect("certified");
     assert_eq!(holdings[&chain.last.0].certified_at, Some(NOW));
+    assert_eq!(holdings[&chain.last.0].minted, MintStanding::Certified);
     assert_eq!(refused(&certified_mint(2)), Some(EvidenceError::Certification));
+}
+
+#[test]
+fn a_mint_that_nobody_certified_rests_on_its_issuers_word_however_it_moved_since() {
+    let standing = |chain: &Chain| {
+        let holdings = chain.knows().verify(&chain.evidence).expect("good");
+        let holding = &holdings[&chain.last.0];
+        (holding.tier, holding.minted)
+    };
+    let mut chain = Chain::new();
+    assert_eq!(standing(&chain), (Tier::Certified, MintStanding::IssuersWord));
+    chain.pay(1, signature(2));
+    assert_eq!(standing(&chain), (Tier::Signed, MintStanding::IssuersWord));
+    chain.certify(signature(1), NOW);
+    assert_eq!(standing(&chain), (Tier::Certified, MintStanding::IssuersWord));
+    let mut chain = certified_mint(0xee);
+    chain.pay(1, signature(2));
+    assert_eq!(standing(&chain), (Tier::Signed, MintStanding::Certified));
 }
 
 #[test]
