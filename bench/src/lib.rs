@@ -12,3 +12,7 @@ pub mod scene;
 pub mod sizes;
 pub mod timing;
 pub mod trees;
+
+/// The allocator that the program `tally` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -161,6 +161,7 @@ impl Scene {
             amount: terms.amount,
             accept: Accept { nonce, owner: terms.owner },
             expires_at: terms.expires_at,
+            least: tally_core::tier::Tier::Signed,
         };
         let object = self.signed(&invoice);
         let payee = self.payee.id();

@@ -1,7 +1,7 @@
 //! Sign and verify for owners: secp256k1 ECDSA, low-S, 65 bytes R‖S‖V, nonces by RFC 6979.
 //!
 //! A suite stands beside each key, so that another signature scheme can join; no code outside this
-//! module assumes a length of 33 or 65 bytes (spec `KEY-1` to `KEY-4`).
+//! module assumes a length of 33 or 65 bytes (spec `KEY-1` to `KEY-5`).
 
 use core::fmt;
 
@@ -21,11 +21,25 @@ const MAX_KEY: usize = 34;
 /// Longest signature of any suite.
 const MAX_SIGNATURE: usize = 65;
 
-/// A public key, checked to be a point of its curve.
+/// A public key, in the form of its suite.
+///
+/// Decoding does not check that a key is a point of its curve: a key that is none verifies no
+/// signature, so nothing that is signed comes to rest on it (spec `KEY-5`).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey([u8; 33]);
 
 impl PublicKey {
+    /// Takes bytes that have the form of a compressed secp256k1 point, and may yet be none.
+    ///
+    /// # Errors
+    /// [`DecodeError::OutOfRange`] when they do not begin as one.
+    pub fn in_form(bytes: &[u8; 33]) -> Result<Self, DecodeError> {
+        match bytes[0] {
+            2 | 3 => Ok(Self(*bytes)),
+            _ => Err(DecodeError::OutOfRange),
+        }
+    }
+
     /// Takes a compressed secp256k1 point.
     ///
     /// # Errors
@@ -76,7 +90,7 @@ impl Decode for PublicKey {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match r.bytes(MAX_KEY)? {
             [SUITE_SECP256K1, key @ ..] => {
-                Self::secp256k1(key.try_into().map_err(|_| DecodeError::WrongLength)?)
+                Self::in_form(key.try_into().map_err(|_| DecodeError::WrongLength)?)
             }
             [] => Err(DecodeError::WrongLength),
             _ => Err(DecodeError::Unknown),
@@ -248,13 +262,26 @@ mod tests {
     }
 
     #[test]
-    fn keys_outside_the_curve_do_not_decode() {
-        assert_eq!(PublicKey::secp256k1(&[5; 33]), Err(DecodeError::OutOfRange));
+    fn keys_of_another_form_do_not_decode() {
+        let mut other_form = crate::cbor::to_bytes(&key(1).public());
+        other_form[3] = 4;
+        assert_eq!(crate::cbor::from_bytes::<PublicKey>(&other_form), Err(DecodeError::OutOfRange));
         assert!(SecretKey::new([0; 32]).is_err());
         assert!(SecretKey::new(ORDER).is_err());
         let mut other_suite = crate::cbor::to_bytes(&key(1).public());
         other_suite[2] = 2;
         assert_eq!(crate::cbor::from_bytes::<PublicKey>(&other_suite), Err(DecodeError::Unknown));
+    }
+
+    #[test]
+    fn a_key_that_is_no_point_verifies_nothing() {
+        // No point of the curve has 5 as its x.
+        let mut bytes = [0; 33];
+        (bytes[0], bytes[32]) = (2, 5);
+        assert_eq!(PublicKey::secp256k1(&bytes), Err(DecodeError::OutOfRange));
+        let no_point = PublicKey::in_form(&bytes).expect("begins like one");
+        let digest = Digest::new([7; 32]);
+        assert!(!no_point.verify(&digest, &key(1).sign(&digest)));
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use thiserror::Error;
@@ -112,6 +113,8 @@ pub struct Session {
     send_counter: u64,
     /// Smallest counter still taken in the oldest epoch that is read.
     next_counter: u64,
+    /// The keys of every epoch that can be read, by the numbers of its entries in the two chains.
+    epochs: BTreeMap<(u64, u64), Epoch>,
 }
 
 impl Session {
@@ -124,7 +127,8 @@ impl Session {
             Role::Initiator => (by_initiator, by_responder),
             Role::Responder => (by_responder, by_initiator),
         };
-        Self { role, generation, paying, paid, send_counter: 0, next_counter: 0 }
+        let epochs = BTreeMap::new();
+        Self { role, generation, paying, paid, send_counter: 0, next_counter: 0, epochs }.prepared()
     }
 
     /// Which side of the hello this is.
@@ -157,7 +161,7 @@ impl Session {
         }
         let counter = self.send_counter;
         let next = counter.checked_add(1).ok_or(SessionError::Exhausted)?;
-        let epoch = self.epoch_at(self.paying.send_offset(), self.paid.send_offset());
+        let epoch = &self.epochs[&(self.paying.send_index(), self.paid.send_index())];
         let direction = Direction::from(self.role);
         let mut envelope = Vec::with_capacity(message.len() + MAX_OVERHEAD);
         envelope.extend_from_slice(&epoch.hint(direction).0);
@@ -177,11 +181,12 @@ impl Session {
     pub fn open(&mut self, envelope: &[u8]) -> Result<Vec<u8>, SessionError> {
         let parts = Parts::split(envelope)?;
         let direction = Direction::from(self.role).reversed();
-        let (paying, paid, epoch) = self
-            .readable()
-            .find(|(_, _, epoch)| epoch.hint(direction) == parts.hint)
+        let (&(paying, paid), epoch) = self
+            .epochs
+            .iter()
+            .find(|(_, epoch)| epoch.hint(direction) == parts.hint)
             .ok_or(SessionError::Unknown)?;
-        let oldest = (paying, paid) == (0, 0);
+        let oldest = (paying, paid) == (self.paying.first, self.paid.first);
         let expected = if oldest { self.next_counter } else { 0 };
         match parts.counter.checked_sub(expected) {
             None => return Err(SessionError::Replay),
@@ -198,7 +203,7 @@ impl Session {
     /// The hints of every envelope that this session can open now.
     pub fn hints(&self) -> Vec<Hint> {
         let direction = Direction::from(self.role).reversed();
-        self.readable().map(|(_, _, epoch)| epoch.hint(direction)).collect()
+        self.epochs.values().map(|epoch| epoch.hint(direction)).collect()
     }
 
     /// As payer, before the commit leaves: be ready to read the epoch after this payment.
@@ -208,7 +213,9 @@ impl Session {
     /// # Errors
     /// [`SessionError::Pending`] if [`MAX_PENDING`] payments wait for their receipts.
     pub fn expect(&mut self, link: &[u8; 32]) -> Result<(), SessionError> {
-        self.paying.extend(link).map(|_| ())
+        self.paying.extend(link)?;
+        self.prepare();
+        Ok(())
     }
 
     /// As payer, when the receipt has arrived: send in the epoch after this payment.
@@ -219,6 +226,7 @@ impl Session {
     /// [`SessionError::Pending`] if the link was not expected and there is no room for it.
     pub fn advance_as_payer(&mut self, link: &[u8; 32]) -> Result<(), SessionError> {
         let offset = self.paying.extend(link)?;
+        self.prepare();
         if self.paying.send_from(offset) {
             self.send_counter = 0;
         }
@@ -234,34 +242,41 @@ impl Session {
     /// [`SessionError::Pending`] if the payer was seen in none of the last [`MAX_PENDING`] epochs,
     /// which a payer that keeps the rules cannot cause. The payment stands; a new hello is needed.
     pub fn advance_as_payee(&mut self, link: &[u8; 32]) -> Result<(), SessionError> {
-        self.paid.extend(link).map(|_| ())
+        self.paid.extend(link)?;
+        self.prepare();
+        Ok(())
     }
 
-    /// Drops what the peer has left behind, now that it was seen at these offsets.
-    fn seen(&mut self, paying: usize, paid: usize, counter: u64) {
+    /// Drops what the peer has left behind, now that it was seen in the epoch of these entries.
+    fn seen(&mut self, paying: u64, paid: u64, counter: u64) {
         let before = (self.paying.send_index(), self.paid.send_index());
         self.paying.drop_before(paying);
         self.paid.drop_before(paid);
         if before != (self.paying.send_index(), self.paid.send_index()) {
             self.send_counter = 0;
         }
+        self.prepare();
         // At 2^64 - 1 the last counter could be replayed; `seal` refuses to use it.
         self.next_counter = counter.saturating_add(1);
     }
 
-    fn readable(&self) -> impl Iterator<Item = (usize, usize, Epoch)> + '_ {
-        (0..self.paying.len()).flat_map(move |paying| {
-            (0..self.paid.len()).map(move |paid| (paying, paid, self.epoch_at(paying, paid)))
-        })
+    /// Derives the keys of the epochs that can be read now, and forgets those of all others.
+    fn prepare(&mut self) {
+        let (paying, paid) = (&self.paying, &self.paid);
+        self.epochs.retain(|(a, b), _| *a >= paying.first && *b >= paid.first);
+        for (a, key_a) in paying.keys() {
+            for (b, key_b) in paid.keys() {
+                self.epochs.entry((a, b)).or_insert_with(|| match self.role {
+                    Role::Initiator => Epoch::new(key_a, key_b),
+                    Role::Responder => Epoch::new(key_b, key_a),
+                });
+            }
+        }
     }
 
-    fn epoch_at(&self, paying: usize, paid: usize) -> Epoch {
-        let paying = self.paying.key(paying);
-        let paid = self.paid.key(paid);
-        match self.role {
-            Role::Initiator => Epoch::new(paying, paid),
-            Role::Responder => Epoch::new(paid, paying),
-        }
+    fn prepared(mut self) -> Self {
+        self.prepare();
+        self
     }
 }
 

@@ -66,8 +66,12 @@ impl WirePredicate {
 
     /// The key whose signature unlocks this predicate, if it is of that kind and the key is a point.
     pub fn as_signature(&self) -> Option<PublicKey> {
-        let key = self.params.as_slice().try_into().ok().filter(|_| self.is_signature())?;
-        PublicKey::secp256k1(key).ok()
+        PublicKey::secp256k1(self.signature_key()?).ok()
+    }
+
+    /// The bytes of the key whose signature unlocks this predicate, if it is of that kind.
+    pub fn signature_key(&self) -> Option<&[u8; 33]> {
+        self.params.as_slice().try_into().ok().filter(|_| self.is_signature())
     }
 }
 

@@ -28,16 +28,9 @@ impl Chain {
         Self { first: 0, send: 0, entries: VecDeque::from([Entry { link: [0; 32], key }]) }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(super) fn key(&self, offset: usize) -> &Key {
-        &self.entries[offset].key
-    }
-
-    pub(super) fn send_offset(&self) -> usize {
-        self.send
+    /// Each key with its number since the session began.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (u64, &Key)> {
+        (0..).zip(&self.entries).map(|(i, entry)| (self.first.saturating_add(i), &entry.key))
     }
 
     pub(super) fn send_index(&self) -> u64 {
@@ -54,7 +47,7 @@ impl Chain {
             return Err(SessionError::Pending);
         }
         let last = self.entries.len() - 1;
-        let key = keys::step(self.key(last), link);
+        let key = keys::step(&self.entries[last].key, link);
         self.entries.push_back(Entry { link: *link, key });
         Ok(last + 1)
     }
@@ -66,8 +59,10 @@ impl Chain {
         forward
     }
 
-    /// Forgets the keys before `offset`, where the peer was seen, and sends there or later.
-    pub(super) fn drop_before(&mut self, offset: usize) {
+    /// Forgets the keys before number `index`, where the peer was seen, and sends there or later.
+    pub(super) fn drop_before(&mut self, index: u64) {
+        let offset = usize::try_from(index.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let offset = offset.min(self.entries.len().saturating_sub(1));
         self.entries.drain(..offset);
         self.first = self.first.saturating_add(offset as u64);
         self.send = self.send.saturating_sub(offset);

@@ -69,24 +69,30 @@ pub(super) fn expand(hkdf: &Hkdf<Sha256>, info: &[&[u8]]) -> Key {
 }
 
 /// The keys of one epoch, ready to use.
-pub(super) struct Epoch(Hkdf<Sha256>);
+#[derive(Clone)]
+pub(super) struct Epoch {
+    keys: Hkdf<Sha256>,
+    hints: [Hint; 2],
+}
 
 impl Epoch {
     pub(super) fn new(by_initiator: &Key, by_responder: &Key) -> Self {
         let mut both = [0; 64];
         both[..32].copy_from_slice(&by_initiator.0);
         both[32..].copy_from_slice(&by_responder.0);
-        let hkdf = Hkdf::new(Some(EPOCH), &both);
+        let keys = Hkdf::new(Some(EPOCH), &both);
         both.zeroize();
-        Self(hkdf)
+        let hints = [0_u8, 1].map(|direction| {
+            let mut hint = [0; HINT_BYTES];
+            keys.expand_multi_info(&[HINT, &[direction]], &mut hint)
+                .expect("8 bytes are within HKDF's limit of 8,160");
+            Hint(hint)
+        });
+        Self { keys, hints }
     }
 
     pub(super) fn hint(&self, direction: Direction) -> Hint {
-        let mut hint = [0; HINT_BYTES];
-        self.0
-            .expand_multi_info(&[HINT, &[direction.byte()]], &mut hint)
-            .expect("8 bytes are within HKDF's limit of 8,160");
-        Hint(hint)
+        self.hints[usize::from(direction.byte())]
     }
 
     pub(super) fn encrypt(
@@ -115,7 +121,7 @@ impl Epoch {
 
     fn cipher(&self, direction: Direction, counter: u64) -> ChaCha20Poly1305 {
         let counter = counter.to_be_bytes();
-        let key = expand(&self.0, &[MESSAGE, &[direction.byte()], &counter]);
+        let key = expand(&self.keys, &[MESSAGE, &[direction.byte()], &counter]);
         ChaCha20Poly1305::new((&key.0).into())
     }
 }

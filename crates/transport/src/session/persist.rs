@@ -7,7 +7,7 @@
 //! ```
 //! Numbers are big-endian.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use zeroize::Zeroizing;
 
@@ -67,11 +67,12 @@ impl Session {
             next_counter: input.number()?,
             paying: input.chain()?,
             paid: input.chain()?,
+            epochs: BTreeMap::new(),
         };
         if !input.0.is_empty() {
             return Err(SessionError::State("bytes left over"));
         }
-        Ok(session)
+        Ok(session.prepared())
     }
 }
 

@@ -202,8 +202,8 @@ fn payments_move_both_sides_forward_and_old_keys_go() {
         } else {
             pay(&mut a, &mut b, &link);
         }
-        assert!(a.paying.len() <= 2 && a.paid.len() <= 2);
-        assert!(b.paying.len() <= 2 && b.paid.len() <= 2);
+        assert!(a.paying.entries.len() <= 2 && a.paid.entries.len() <= 2);
+        assert!(b.paying.entries.len() <= 2 && b.paid.entries.len() <= 2);
     }
     assert_talking(&mut a, &mut b);
     assert_eq!((a.epoch(), b.epoch()), (20, 20));
@@ -347,7 +347,7 @@ fn two_different_links_do_not_meet() {
 fn a_state_after_a_dropped_epoch_cannot_open_an_earlier_envelope() {
     let (mut a, mut b) = pair();
     let recorded: Vec<_> = (0..3).map(|_| a.seal(b"recorded").unwrap()).collect();
-    let old_keys: Vec<[u8; 32]> = [&b.paying, &b.paid].map(|chain| chain.key(0).0).to_vec();
+    let old_keys: Vec<[u8; 32]> = [&b.paying, &b.paid].map(|chain| chain.entries[0].key.0).to_vec();
     pay(&mut a, &mut b, &LINK);
     pay(&mut b, &mut a, &OTHER_LINK);
     assert_talking(&mut a, &mut b);
