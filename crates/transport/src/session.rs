@@ -27,7 +27,9 @@
 //! session again, since a counter used twice would encrypt two messages with one key: it starts a new
 //! one with a higher generation ([`Session::supersedes`]).
 //!
-//! A caller makes [`Session::to_bytes`] durable before it releases an envelope, for the same reason.
+//! A caller makes [`Session::to_bytes`] durable before it releases an envelope, for the same reason. What
+//! is stored is ahead by [`RESERVED`] counters, so a caller need not store a session again for each
+//! envelope: only while [`Session::is_covered`] says no. A restart skips what was reserved and not used.
 
 mod chain;
 mod kem;
@@ -60,6 +62,8 @@ pub const MAX_OVERHEAD: usize = HINT_BYTES + varint::MAX_BYTES + TAG_BYTES;
 pub const MAX_PLAINTEXT: usize = MAX_MESSAGE - MAX_OVERHEAD;
 /// Most messages in a row that may be lost before the next one is refused.
 pub const MAX_SKIP: u64 = 1000;
+/// How many counters a stored session is ahead, so that so many messages need no store of their own.
+pub const RESERVED: u64 = 16;
 /// Most payments in one direction whose receipt may be missing at once.
 pub const MAX_PENDING: usize = 4;
 
@@ -111,6 +115,8 @@ pub struct Session {
     paid: Chain,
     /// Counter of the next message sent in the sending epoch.
     send_counter: u64,
+    /// First counter that a session read back from the store might use again.
+    covered: u64,
     /// Smallest counter still taken in the oldest epoch that is read.
     next_counter: u64,
     /// The keys of every epoch that can be read, by the numbers of its entries in the two chains.
@@ -128,7 +134,9 @@ impl Session {
             Role::Responder => (by_responder, by_initiator),
         };
         let epochs = BTreeMap::new();
-        Self { role, generation, paying, paid, send_counter: 0, next_counter: 0, epochs }.prepared()
+        let (send_counter, covered, next_counter) = (0, 0, 0);
+        Self { role, generation, paying, paid, send_counter, covered, next_counter, epochs }
+            .prepared()
     }
 
     /// Which side of the hello this is.
@@ -149,6 +157,17 @@ impl Session {
     /// Whether this session takes the place of `other` with the same contact: its hello is newer.
     pub fn supersedes(&self, other: &Self) -> bool {
         self.generation > other.generation
+    }
+
+    /// Whether what was last stored keeps a restart from using a counter again that was used here.
+    /// If not, the session is stored before its latest envelope is released.
+    pub fn is_covered(&self) -> bool {
+        self.send_counter <= self.covered
+    }
+
+    /// Notes that [`Session::to_bytes`], as it is now, is durable.
+    pub fn stored(&mut self) {
+        self.covered = self.send_counter.saturating_add(RESERVED);
     }
 
     /// Encrypts `message` (at most [`MAX_PLAINTEXT`] bytes) for the peer.
@@ -228,7 +247,7 @@ impl Session {
         let offset = self.paying.extend(link)?;
         self.prepare();
         if self.paying.send_from(offset) {
-            self.send_counter = 0;
+            self.restart_counter();
         }
         Ok(())
     }
@@ -253,11 +272,16 @@ impl Session {
         self.paying.drop_before(paying);
         self.paid.drop_before(paid);
         if before != (self.paying.send_index(), self.paid.send_index()) {
-            self.send_counter = 0;
+            self.restart_counter();
         }
         self.prepare();
         // At 2^64 - 1 the last counter could be replayed; `seal` refuses to use it.
         self.next_counter = counter.saturating_add(1);
+    }
+
+    /// In a new epoch counters start again, and nothing stored knows of it yet.
+    fn restart_counter(&mut self) {
+        (self.send_counter, self.covered) = (0, 0);
     }
 
     /// Derives the keys of the epochs that can be read now, and forgets those of all others.

@@ -1,7 +1,7 @@
 //! Store a session and read it back.
 //!
 //! ```text
-//! version (1 byte: 1) ‖ role (1: 0 initiator, 1 responder) ‖ generation (8) ‖ send counter (8)
+//! version (1 byte: 1) ‖ role (1: 0 initiator, 1 responder) ‖ generation (8) ‖ send counter + 16 (8)
 //! ‖ next counter (8) ‖ chain of payments made ‖ chain of payments received
 //! chain = first index (8) ‖ send offset (1) ‖ entries (1, at most 5) ‖ entries × (link (32) ‖ key (32))
 //! ```
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::chain::{Chain, Entry};
 use super::keys::Key;
-use super::{MAX_PENDING, Role, Session, SessionError};
+use super::{MAX_PENDING, RESERVED, Role, Session, SessionError};
 
 const VERSION: u8 = 1;
 
@@ -31,7 +31,7 @@ impl Session {
             Role::Responder => 1,
         });
         out.extend_from_slice(&self.generation.to_be_bytes());
-        out.extend_from_slice(&self.send_counter.to_be_bytes());
+        out.extend_from_slice(&self.send_counter.saturating_add(RESERVED).to_be_bytes());
         out.extend_from_slice(&self.next_counter.to_be_bytes());
         for chain in [&self.paying, &self.paid] {
             out.extend_from_slice(&chain.first.to_be_bytes());
@@ -60,10 +60,12 @@ impl Session {
             1 => Role::Responder,
             _ => return Err(SessionError::State("unknown role")),
         };
+        let (generation, send_counter) = (input.number()?, input.number()?);
         let session = Self {
             role,
-            generation: input.number()?,
-            send_counter: input.number()?,
+            generation,
+            send_counter,
+            covered: send_counter,
             next_counter: input.number()?,
             paying: input.chain()?,
             paid: input.chain()?,

@@ -464,3 +464,30 @@ fn no_key_shows_in_debug_output() {
         assert!(text.len() < 120, "{text}");
     }
 }
+
+#[test]
+fn a_restart_from_what_had_to_be_stored_never_uses_a_counter_twice() {
+    let (mut a, mut b) = pair();
+    let mut disk = stored(&a);
+    a.stored();
+    let mut released = std::collections::BTreeSet::new();
+    let (mut stores, mut link) = (0, [0; 32]);
+    for round in 0_u8..200 {
+        let envelope = a.seal(b"x").unwrap();
+        if !a.is_covered() {
+            disk = stored(&a);
+            a.stored();
+            stores += 1;
+        }
+        assert!(released.insert(envelope[..HINT_BYTES + 2].to_vec()), "one key and counter twice");
+        assert_eq!(b.open(&envelope).unwrap(), b"x");
+        if round % 7 == 3 {
+            a = Session::from_bytes(&disk).unwrap();
+        }
+        if round % 20 == 19 {
+            link[0] = round;
+            pay(&mut a, &mut b, &link);
+        }
+    }
+    assert!(stores < 80, "storing is rarely needed: {stores}");
+}
