@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::journal::Rollback;
 use crate::machine::Differs;
+use crate::tpm2::TpmError;
 
 /// Why a seal did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,9 @@ pub enum SealError {
         /// What the system answered.
         source: io::Error,
     },
+    /// The TPM did not do it.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
 }
 
 impl SealError {
@@ -93,6 +97,7 @@ impl SealError {
             Self::InUse => "SEAL_IN_USE",
             Self::RolledBack(_) => "SEAL_ROLLED_BACK",
             Self::Io { .. } => "SEAL_IO",
+            Self::Tpm(e) => e.code(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! beside a journal that notices when the wallet was set back. It is a lock against theft of the
 //! folder and against accidents. Whoever holds the passphrase and patches the program can copy
 //! the key and fork; such a fork is detected and proved afterwards, not prevented.
+//! [`tpm2::Tpm2Seal`] adds the counters of a TPM 2.0, which prevent it as far as the hardware holds.
 //!
 //! Nothing here reads a clock or draws randomness: random bytes are passed in as [`Entropy`].
 
@@ -12,6 +13,7 @@ pub mod journal;
 pub mod keystore;
 pub mod machine;
 pub mod software;
+pub mod tpm2;
 pub mod unlock;
 
 mod error;
@@ -26,7 +28,10 @@ pub use state::{Counters, SealKind, SealState};
 use journal::Rollback;
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, Signature};
-use tally_core::seal::{SealIdentity, Slot, SlotProof};
+use tally_core::predicate::Sealed;
+use tally_core::seal::{SealCertificate, SealIdentity, Slot, SlotProof};
+use tally_core::time::Time;
+use tpm2::SlotFault;
 use zeroize::Zeroizing;
 
 /// What signs for a device, and says how far it keeps the device from forking.
@@ -40,17 +45,46 @@ pub trait Seal: Send {
     /// Which seal this is, as the device's identity holds it.
     fn identity(&self) -> SealIdentity;
 
+    /// The enrollment of this seal's hardware, which goes into the device's contact card.
+    fn certificate(&self) -> Option<&SealCertificate> {
+        None
+    }
+
     /// Signs 32 bytes with the owner key. Deterministic (RFC 6979): a retry is the same bytes.
     ///
     /// # Errors
     /// [`SealError`] when the seal's hardware does not answer; a software seal always signs.
     fn sign(&mut self, digest: &Digest) -> Result<Signature, SealError>;
 
-    /// Moves a hardware counter out of `slot`, and proves that it did so for `tx_id`.
+    /// The predicate for a coin that arrives: under a free counter, at the value where it is now,
+    /// until `until` or the end of the enrollment. `taken` are the slots of the coins that the
+    /// wallet holds and of the payments that it has accepted; one coin a counter.
     ///
     /// # Errors
-    /// [`SealError::NoCounters`] when this seal has none.
+    /// [`SealError::NoCounters`] when this seal has none; [`SealError::Tpm`] when none is free.
+    fn lock(&mut self, until: Time, taken: &[Slot]) -> Result<Sealed, SealError> {
+        let _ = (until, taken);
+        Err(SealError::NoCounters)
+    }
+
+    /// Moves a hardware counter out of `slot`, and proves that it did so for `tx_id`.
+    ///
+    /// The wallet's own intent is durable before it asks. Asking again for the same transaction
+    /// gives the same proof, also after a crash, unless the crash burned the slot.
+    ///
+    /// # Errors
+    /// [`SealError::NoCounters`] when this seal has none; [`SealError::Tpm`] when the slot gives no
+    /// proof for this transaction.
     fn prove(&mut self, slot: &Slot, tx_id: &TxId) -> Result<SlotProof, SealError>;
+
+    /// What has become of a slot that is to be left for `tx_id`, without leaving it.
+    ///
+    /// # Errors
+    /// [`SealError::NoCounters`] when this seal has none, or what its hardware answers.
+    fn fate(&mut self, slot: &Slot, tx_id: &TxId) -> Result<SlotFate, SealError> {
+        let _ = (slot, tx_id);
+        Err(SealError::NoCounters)
+    }
 
     /// What this seal is and what it can and cannot stop, in words for its owner.
     fn state(&self) -> SealState;
@@ -82,6 +116,17 @@ pub trait Seal: Send {
     /// # Errors
     /// [`SealError::Io`] when the journal cannot be written.
     fn adopt(&mut self, seq: u64, head: &Head) -> Result<(), SealError>;
+}
+
+/// What has become of a slot, for one transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SlotFate {
+    /// The counter is at the slot: it can be left.
+    Open,
+    /// It was left for the transaction, and the proof is at hand.
+    Proved,
+    /// It gives no proof for it; the coin moves with a signature once its lock ends.
+    Lost(SlotFault),
 }
 
 /// What a derived key is for. Keys for different purposes are independent.

@@ -51,7 +51,7 @@ impl Place {
         self.in_state(owner, "journal")
     }
 
-    fn in_state(&self, owner: &PublicKey, extension: &str) -> PathBuf {
+    pub(crate) fn in_state(&self, owner: &PublicKey, extension: &str) -> PathBuf {
         let name = Digest::new(sha256(&to_bytes(owner))).to_string();
         self.state.join(format!("{}.{extension}", &name[..16]))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tally_core::seal::SealIdentity;
+use tally_core::seal::{SealCertificate, SealIdentity};
 
 use crate::machine::Fingerprint;
 
@@ -12,6 +12,8 @@ use crate::machine::Fingerprint;
 pub enum SealKind {
     /// A key in an encrypted file.
     Software,
+    /// The counters of a TPM 2.0, beside a key in an encrypted file.
+    Tpm2,
 }
 
 /// How many hardware counters a seal has.
@@ -36,6 +38,8 @@ pub struct SealState {
     pub bound_to: Vec<&'static str>,
     /// Hardware counters, if it has any.
     pub counters: Option<Counters>,
+    /// Whose word it has that it is hardware, in the words that a payee reads.
+    pub enrolled: Option<String>,
     /// What it stops, one sentence each.
     pub stops: Vec<&'static str>,
     /// What it does not stop, one sentence each.
@@ -73,9 +77,25 @@ impl SealState {
             opens_with: if key_file { "key file" } else { "passphrase" },
             bound_to: hardware.parts().iter().chain(environment.parts()).copied().collect(),
             counters: None,
+            enrolled: None,
             stops,
             does_not_stop,
         }
+    }
+
+    /// The state of a seal on a TPM, whose key's state this is.
+    pub(crate) fn on_tpm(mut self, certificate: &SealCertificate, counters: Counters) -> Self {
+        self.kind = SealKind::Tpm2;
+        self.identity = SealIdentity::Hardware(certificate.seal());
+        self.counters = Some(counters);
+        self.enrolled = Some(certificate.terms().to_string());
+        if certificate.terms().development {
+            self.does_not_stop.insert(0, "The TPM is software, for development: whoever copies its state pays twice, and no payee should take it for hardware.");
+        } else {
+            self.stops.insert(0, "A coin under one of its counters is paid once before its lock ends, also by a patched program, if the TPM is genuine and unbroken and keeps its highest count over deletion and clearing.");
+        }
+        self.does_not_stop.push("A power cut in the instant between counting and attesting leaves the coin locked until its lock ends; nothing is lost.");
+        self
     }
 }
 
@@ -83,6 +103,7 @@ impl fmt::Display for SealState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             SealKind::Software => writeln!(f, "seal: software (payments are Signed, not Sealed)")?,
+            SealKind::Tpm2 => writeln!(f, "seal: TPM 2.0 (coins under its counters are Sealed)")?,
         }
         writeln!(f, "opens with: {}", self.opens_with)?;
         match self.bound_to.as_slice() {
@@ -94,6 +115,9 @@ impl fmt::Display for SealState {
             Some(Counters { free, total }) => {
                 writeln!(f, "hardware counters: {free} of {total} free")?;
             }
+        }
+        if let Some(enrolled) = &self.enrolled {
+            writeln!(f, "payees read: {enrolled}")?;
         }
         writeln!(f, "it stops:")?;
         self.stops.iter().try_for_each(|line| writeln!(f, "  - {line}"))?;
