@@ -143,6 +143,9 @@ impl Evidence {
     /// # Errors
     /// [`DecodeError::TooLarge`] when the whole exceeds a limit.
     pub fn merge(&self, other: &Self) -> Result<Self, DecodeError> {
+        if self.mints.is_empty() && self.hops.is_empty() {
+            return Ok(other.clone());
+        }
         let mut certificates = self.certificates.to_vec();
         let places: Vec<u8> = other
             .certificates
@@ -183,6 +186,9 @@ impl Evidence {
         hops: List<Hop, MAX_HOPS>,
         certificates: Vec<UnicityCertificate>,
     ) -> Result<Self, DecodeError> {
+        if certificates.is_empty() {
+            return Ok(Self { mints, hops, certificates: List::default() });
+        }
         let of_mints = mints.iter().filter_map(|m| m.certified.as_ref());
         let of_hops =
             hops.iter().flat_map(|h| h.witnesses.iter().filter_map(|w| w.certified.as_ref()));
@@ -211,7 +217,8 @@ impl Evidence {
     pub fn with(&self, hop: Hop) -> Result<Self, DecodeError> {
         let mut hops = self.hops.to_vec();
         hops.push(hop);
-        Ok(Self { hops: List::new(hops)?, ..self.clone() })
+        let (mints, certificates) = (self.mints.clone(), self.certificates.clone());
+        Ok(Self { mints, hops: List::new(hops)?, certificates })
     }
 
     /// Only what lies behind `coin`: what a payee of that coin must see, and no more.

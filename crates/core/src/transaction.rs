@@ -168,7 +168,11 @@ impl Transaction {
 
     /// The coins that it makes, with their identities.
     pub fn made(&self) -> impl Iterator<Item = (CoinId, &Coin)> {
-        let id = self.id();
+        self.made_as(self.id())
+    }
+
+    /// As [`Transaction::made`], for who has worked out the transaction's identity already.
+    pub(crate) fn made_as(&self, id: TxId) -> impl Iterator<Item = (CoinId, &Coin)> {
         (0u8..).zip(self.body.outputs.iter()).map(move |(i, coin)| (CoinId::of(&id, i), coin))
     }
 

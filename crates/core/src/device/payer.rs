@@ -235,7 +235,7 @@ impl Device {
         let Draft { offer, sources, .. } = draft;
         let transaction = trade::transaction(&offer, &accept, &sources, &payee, self.me.network)?;
         let (tx, step, link) = (transaction.id(), transaction.step, transaction.link);
-        let change = transaction.made().nth(1).map(|(id, coin)| (id, coin.clone()));
+        let change = transaction.made_as(tx).nth(1).map(|(id, coin)| (id, coin.clone()));
         let commit = Commit { root: step.root, unlocks: List::default() };
         let outgoing = Outgoing {
             tx,
@@ -305,7 +305,7 @@ impl Device {
 
     /// The pocket with the change of a payment, now that all that lies behind it is signed.
     fn change_pocket(&self, outgoing: &Outgoing) -> Result<Option<Pocket>, DeviceError> {
-        let Some((change, _)) = outgoing.transaction.made().nth(1) else {
+        let Some((change, _)) = outgoing.transaction.made_as(outgoing.tx).nth(1) else {
             return Ok(None);
         };
         let Some(pocket) = self.ledger.holding(&change) else {

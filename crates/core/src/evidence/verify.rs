@@ -267,11 +267,12 @@ impl<'a> Walk<'a> {
         if hop.witnesses.len() != inputs.len() {
             return Err(EvidenceError::Witnesses);
         }
-        let standing = self.standing(hop, &inputs)?;
+        let tx = hop.tx.id();
+        let standing = self.standing(hop, &tx, &inputs)?;
         if usize::try_from(standing.uncertified).unwrap_or(usize::MAX) > MAX_UNCERTIFIED {
             return Err(EvidenceError::TooManyHops);
         }
-        self.make_outputs(hop, &inputs, &standing);
+        self.make_outputs(hop, tx, &inputs, &standing);
         Ok(())
     }
 
@@ -291,8 +292,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Unlocks every input, and takes the weakest of what they are worth.
-    fn standing(&self, hop: &Hop, inputs: &[Holding]) -> Result<Standing, EvidenceError> {
-        let tx = hop.tx.id();
+    fn standing(
+        &self,
+        hop: &Hop,
+        tx: &TxId,
+        inputs: &[Holding],
+    ) -> Result<Standing, EvidenceError> {
         let mut all_certified = true;
         let mut standing = Standing {
             tier: Tier::Certified,
@@ -303,7 +308,7 @@ impl<'a> Walk<'a> {
         };
         let mut certified = Vec::with_capacity(inputs.len());
         for (input, witness) in inputs.iter().zip(hop.witnesses.iter()) {
-            let certified_at = self.unlock(hop, &tx, input, witness)?;
+            let certified_at = self.unlock(hop, tx, input, witness)?;
             let owner = &input.coin.owner;
             let (tier, lock) = match certified_at {
                 Some(_) => (Tier::Certified, None),
@@ -372,9 +377,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn make_outputs(&mut self, hop: &Hop, inputs: &[Holding], standing: &Standing) {
+    fn make_outputs(&mut self, hop: &Hop, tx: TxId, inputs: &[Holding], standing: &Standing) {
         let change_pocket = inputs.last().map(|input| (input.coin.owner.key(), input.pocket));
-        for (id, coin) in hop.tx.made() {
+        for (id, coin) in hop.tx.made_as(tx) {
             let pocket = match change_pocket {
                 Some((payer, pocket)) if coin.owner.key() == payer => pocket,
                 _ => id,
