@@ -5,8 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use tally_core::amount::Amount;
-use tally_core::device::{Device, Event};
+use tally_core::device::{Device, Direction, Event};
 use tally_core::id::{AssetId, DeviceId};
+use tally_core::keys::PublicKey;
 use tally_core::mint::MintStanding;
 use tally_core::tier::Tier;
 use tally_core::time::Time;
@@ -24,6 +25,7 @@ pub const MINTED: &str = "Minted";
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     contacts: BTreeMap<DeviceId, String>,
+    keys: BTreeMap<PublicKey, DeviceId>,
     assets: BTreeMap<AssetId, (String, u8)>,
 }
 
@@ -33,9 +35,17 @@ impl Names {
         let contacts = device.contacts().iter();
         let assets = device.policies().iter();
         Self {
+            keys: contacts.clone().map(|(id, c)| (c.owner.clone(), *id)).collect(),
             contacts: contacts.map(|(id, c)| (*id, c.name.as_str().to_owned())).collect(),
             assets: assets.map(|(id, p)| (*id, (p.ticker.to_string(), p.decimals))).collect(),
         }
+    }
+}
+
+impl Names {
+    /// The contact who has this key.
+    fn of_key(&self, key: &PublicKey) -> Option<DeviceId> {
+        self.keys.get(key).copied()
     }
 }
 
@@ -256,6 +266,40 @@ pub enum Shown {
         /// The number of its last step.
         seq: u64,
     },
+    /// The network has certified a payment or mint, and everything behind it.
+    Settled {
+        /// The payment or mint.
+        tx: String,
+        /// `in` or `out`.
+        direction: &'static str,
+        /// From or to whom; nobody for a mint.
+        with: Option<Who>,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// Whether the owner accepts it.
+        accepted: bool,
+        /// What it rests on.
+        assumption: &'static str,
+    },
+    /// The network has certified another payment of the same coin.
+    Lost {
+        /// The payment or mint that is lost.
+        tx: String,
+        /// `in` or `out`.
+        direction: &'static str,
+        /// From or to whom; nobody for a mint.
+        with: Option<Who>,
+        /// How much of it.
+        #[serde(flatten)]
+        money: Money,
+        /// Whose key signed both.
+        key: String,
+        /// The contact that it is, if it is one.
+        cheat: Option<Who>,
+        /// The payment that won.
+        winner: String,
+    },
 }
 
 impl Shown {
@@ -305,6 +349,23 @@ impl Shown {
             },
             Event::Met { contact } => Self::Met { contact: who(contact) },
             Event::Recovered { seq } => Self::Recovered { seq: *seq },
+            Event::Settled { tx, direction, with, asset, amount, accepted } => Self::Settled {
+                tx: tx.to_string(),
+                direction: way(*direction),
+                with: with.as_ref().map(who),
+                money: Money::of(me, asset, *amount),
+                accepted: *accepted,
+                assumption: Tier::Certified.assumption(),
+            },
+            Event::Lost { tx, direction, with, asset, amount, key, winner } => Self::Lost {
+                tx: tx.to_string(),
+                direction: way(*direction),
+                with: with.as_ref().map(who),
+                money: Money::of(me, asset, *amount),
+                key: key.to_string(),
+                cheat: me.of_key(key).as_ref().map(who),
+                winner: winner.to_string(),
+            },
         }
     }
 
@@ -362,7 +423,38 @@ impl Report for Shown {
                 format!("met {}: both know what the other knew\n", contact.text())
             }
             Self::Recovered { seq } => format!("learnt of an own step: the last one is {seq}\n"),
+            Self::Settled { direction, with, money, accepted, assumption, .. } => {
+                let what = moved(direction, with.as_ref());
+                let held = if *accepted { "" } else { " (you had not accepted it)" };
+                format!("settled {} {what}: Certified{held}\n  {assumption}\n", money.text())
+            }
+            Self::Lost { direction, with, money, key, cheat, winner, .. } => {
+                let what = moved(direction, with.as_ref());
+                let who = cheat.as_ref().map_or_else(|| short(key).to_owned(), Who::text);
+                format!(
+                    "LOST {} {what}: {who} had signed the same coin away in payment {}, which the network certified first\n",
+                    money.text(),
+                    short(winner)
+                )
+            }
         }
+    }
+}
+
+/// Which way value went.
+const fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    }
+}
+
+/// Such as `from Alice`.
+fn moved(direction: &str, with: Option<&Who>) -> String {
+    match (with, direction) {
+        (None, _) => "minted for you".into(),
+        (Some(who), "in") => format!("from {}", who.text()),
+        (Some(who), _) => format!("to {}", who.text()),
     }
 }
 

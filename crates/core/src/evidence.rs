@@ -5,11 +5,13 @@
 //! nothing else makes a [`Verified`] (spec `EVID-1` to `EVID-12`). The notary sees only hashes and
 //! checks no amounts, so certified transactions stay part of the evidence too.
 
+mod claims;
 mod verify;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+pub use claims::{Claim, Claims, Proof, Settlement};
 pub(crate) use verify::oldest;
 pub use verify::{EvidenceError, Trust, Verified};
 

@@ -3,6 +3,10 @@
 //! [`Predicate::check`] is the one function that unlocks a coin: a payee runs it, and so does a
 //! notary, or offline and online spends could disagree (spec `PRED-1` to `PRED-8`).
 
+mod engine;
+
+pub use engine::TallyEngine;
+
 use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, from_bytes, record, to_bytes};
 use crate::hash::{Tag, hash, sha256};
 use crate::id::{CoinId, Digest, TxId};

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::Lost;
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
 use crate::card::{Card, Name, Signed};
@@ -133,6 +134,13 @@ pub struct Incoming {
 
 record!(Incoming { tx, payer, at, asset, amount, tier, minted, settled, accepted, hop });
 
+impl Incoming {
+    /// The coin that a payment or mint made for this device: also its pocket.
+    pub(super) fn coin(tx: &TxId) -> CoinId {
+        CoinId::of(tx, 0)
+    }
+}
+
 /// On which terms this device is ready to be paid.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Terms {
@@ -200,6 +208,15 @@ pub enum Change {
         /// The mint.
         mint: Option<TxId>,
     },
+    /// A payment of this device's is certified, with everything behind it.
+    Settled {
+        /// The payment.
+        tx: TxId,
+        /// Reference time of the round.
+        at: Time,
+    },
+    /// A race that was lost.
+    Lost(Box<Lost>),
 }
 
 impl Change {
@@ -227,6 +244,8 @@ impl Change {
             Self::Fork(proof) => of(10, proof.key.as_bytes()),
             Self::Mode(_) => of(11, &[]),
             Self::Minted { asset, serial, .. } => of(12, SerialId::of(asset, *serial).as_bytes()),
+            Self::Settled { tx, .. } => of(20, tx.as_bytes()),
+            Self::Lost(lost) => of(21, lost.source.as_bytes()),
         }
     }
 
@@ -259,6 +278,8 @@ impl Encode for Change {
             Self::Fork(x) => pair(10, x),
             Self::Mode(x) => pair(11, x),
             Self::Minted { asset, serial, mint } => pair(12, &Pair(*asset, Pair(*serial, *mint))),
+            Self::Settled { tx, at } => pair(20, &Pair(*tx, *at)),
+            Self::Lost(x) => pair(21, x),
         }
     }
 }
@@ -286,6 +307,8 @@ impl Decode for Change {
                     serial,
                     mint,
                 }),
+                20 => Pair::decode(r).map(|Pair(tx, at)| Self::Settled { tx, at }),
+                21 => Decode::decode(r).map(Self::Lost),
                 _ => Err(DecodeError::Unknown),
             }
         })

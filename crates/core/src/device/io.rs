@@ -9,14 +9,14 @@ use super::{Change, Terms};
 use crate::accept::Refusal;
 use crate::amount::Amount;
 use crate::card::{Signed, SignedError};
-use crate::evidence::{EvidenceError, Minted};
+use crate::evidence::{EvidenceError, Minted, Settlement};
 use crate::fork::{ForkError, ForkKind, ForkProof};
 use crate::id::{AssetId, CoinId, DeviceId, Digest, Head, Nonce, TxId};
 use crate::invoice::Invoice;
 use crate::keys::{PublicKey, Signature};
 use crate::message::Message;
 use crate::mint::MintStanding;
-use crate::notary::TrustBase;
+use crate::notary::{InclusionProof, TrustBase};
 use crate::policy::{Policy, PolicyError};
 use crate::predicate::Unlock;
 use crate::seal::{Slot, SlotVerifier};
@@ -120,6 +120,15 @@ pub enum Input {
     },
     /// The owner says that every contact who was paid since the backup has been met.
     ConfirmRecovery,
+    /// The notary has certified spends.
+    Certified(Box<Settlement>),
+    /// The notary shows that a state was spent otherwise than this device knows.
+    Lost {
+        /// The state: a coin, or the serial of a mint.
+        source: CoinId,
+        /// What the notary shows.
+        proof: Box<InclusionProof>,
+    },
 }
 
 /// What follows from an input. Changes come first; all else only once they are durable.
@@ -182,6 +191,15 @@ impl From<&DeviceError> for RejectReason {
     fn from(error: &DeviceError) -> Self {
         Self { code: error.code().into(), text: alloc::string::ToString::to_string(error) }
     }
+}
+
+/// Which way value moved, as this device sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Direction {
+    /// To this device.
+    In,
+    /// From this device.
+    Out,
 }
 
 /// What the owner should know.
@@ -275,6 +293,40 @@ pub enum Event {
     Recovered {
         /// The number of its last step now.
         seq: u64,
+    },
+    /// A payment or mint, and everything behind it, is certified: it cannot be taken back as long as
+    /// fewer than a third of the validators are malicious.
+    Settled {
+        /// Which.
+        tx: TxId,
+        /// Which way it went.
+        direction: Direction,
+        /// From or to whom; nobody for a mint.
+        with: Option<DeviceId>,
+        /// Which asset.
+        asset: AssetId,
+        /// How much.
+        amount: Amount,
+        /// Whether it was on agreed terms and within what the owner accepts.
+        accepted: bool,
+    },
+    /// A race was lost: whoever signed the coin away twice got another payment certified first. What
+    /// is here of it is worth nothing.
+    Lost {
+        /// The payment or mint that is lost with it.
+        tx: TxId,
+        /// Which way it went.
+        direction: Direction,
+        /// From or to whom; nobody for a mint.
+        with: Option<DeviceId>,
+        /// Which asset.
+        asset: AssetId,
+        /// How much is lost of it here.
+        amount: Amount,
+        /// Whose key signed both.
+        key: PublicKey,
+        /// The transaction that won.
+        winner: TxId,
     },
 }
 

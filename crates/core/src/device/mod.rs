@@ -24,6 +24,7 @@ mod payee;
 mod payer;
 mod payments;
 mod recovery;
+mod settle;
 mod sightings;
 mod sync;
 #[cfg(test)]
@@ -33,8 +34,11 @@ mod view;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 pub use change::{Change, Contact, Incoming, Mode, Outgoing, OutgoingState, Pocket, Terms};
-pub use io::{DeviceError, Event, Input, Output, RejectReason, Sign, SpendToSign, World};
+pub use io::{
+    DeviceError, Direction, Event, Input, Output, RejectReason, Sign, SpendToSign, World,
+};
 pub use ledger::Ledger;
+pub use settle::{Lost, Unsettled};
 pub use sightings::Sightings;
 
 use crate::accept::AcceptPolicy;
@@ -83,6 +87,7 @@ pub struct Device {
     forks: BTreeMap<PublicKey, ForkProof>,
     mode: Mode,
     drafts: BTreeMap<DeviceId, payer::Draft>,
+    outcomes: settle::Outcomes,
     live: BTreeSet<TxId>,
     offers: BTreeMap<DeviceId, payee::Open>,
 }
@@ -108,6 +113,7 @@ impl Device {
             forks: BTreeMap::new(),
             mode: Mode::Normal,
             drafts: BTreeMap::new(),
+            outcomes: settle::Outcomes::default(),
             live: BTreeSet::new(),
             offers: BTreeMap::new(),
         }
@@ -138,6 +144,8 @@ impl Device {
             Input::Restored => Ok(self.restored()),
             Input::GiveUp { contact } => self.give_up(contact),
             Input::ConfirmRecovery => self.confirm_recovery(),
+            Input::Certified(settlement) => self.certified(world, &settlement),
+            Input::Lost { source, proof } => self.lose(world, source, &proof),
         }
     }
 
@@ -153,13 +161,13 @@ impl Device {
             }
             Change::Accept(accept) => self.accept = accept,
             Change::Pocket(pocket) => {
-                self.incoming.left(pocket.id, pocket.amount());
+                self.incoming.left(pocket.id, self.at_stake(&pocket));
                 self.ledger.put(*pocket);
             }
             Change::Outgoing(outgoing) => self.outgoing.put(*outgoing),
             Change::Incoming(incoming) => {
                 let pocket = self.ledger.pocket(&payments::Received::pocket(&incoming));
-                let left = pocket.map_or(Amount::ZERO, Pocket::amount);
+                let left = pocket.map_or(Amount::ZERO, |pocket| self.at_stake(pocket));
                 self.incoming.put(*incoming, left);
             }
             Change::Terms(nonce, Some(terms)) => {
@@ -174,6 +182,13 @@ impl Device {
             }
             Change::Mode(mode) => self.mode = mode,
             Change::Minted { asset, serial, mint } => self.mints.put(asset, serial, mint),
+            Change::Settled { tx, at } => self.outcomes.settle(tx, at),
+            Change::Lost(lost) => {
+                self.outcomes.lose(*lost);
+                for pocket in self.struck() {
+                    self.incoming.left(pocket, Amount::ZERO);
+                }
+            }
         }
     }
 

@@ -193,6 +193,7 @@ impl Device {
     fn can_move(&self, pocket: &Pocket) -> bool {
         let evidence = &pocket.evidence;
         evidence.hops.len() < MAX_HOPS
+            && !self.is_lost(pocket)
             && (evidence.hops.len() < MAX_UNCERTIFIED
                 || evidence.longest_uncertified() < MAX_UNCERTIFIED)
             && (self.forks.is_empty()

@@ -51,6 +51,7 @@ impl Sent {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Received {
     all: BTreeMap<TxId, Incoming>,
+    pockets: BTreeMap<CoinId, TxId>,
     steps: BTreeSet<(DeviceId, u64, TxId)>,
     unsettled: BTreeMap<CoinId, Unsettled>,
     owed: BTreeMap<(AssetId, DeviceId, Tier), Owed>,
@@ -105,14 +106,20 @@ impl Received {
         &self.all
     }
 
+    /// The payment or mint that came into a pocket.
+    pub(super) fn in_pocket(&self, pocket: &CoinId) -> Option<&Incoming> {
+        self.pockets.get(pocket).and_then(|tx| self.all.get(tx))
+    }
+
     /// The pocket that a payment came into.
     pub(super) fn pocket(incoming: &Incoming) -> CoinId {
-        CoinId::of(&incoming.tx, 0)
+        Incoming::coin(&incoming.tx)
     }
 
     /// Keeps a payment, or what is new of it, of which so much is left in its pocket.
     pub(super) fn put(&mut self, incoming: Incoming, left: Amount) {
         let pocket = Self::pocket(&incoming);
+        self.pockets.insert(pocket, incoming.tx);
         self.left(pocket, Amount::ZERO);
         self.unsettled.remove(&pocket);
         let Incoming { tx, payer, asset, tier, settled, accepted, ref hop, .. } = incoming;

@@ -19,7 +19,7 @@ use crate::transaction::Step;
 
 /// Alice's patched wallet: she pays Bob 400, and with a copy from before Carol 400. Bob is 1, Carol
 /// 2, Dave 3. Afterwards she goes on with the first copy.
-fn forked() -> (Scene, Person) {
+pub(crate) fn forked() -> (Scene, Person) {
     let mut scene = Scene::new(4, 1000);
     let copy = scene.people[0].clone();
     scene.pay(0, 1, 400);

@@ -75,7 +75,15 @@ fn every_test_that_a_rule_names_exists() {
     let mut sources = String::new();
     read_all(&root.join("src"), "rs", &mut sources);
     let specs = [
-        "encoding", "assets", "payments", "evidence", "accept", "forks", "contacts", "trust",
+        "encoding",
+        "assets",
+        "payments",
+        "evidence",
+        "accept",
+        "settlement",
+        "forks",
+        "contacts",
+        "trust",
         "codes",
     ];
     for name in specs {

@@ -13,6 +13,7 @@ mod recovery;
 mod refuse;
 mod samples;
 pub(crate) mod scene;
+mod settle;
 mod sizes;
 mod trade;
 mod vectors;
