@@ -334,6 +334,11 @@ impl Wallet {
         Ok(sent)
     }
 
+    /// How many payments to this payee are signed and not receipted.
+    pub fn waiting(&self, payee: &DeviceId) -> usize {
+        self.waiting_for(payee).len()
+    }
+
     /// Payments that wait for this payee, in the order in which they were made.
     pub(crate) fn waiting_for(&self, payee: &DeviceId) -> Vec<(TxId, Message)> {
         let outgoing = self.device.outgoing().values();

@@ -112,6 +112,29 @@ impl Wallet {
         }
     }
 
+    /// Sends again what waits for a contact who is at the other end of `channel`, each payment until
+    /// it is receipted. Nothing is paid anew. Gives how many payments waited.
+    ///
+    /// # Errors
+    /// [`WalletError::Waiting`] for the first payment that is not receipted, with the reason;
+    /// [`WalletError::Store`].
+    pub fn resend_over(
+        &mut self,
+        channel: &mut dyn Channel,
+        payee: DeviceId,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<usize, WalletError> {
+        self.ready()?;
+        self.finish_intents(show)?;
+        let mut talk = Talk { contact: Some(payee), ..Talk::default() };
+        let waiting = self.waiting_for(&payee);
+        let count = waiting.len();
+        for (tx, message) in waiting {
+            self.deliver(channel, &mut talk, tx, message, show)?;
+        }
+        Ok(count)
+    }
+
     /// Sends a signed payment and waits for its receipt.
     fn deliver(
         &mut self,

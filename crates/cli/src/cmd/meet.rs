@@ -4,7 +4,6 @@ use serde::Serialize;
 use tally_core::device::Event;
 use tally_core::object::Object;
 use tally_core::packet::Packet;
-use tally_transport::Channel;
 use tally_transport::tcp::{self, Limits};
 
 use crate::args::Deliver;
@@ -57,9 +56,9 @@ pub fn resend(
     }
     let mut wallet = at.open()?;
     let payee = wallet.find_contact(contact)?;
-    let packets = wallet.resend(payee)?;
-    let waiting = packets.len();
     let Some(address) = connect else {
+        let packets = wallet.resend(payee)?;
+        let waiting = packets.len();
         let mut written = Vec::new();
         for (number, packet) in packets.iter().enumerate() {
             let object = Object::Packet(Packet::from_wire(packet)?);
@@ -68,13 +67,10 @@ pub fn resend(
         return Ok(Done::new(&Resent { waiting, events: Events::default(), written }));
     };
     let mut seen: Vec<Event> = Vec::new();
+    let waiting = wallet.waiting(&payee);
     if waiting > 0 {
         let mut channel = tcp::connect(address, &Limits::default())?;
-        for packet in &packets {
-            channel.send(packet)?;
-            let (events, _) = wallet.receive_packet(&channel.recv()?)?;
-            seen.extend(events);
-        }
+        wallet.resend_over(&mut channel, payee, &mut |event| seen.push(event.clone()))?;
     }
     let events = Events::of(wallet.device(), &seen);
     events.check()?;

@@ -131,7 +131,7 @@ impl Device {
     ) -> Result<Output, DeviceError> {
         let checked = match self.check_offer(world, &from, &offer) {
             Ok(checked) => checked,
-            Err(error) => return self.contradicted(from, &offer, error),
+            Err(error) => return self.contradicted(from, &offer, error, Vec::new()),
         };
         self.check_mints(&offer.evidence)?;
         self.check_offline(world, &offer, &checked)?;
@@ -205,7 +205,10 @@ impl Device {
             Some(checked) if payment.offer.link == self.contact(&from)?.received => checked,
             _ => match self.check_offer(world, &from, &payment.offer) {
                 Ok(checked) => checked,
-                Err(error) => return self.contradicted(from, &payment.offer, error),
+                Err(error) => {
+                    let signed = self.signed_steps(world, &from, payment).unwrap_or_default();
+                    return self.contradicted(from, &payment.offer, error, signed);
+                }
             },
         };
         let accepted = self.check_payment(world, &from, payment, &checked)?;
@@ -286,17 +289,37 @@ impl Device {
         Ok(Checked { holdings, sources })
     }
 
-    /// A payer whose step contradicts what was seen may have shown, in the history of its coins,
-    /// the signed step that convicts it. That history was verified before.
+    /// What the payer of a payment that does not fit has signed all the same: a copy of a wallet that
+    /// stands where the wallet stood before convicts itself.
+    fn signed_steps(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        payment: &Payment,
+    ) -> Option<Vec<Sighting>> {
+        let Payment { offer, accept, .. } = payment;
+        let payer = self.contact(from).ok()?;
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        let holdings = offer.evidence.verify(&self.trusting(world, &bricked), world.now).ok()?;
+        let sources = sources_of(offer, &holdings, payer).ok()?;
+        let network = self.me.network;
+        let transaction = trade::transaction(offer, accept, &sources, &self.id, network).ok()?;
+        let hop = payment.hop(&transaction);
+        let signed = hop.branches().filter(|branch| branch.signed_by(&payer.owner));
+        Some(signed.map(|branch| Sighting { key: payer.owner.clone(), branch }).collect())
+    }
+
+    /// A payer whose step contradicts what was seen may have signed that step, or have shown, in the
+    /// history of its coins, the signed step that convicts it. That history was verified before.
     fn contradicted(
         &mut self,
         from: DeviceId,
         offer: &Offer,
         error: DeviceError,
+        mut steps: Vec<Sighting>,
     ) -> Result<Output, DeviceError> {
-        let mut steps = Vec::new();
         if matches!(error, DeviceError::Trade(TradeError::Step)) {
-            steps = offer.evidence.sightings();
+            steps.extend(offer.evidence.sightings());
             steps.retain(|step| step.key != self.me.owner);
         }
         match self.convict_from(&steps) {

@@ -4,7 +4,7 @@ use tally_core::amount::Amount;
 use tally_core::device::{Event, Mode};
 use tally_core::policy::{AssetKind, Ticker};
 
-use super::scene::{Town, balance, passphrase, pay, sync};
+use super::scene::{Town, balance, copy_folder, passphrase, pay, sync};
 use crate::{Wallet, WalletError, restore};
 
 fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
@@ -102,14 +102,6 @@ fn yesterdays_folder_receives_only() {
     pay(&mut alice, &mut bob, asset, 1).payer.unwrap();
     assert_eq!(balance(&bob, &asset), 3);
     assert!(bob.device().forks().is_empty());
-}
-
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }
 
 #[test]

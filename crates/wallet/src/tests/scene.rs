@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use tally_core::accept::{AcceptPolicy, TierLimits};
@@ -96,6 +97,19 @@ pub(super) fn fund(wallet: &mut Wallet, units: u64) -> AssetId {
     let minted = wallet.mint(asset, Amount::new(units), &card).unwrap();
     wallet.receive_mint(minted).unwrap();
     asset
+}
+
+pub(super) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, target).unwrap();
+        }
+    }
 }
 
 pub(super) fn balance(wallet: &Wallet, asset: &AssetId) -> u64 {

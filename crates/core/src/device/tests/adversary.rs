@@ -40,6 +40,41 @@ fn two_payees_of_one_coin_prove_it_when_they_meet() {
 }
 
 #[test]
+fn a_copy_that_pays_a_payee_who_was_paid_since_convicts_itself() {
+    let mut scene = Scene::new(2, 1000);
+    let copy = scene.people[0].clone();
+    scene.pay(0, 1, 400);
+    scene.people[0] = copy;
+    let invoice = scene.invoice(1, 300);
+    scene.pay_invoice(0, 1, &invoice);
+    scene.deliver();
+    assert_eq!(scene.refusals(1), ["TRADE_FORK"]);
+    assert!(scene.bricks(1, 0));
+    assert_eq!(scene.balances()[1], 400);
+}
+
+#[test]
+fn a_step_that_does_not_fit_and_is_not_the_payers_convicts_nobody() {
+    let mut scene = Scene::new(2, 1000);
+    let copy = scene.people[0].clone();
+    scene.pay(0, 1, 400);
+    scene.people[0] = copy;
+    let invoice = scene.invoice(1, 300);
+    scene.pay_invoice(0, 1, &invoice);
+    let (alice, _, message) = scene.next().expect("a payment");
+    let Message::Payment(mut payment) = message else { panic!("a payment") };
+    // Somebody else signed it, or nobody.
+    let digest = Digest::new([3; 32]);
+    let unlock = crate::predicate::Unlock::Signature(scene.people[1].key.sign(&digest));
+    for unlocks in [List::truncated([unlock].into()), List::default()] {
+        payment.commit.unlocks = unlocks;
+        scene.people[1].hear(alice, &Message::Payment(payment.clone())).expect("heard");
+    }
+    assert_eq!(scene.refusals(1), ["TRADE_LINK", "TRADE_LINK"]);
+    assert!(!scene.anyone_convicted());
+}
+
+#[test]
 fn a_third_person_who_is_paid_with_both_branches_proves_it() {
     let (mut scene, _) = forked();
     scene.pay(1, 3, 100);
