@@ -195,6 +195,19 @@ impl Block {
         w.into_bytes()
     }
 
+    /// Where in [`encode`](Self::encode)'s bytes the encoding of each batch begins.
+    pub fn offsets(&self) -> Vec<usize> {
+        let entries = &self.0.entries;
+        let mut at = encoded_size(&self.0.header, &[]) - head(0) + head(entries.len());
+        let starts = entries.iter().map(|entry| {
+            let size = entry.as_bytes().len();
+            let start = at + head(size);
+            at = start + size;
+            start
+        });
+        starts.collect()
+    }
+
     /// How many bytes [`encode`](Self::encode) gives.
     pub fn size(&self) -> usize {
         self.0.size

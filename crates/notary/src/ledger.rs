@@ -40,6 +40,15 @@ pub enum EntryOutcome {
     Refused(StateId),
 }
 
+/// Which request of a block asked for a leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Origin {
+    /// Number of its batch in the block.
+    pub entry: u32,
+    /// Its number in the batch.
+    pub request: u8,
+}
+
 /// A block and what it does after its parent.
 #[derive(Debug)]
 pub struct Executed {
@@ -49,8 +58,8 @@ pub struct Executed {
     pub outcomes: Vec<EntryOutcome>,
     /// The leaves that it adds, in the order of execution.
     pub leaves: Vec<(Key, Value)>,
-    /// For each of those leaves, the number of its batch in the block.
-    pub origins: Vec<u32>,
+    /// For each of those leaves, the request that asked for it.
+    pub origins: Vec<Origin>,
     spends: HashMap<StateId, TransactionHash>,
     entries: HashSet<BatchId>,
 }
@@ -282,12 +291,11 @@ impl Ledger {
         time: Time,
     ) {
         let transaction = entry.transaction();
-        for request in entry.requests() {
-            let state = request.state_id;
+        for (request, state) in (0..).zip(entry.requests().iter().map(|r| r.state_id)) {
             if let Winner::Nobody = self.winner(chain, effect, &state, &transaction) {
                 effect.spends.insert(state, transaction);
                 effect.leaves.push((state.into(), LeafValue::of(&transaction, time).into()));
-                effect.origins.push(number);
+                effect.origins.push(Origin { entry: number, request });
             }
         }
     }
@@ -317,7 +325,7 @@ impl Ledger {
 struct Effect {
     outcomes: Vec<EntryOutcome>,
     leaves: Vec<(Key, Value)>,
-    origins: Vec<u32>,
+    origins: Vec<Origin>,
     spends: HashMap<StateId, TransactionHash>,
     entries: HashSet<BatchId>,
     root: Digest,

@@ -20,11 +20,14 @@
 pub mod backend;
 pub mod block;
 pub mod call;
+pub mod certify;
+mod hex;
 pub mod ledger;
 pub mod mempool;
 #[cfg(feature = "rpc")]
 pub mod rpc;
 pub mod rules;
+pub mod store;
 
 #[cfg(test)]
 mod testing;

@@ -1,14 +1,18 @@
 //! Spends for tests: numbers in place of keys, coins and payments.
 
-use tally_core::id::Digest;
+use tally_core::fork::{ForkProof, Spending};
+use tally_core::id::{CoinId, Digest, NetworkId, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::notary::{
-    CertificationData, CertificationRequest, ShardId, StateHash, StateId, TransactionHash,
+    CertificationData, CertificationRequest, NodeId, Partition, RootNode, ShardId, StateHash,
+    StateId, TransactionHash, TrustBase, UnicityCertificate,
 };
+use tally_core::predicate::spend_digest;
 use tally_core::time::Time;
 
 use crate::backend::Batch;
-use crate::block::{Block, Entry};
+use crate::block::{Block, Entry, Header};
+use crate::certify;
 use crate::ledger::{Base, Ledger, Tip};
 use crate::rules::{Rules, TallyEngine};
 
@@ -54,4 +58,42 @@ pub(crate) fn ledger() -> Ledger {
 
 pub(crate) fn rules() -> Rules {
     Rules { shard: ShardId::whole(), engine: TallyEngine::default() }
+}
+
+/// The key of validator `number`.
+pub(crate) fn validator_key(number: u8) -> SecretKey {
+    SecretKey::new([100 + number; 32]).expect("a small scalar")
+}
+
+pub(crate) fn validator(number: u8) -> NodeId {
+    NodeId::new(&format!("validator-{number}")).expect("a short name")
+}
+
+/// A network of four.
+pub(crate) fn trust() -> TrustBase {
+    let nodes = (0..4).map(|number| RootNode {
+        id: validator(number),
+        key: validator_key(number).public(),
+        stake: 1,
+    });
+    let partition =
+        Partition { id: 1, shard: ShardId::whole(), configuration: Digest::new([9; 32]) };
+    TrustBase::new(NetworkId::LOCAL, 1, partition, nodes.collect(), 3).expect("a trust base")
+}
+
+/// A certificate of this height, which nobody signed.
+pub(crate) fn certificate(height: u64) -> UnicityCertificate {
+    let header = Header { height, ..genesis().header().clone() };
+    certify::unsigned(&trust(), &header, genesis().hash(), Digest::new(word(height)))
+        .expect("one shard")
+}
+
+/// The proof that the device of key `number` gave one coin away twice.
+pub(crate) fn fork(number: u8) -> ForkProof {
+    let key = SecretKey::new([number; 32]).expect("a small scalar");
+    let side = |payment: u64| {
+        let (coin, tx) = (CoinId::new(word(1)), TxId::new(word(payment)));
+        Spending { coin, tx, signature: key.sign(&spend_digest(&coin, &tx)) }
+    };
+    ForkProof { key: key.public(), a: side(1).into(), b: side(2).into() }
 }

@@ -22,6 +22,9 @@ fn a_block_decodes_to_itself_and_is_as_long_as_it_says() {
         assert_eq!(decoded.header(), block.header());
         assert_eq!(decoded.entries(), block.entries());
         assert_eq!(decoded.encode(), bytes);
+        for (entry, at) in block.entries().iter().zip(block.offsets()) {
+            assert!(bytes[at..].starts_with(entry.as_bytes()));
+        }
     }
 }
 
