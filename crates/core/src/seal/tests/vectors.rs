@@ -1,0 +1,118 @@
+//! `spec/vectors/seal-certificates.json`: enrollments and revocations for other implementations.
+
+extern crate std;
+
+use alloc::string::String;
+use alloc::vec;
+use serde_json::{Value as Json, json};
+
+use super::{EXPIRES, OTHER_NETWORK, enroller, public, terms, tpm};
+use crate::cbor::{from_bytes, to_bytes};
+use crate::id::{Digest, NetworkId};
+use crate::seal::{
+    Revocation, RevocationTerms, SealCertificate, SealId, SealTerms, Seals, TpmSeal,
+};
+use crate::time::Time;
+
+/// Set this variable to write the vectors anew.
+const WRITE: &str = "TALLY_WRITE_VECTORS";
+
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| alloc::format!("{b:02x}")).collect()
+}
+
+/// Certificates that break a rule, by the code that a registry of enrollers 1 and 2 gives.
+fn refused() -> Json {
+    let own = || terms(tpm(), 1);
+    let network = OTHER_NETWORK;
+    let unsigned = SealCertificate::issue(SealTerms { development: false, ..own() }, &enroller(1));
+    let mut later = to_bytes(&unsigned);
+    // The last byte of `expires`, which ends before the enroller's key and the signature.
+    let at = later.len() - 67 - 36 - 1;
+    later[at] ^= 1;
+    let later: SealCertificate = from_bytes(&later).expect("it decodes");
+    assert_ne!(later.terms().expires, EXPIRES);
+    let cases = [
+        ("SEAL-5", "an unknown version", issue(SealTerms { version: 2, ..own() }, 1)),
+        ("SEAL-5", "another network", issue(SealTerms { network, ..own() }, 1)),
+        ("SEAL-5", "signed by another enroller", issue(own(), 2)),
+        ("SEAL-5", "altered", later),
+        ("SEAL-12", "an enroller who does not count", issue(terms(tpm(), 3), 3)),
+        ("SEAL-12", "for development", issue(SealTerms { development: true, ..own() }, 1)),
+    ];
+    let refuse = |(rule, name, certificate): (&str, &str, SealCertificate)| {
+        let mut seals = Seals::new(NetworkId::LOCAL, [public(1), public(2)]);
+        let code = seals.learn(certificate.clone()).expect_err(name).code();
+        json!({ "name": name, "rule": rule, "code": code, "bytes": text(&to_bytes(&certificate)) })
+    };
+    cases.into_iter().map(refuse).collect()
+}
+
+fn issue(terms: SealTerms, by: u8) -> SealCertificate {
+    SealCertificate::issue(terms, &enroller(by))
+}
+
+/// Bytes that are no certificate.
+fn undecodable() -> Json {
+    let good = to_bytes(&issue(terms(tpm(), 1), 1));
+    let with = |change: fn(&mut TpmSeal)| {
+        let mut tpm = tpm();
+        change(&mut tpm);
+        to_bytes(&issue(terms(tpm, 1), 1))
+    };
+    let mut kind = good.clone();
+    // Array, array, version, network, array, kind.
+    assert_eq!(kind[4..6], [0x85, 1]);
+    kind[5] = 2;
+    let mut key = good.clone();
+    key[8] = 4;
+    let cases = [
+        ("no counter", with(|t| t.counters = 0)),
+        ("too many counters", with(|t| t.counters = 257)),
+        ("counters below the handles of NV indices", with(|t| t.base = 0x00ff_ffff)),
+        ("counters beyond the handles of NV indices", with(|t| t.base = 0x01ff_fff8)),
+        ("an unknown kind of hardware", kind),
+        ("a key that is no compressed point", key),
+        ("cut short", good[..good.len() - 1].to_vec()),
+        ("followed by something", [&good[..], &[0]].concat()),
+    ];
+    let refuse = |(name, bytes): (&str, alloc::vec::Vec<u8>)| {
+        let code = from_bytes::<SealCertificate>(&bytes).expect_err(name).code();
+        json!({ "name": name, "rule": "SEAL-4", "code": code, "bytes": text(&bytes) })
+    };
+    cases.into_iter().map(refuse).collect()
+}
+
+fn made() -> Json {
+    let certificate = issue(terms(tpm(), 1), 1);
+    let development =
+        SealTerms { development: true, expires: Time::from_unix(9), ..terms(tpm(), 1) };
+    let development = issue(development, 1);
+    let valid = |c: &SealCertificate| {
+        json!({
+            "bytes": text(&to_bytes(c)), "seal": text(c.seal().as_bytes()),
+            "signed": text(SealCertificate::digest(c.terms()).as_bytes()),
+            "shown": alloc::string::ToString::to_string(c.terms()),
+        })
+    };
+    let seals = vec![certificate.seal(), SealId::new(Digest::new([7; 32]))];
+    let list = RevocationTerms::new(NetworkId::LOCAL, public(1), 1, seals).expect("short");
+    let list = Revocation::issue(list, &enroller(1));
+    json!({
+        "about": "Enrollments of hardware seals (SEAL-3 to SEAL-5, SEAL-12) and a revocation (SEAL-14). Enrollers 1 to 3 have as secret key 32 times their number; 1 and 2 are accepted.",
+        "valid": [valid(&certificate), valid(&development)],
+        "refused": refused(),
+        "undecodable": undecodable(),
+        "revocation": text(&to_bytes(&list)),
+    })
+}
+
+#[test]
+fn the_published_enrollments_are_what_this_program_makes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors/seal-certificates.json");
+    let text = serde_json::to_string_pretty(&made()).expect("JSON") + "\n";
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(path, &text).expect("the vectors' folder");
+    }
+    assert_eq!(std::fs::read_to_string(path).expect("the vectors"), text);
+}
