@@ -11,6 +11,7 @@ use tally_core::notary::{CertificationRequest, StateId};
 
 use super::fault::{Fault, FaultCode};
 use crate::backend::{Batch, MAX_BATCH, MAX_FORKS, MAX_RECORDS, MAX_WAIT, Page};
+use crate::hex;
 
 /// How long a request for certification is held for its outcome unless it says otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(1);
@@ -367,16 +368,7 @@ fn decode<T: Decode>(text: &str, what: &str) -> Result<T, Fault> {
     let refused = |word: &'static str, why: &str| {
         Fault::new(FaultCode::Validation, word, format!("Invalid {what}: {why}"))
     };
-    let bytes = bytes(text).ok_or_else(|| refused("RPC_HEX", "it is not hexadecimal text"))?;
+    let bytes =
+        hex::decode(text).ok_or_else(|| refused("RPC_HEX", "it is not hexadecimal text"))?;
     from_bytes(&bytes).map_err(|error| refused(error.code(), &error.to_string()))
-}
-
-/// The bytes of hexadecimal text.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }

@@ -7,10 +7,7 @@ use tally_core::notary::{CertificationData, CertificationRequest, StateHash, Tra
 
 use super::*;
 use crate::backend::{MAX_BATCH, MAX_FORKS, MAX_RECORDS, Page};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
+use crate::hex::encode as hex;
 
 fn request(source: u8, transaction: u8) -> CertificationRequest {
     let key = SecretKey::new([7; 32]).unwrap();

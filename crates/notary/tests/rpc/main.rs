@@ -1,0 +1,9 @@
+//! The interface over a real socket: what it answers, and what it withstands.
+
+mod abuse;
+mod client;
+mod flow;
+mod schema;
+mod serve;
+mod stand_in;
+mod world;
