@@ -140,11 +140,7 @@ fn crates_below(tree: &str, room: &str) -> BTreeSet<String> {
 fn too_many(room: &str, crates: &BTreeSet<String>, most: usize) -> Option<String> {
     (crates.len() > most).then(|| {
         let names: Vec<&str> = crates.iter().map(String::as_str).collect();
-        format!(
-            "{room} pulls in {} crates, {most} at most: {}",
-            names.len(),
-            names.join(", ")
-        )
+        format!("{room} pulls in {} crates, {most} at most: {}", names.len(), names.join(", "))
     })
 }
 
