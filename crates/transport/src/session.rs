@@ -117,6 +117,8 @@ pub struct Session {
     send_counter: u64,
     /// First counter that a session read back from the store might use again.
     covered: u64,
+    /// Whether the store lacks a key that this session has made.
+    grown: bool,
     /// Smallest counter still taken in the oldest epoch that is read.
     next_counter: u64,
     /// The keys of every epoch that can be read, by the numbers of its entries in the two chains.
@@ -133,10 +135,18 @@ impl Session {
             Role::Initiator => (by_initiator, by_responder),
             Role::Responder => (by_responder, by_initiator),
         };
-        let epochs = BTreeMap::new();
-        let (send_counter, covered, next_counter) = (0, 0, 0);
-        Self { role, generation, paying, paid, send_counter, covered, next_counter, epochs }
-            .prepared()
+        Self {
+            role,
+            generation,
+            paying,
+            paid,
+            send_counter: 0,
+            covered: 0,
+            grown: true,
+            next_counter: 0,
+            epochs: BTreeMap::new(),
+        }
+        .prepared()
     }
 
     /// Which side of the hello this is.
@@ -159,15 +169,16 @@ impl Session {
         self.generation > other.generation
     }
 
-    /// Whether what was last stored keeps a restart from using a counter again that was used here.
-    /// If not, the session is stored before its latest envelope is released.
+    /// Whether what was last stored has every key of this session, and keeps a restart from using a
+    /// counter again. If not, the session is stored before its latest envelope is released.
     pub fn is_covered(&self) -> bool {
-        self.send_counter <= self.covered
+        !self.grown && self.send_counter <= self.covered
     }
 
     /// Notes that [`Session::to_bytes`], as it is now, is durable.
     pub fn stored(&mut self) {
         self.covered = self.send_counter.saturating_add(RESERVED);
+        self.grown = false;
     }
 
     /// Encrypts `message` (at most [`MAX_PLAINTEXT`] bytes) for the peer.
@@ -287,6 +298,9 @@ impl Session {
     /// Derives the keys of the epochs that can be read now, and forgets those of all others.
     fn prepare(&mut self) {
         let (paying, paid) = (&self.paying, &self.paid);
+        let newest = |chain: &Chain| chain.keys().last().map(|(index, _)| index);
+        let last = self.epochs.last_key_value().map(|(place, _)| *place);
+        self.grown |= last.map(|(a, b)| (Some(a), Some(b))) != Some((newest(paying), newest(paid)));
         self.epochs.retain(|(a, b), _| *a >= paying.first && *b >= paid.first);
         for (a, key_a) in paying.keys() {
             for (b, key_b) in paid.keys() {

@@ -115,9 +115,17 @@ impl Wallet {
             self.touched.insert(via.contact);
         }
         let received = output.changes.iter().find_map(|change| match change {
-            Change::Incoming(i) if i.payer == Some(via.contact) => Some(i.tx),
+            Change::Incoming(i) if i.payer == Some(via.contact) => Some(i),
             _ => None,
         });
+        if let Some(hop) = received.and_then(|incoming| incoming.hop.as_ref())
+            && let Some(line) = self.peers.get_mut(&via.contact).and_then(|p| p.line(via.line))
+        {
+            // Stored with the payment, the receipt needs no store of its own.
+            let _ = line.session.advance_as_payee(hop.tx.link.as_bytes());
+            self.touched.insert(via.contact);
+        }
+        let received = received.map(|incoming| incoming.tx);
         let again = output.events.iter().find_map(|event| match event {
             Event::Again { tx } => Some(*tx),
             _ => None,
@@ -136,7 +144,11 @@ impl Wallet {
             }
         }
         self.store.write(&batch)?;
-        touched.iter().for_each(|contact| self.index(contact));
+        for contact in &touched {
+            let lines = self.peers.get_mut(contact).into_iter().flat_map(|peer| &mut peer.lines);
+            lines.for_each(|line| line.session.stored());
+            self.index(contact);
+        }
         self.touched.clear();
         self.stale = false;
         Ok(())
@@ -160,7 +172,7 @@ impl Wallet {
             Sign::Spend { tx, seq, head, inputs } => {
                 // An older intent, of a restored wallet, is behind steps that the journal holds:
                 // its signature is the one that was made, or would have been, before them.
-                if seq == self.device.seq() {
+                if seq == self.device.seq() && *self.device.mode() == Mode::Normal {
                     self.observe(seq, &head)?;
                 }
                 let mut unlocks = Vec::new();
@@ -273,7 +285,9 @@ impl Wallet {
         let size = envelope.len();
         let envelope = Blob::new(envelope).map_err(|_| SessionError::TooLarge { size })?;
         let packet = Packet { hello: line.hello.clone(), envelope };
-        self.touched.insert(to);
+        if !line.session.is_covered() {
+            self.touched.insert(to);
+        }
         Ok(packet.to_wire())
     }
 

@@ -66,6 +66,7 @@ impl Session {
             generation,
             send_counter,
             covered: send_counter,
+            grown: false,
             next_counter: input.number()?,
             paying: input.chain()?,
             paid: input.chain()?,
@@ -74,7 +75,8 @@ impl Session {
         if !input.0.is_empty() {
             return Err(SessionError::State("bytes left over"));
         }
-        Ok(session.prepared())
+        let session = Self { grown: false, ..session.prepared() };
+        Ok(session)
     }
 }
 
