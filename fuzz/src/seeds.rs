@@ -37,6 +37,11 @@ fn main() -> io::Result<()> {
     for (number, change) in scene.people[1].disk.values().enumerate() {
         write("core_change", &format!("stored_{number}"), change)?;
     }
+    for (name, bytes) in
+        [("short", &b"\x05hello"[..]), ("too_long", b"\xad\x02x"), ("not_shortest", b"\x81\0x")]
+    {
+        write("transport_frame", name, bytes)?;
+    }
     frames()?;
     vectors("notary_proof", "notary-proofs.json", 12)?;
     vectors("notary_request", "notary-requests.json", 6)?;

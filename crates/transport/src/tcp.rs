@@ -4,7 +4,7 @@
 //! to 16,383, three up to the limit) and then its bytes, nothing else. A message leaves in one write.
 //! Time is limited as a whole and not per read, so a peer that drips bytes cannot hold a reader.
 
-mod frame;
+pub mod frame;
 mod listener;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "seal_keystore", longest: 1_100, run: seal::keystore },
     Target { name: "seal_journal", longest: 160, run: seal::journal },
     Target { name: "transport_session", longest: 2_048, run: transport::session },
+    Target { name: "transport_frame", longest: 1_024, run: transport::frame },
     Target { name: "transport_qr", longest: 4_096, run: transport::qr },
     Target { name: "device_trade", longest: 512, run: trade::trade },
 ];

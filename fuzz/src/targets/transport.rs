@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 
 use tally_transport::qr::{Collector, Progress};
 use tally_transport::session::{Hint, KemSecret, Role, RootKey, Session, initiate};
+use tally_transport::tcp::frame::{join, split};
 
 static ROOT: OnceLock<RootKey> = OnceLock::new();
 
@@ -22,6 +23,25 @@ pub fn session(bytes: &[u8]) {
         assert_eq!(stored.to_bytes().as_slice(), bytes);
         drop(stored.open(&envelope));
         drop(stored.seal(b"next"));
+    }
+}
+
+/// What a connection carries: a message has one frame, and is found only once all of it is there.
+pub fn frame(bytes: &[u8]) {
+    const MAX: usize = 300;
+    if let Ok(Some(range)) = split(bytes, MAX) {
+        let message = &bytes[range.clone()];
+        assert!(message.len() <= MAX);
+        assert_eq!(join(message), &bytes[..range.end], "a length has one form");
+        for all_but in 1..=range.end {
+            let part = split(&bytes[..range.end - all_but], MAX);
+            assert!(matches!(part, Ok(None)), "half a message is none");
+        }
+    }
+    let whole = join(bytes);
+    match split(&whole, MAX) {
+        Ok(found) => assert_eq!(&whole[found.expect("all of it is there")], bytes),
+        Err(error) => assert!(bytes.len() > MAX, "{error}"),
     }
 }
 

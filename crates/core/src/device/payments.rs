@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{Incoming, Outgoing, OutgoingState};
 use crate::amount::Amount;
-use crate::id::{AssetId, CoinId, DeviceId, Nonce, TxId};
+use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::tier::Tier;
 
 const FIRST_TX: TxId = TxId::new([0; 32]);
@@ -16,6 +16,8 @@ pub(super) struct Sent {
     all: BTreeMap<TxId, Outgoing>,
     waiting: BTreeSet<(DeviceId, u64, TxId)>,
     terms: BTreeSet<(DeviceId, Nonce)>,
+    /// The payment that each link to a payee was followed by.
+    links: BTreeMap<(DeviceId, Link), TxId>,
 }
 
 impl Sent {
@@ -32,12 +34,18 @@ impl Sent {
             self.waiting.insert(place);
         }
         self.terms.insert((outgoing.payee, outgoing.payment.accept.nonce));
+        self.links.insert((outgoing.payee, outgoing.payment.offer.link), outgoing.tx);
         self.all.insert(outgoing.tx, outgoing);
     }
 
     /// Whether a payee was paid on these terms. It forgets them then, so they are good once.
     pub(super) fn on_terms(&self, payee: DeviceId, nonce: Nonce) -> bool {
         self.terms.contains(&(payee, nonce))
+    }
+
+    /// The payment to a payee that followed this link.
+    pub(super) fn after(&self, payee: DeviceId, link: Link) -> Option<&Outgoing> {
+        self.links.get(&(payee, link)).and_then(|tx| self.all.get(tx))
     }
 
     /// The payments to a payee that have no receipt, in the order of their steps.

@@ -258,11 +258,8 @@ impl Device {
         let mut link = theirs.link;
         let mut lost = Vec::new();
         let sent = |link: &Link| {
-            self.outgoing.all().values().find(|o| {
-                o.payee == *payee
-                    && o.payment.offer.link == *link
-                    && o.state != OutgoingState::Intent
-            })
+            let next = self.outgoing.after(*payee, *link);
+            next.filter(|outgoing| outgoing.state != OutgoingState::Intent)
         };
         while let Some(outgoing) = sent(&link).filter(|_| lost.len() < MAX_LOST) {
             lost.push((*payee, Message::Payment(outgoing.payment.clone())));

@@ -6,7 +6,7 @@ use crate::channel::TransportError;
 use crate::varint::{self, Read};
 
 /// The frame of `message`: its length, then itself.
-pub(super) fn join(message: &[u8]) -> Vec<u8> {
+pub fn join(message: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(message.len() + varint::MAX_BYTES);
     varint::write(message.len() as u64, &mut frame);
     frame.extend_from_slice(message);
@@ -16,7 +16,11 @@ pub(super) fn join(message: &[u8]) -> Vec<u8> {
 /// Where the first message lies in `bytes`, or `None` if it is not all there yet.
 ///
 /// The limit is checked as soon as the length is known, before any of the message is waited for.
-pub(super) fn split(bytes: &[u8], max: usize) -> Result<Option<Range<usize>>, TransportError> {
+///
+/// # Errors
+/// [`TransportError::Malformed`] if the length is not one in its shortest form,
+/// [`TransportError::TooLarge`] if it is above `max`.
+pub fn split(bytes: &[u8], max: usize) -> Result<Option<Range<usize>>, TransportError> {
     let (size, start) = match varint::read(bytes) {
         Read::Number(size, start) => (size, start),
         Read::Short => return Ok(None),
