@@ -107,7 +107,7 @@ async fn post<B: Backend>(
         CallBody::Many(requests) => (requests, true),
     };
     let key = headers.get(API_KEY).map(HeaderValue::as_bytes);
-    if let Err(denied) = app.admit(key, address, &requests) {
+    if let Some(denied) = app.deny(key, address, &requests) {
         return denied;
     }
     let answers = join_all(requests.into_iter().map(|request| app.call(request))).await;
@@ -142,15 +142,11 @@ impl<B: Backend> App<B> {
         refuse(status, fault)
     }
 
-    fn admit(
-        &self,
-        key: Option<&[u8]>,
-        address: IpAddr,
-        requests: &[Request],
-    ) -> Result<(), Response> {
+    /// What a caller is told whom the quotas do not let through.
+    fn deny(&self, key: Option<&[u8]>, address: IpAddr, requests: &[Request]) -> Option<Response> {
         let calls = u32::try_from(requests.len()).unwrap_or(u32::MAX);
         let certifies = requests.iter().any(|r| r.call.as_ref().is_ok_and(Call::is_write));
-        let Err(denied) = self.quotas.admit(key, address, calls, certifies) else { return Ok(()) };
+        let denied = self.quotas.admit(key, address, calls, certifies).err()?;
         let (status, fault) = match denied {
             Denied::KeyNeeded => {
                 let message = "this needs a key in the header X-API-Key: ask the operator for one";
@@ -179,7 +175,7 @@ impl<B: Backend> App<B> {
             let challenge = HeaderValue::from_static("ApiKey");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-        Err(response)
+        Some(response)
     }
 
     /// Answers one call.

@@ -26,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection above the limits is told before it is closed.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-content-type: application/json\r\ncontent-length: 156\r\n\r\n\
+content-type: application/json\r\ncontent-length: 161\r\n\r\n\
 {\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32006,\"message\":\
 \"too many connections: try again in a second\",\"data\":{\"code\":\"RPC_CONNECTIONS\",\"retryAfterMs\":1000}}}";
 

@@ -3,6 +3,7 @@
 mod abuse;
 mod client;
 mod flow;
+mod samples;
 mod schema;
 mod serve;
 mod stand_in;
