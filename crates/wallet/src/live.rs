@@ -22,6 +22,8 @@ const PLEA: u8 = 3;
 const MAX_AHEAD: u64 = 100 * 365 * 86_400;
 /// Most messages that are taken on one connection.
 const MAX_MESSAGES: usize = 10_000;
+/// Most packets that may be on their way when a plea is sent.
+const MAX_UNREAD: u32 = 64;
 /// Most rounds of one meeting.
 const MAX_ROUNDS: usize = 80;
 
@@ -32,6 +34,8 @@ struct Talk {
     /// What was sent last, to be sent again if the other side cannot read it.
     last: Vec<Message>,
     pleaded: bool,
+    /// Packets that could not be read since the plea: they were on their way before it was heard.
+    unread: u32,
     gave_in: bool,
 }
 
@@ -257,6 +261,10 @@ impl Wallet {
                 let mut plea = vec![PLEA];
                 plea.extend(self.heard_of(&bytes).to_be_bytes());
                 Ok(channel.send(&plea)?)
+            }
+            Err(WalletError::Peer(error)) if error.wants_hello() && talk.unread < MAX_UNREAD => {
+                talk.unread += 1;
+                Ok(())
             }
             Err(error) => Err(error),
         }

@@ -296,24 +296,35 @@ impl Device {
         } else {
             Message::Payment(outgoing.payment.clone())
         };
-        let pocket = self.change_pocket(&outgoing)?;
+        let pockets = self.change_pockets(&outgoing)?;
         let mut output = self.record([Change::Outgoing(Box::new(outgoing))]);
-        self.add(&mut output, pocket.map(|p| Change::Pocket(Box::new(p))));
+        self.add(&mut output, pockets.into_iter().map(|p| Change::Pocket(Box::new(p))));
         output.events.push(event);
         output.send.push((payee, message));
         Ok(output)
     }
 
     /// The pocket with the change of a payment, now that all that lies behind it is signed.
-    fn change_pocket(&self, outgoing: &Outgoing) -> Result<Option<Pocket>, DeviceError> {
-        let Some((change, _)) = outgoing.transaction.made_as(outgoing.tx).nth(1) else {
-            return Ok(None);
-        };
-        let Some(pocket) = self.ledger.holding(&change) else {
-            return Ok(None);
+    ///
+    /// A restored device may sign behind steps that it took over since: what they left lacks what
+    /// lies behind this one.
+    fn change_pockets(&self, outgoing: &Outgoing) -> Result<Vec<Pocket>, DeviceError> {
+        let Some((change, _)) = outgoing.transaction.made().nth(1) else {
+            return Ok(Vec::new());
         };
         let evidence = outgoing.payment.evidence_after(&outgoing.transaction)?;
-        Ok(Some(Pocket { evidence: evidence.behind(&change), ..pocket.clone() }))
+        if let Some(pocket) = self.ledger.holding(&change) {
+            let evidence = evidence.behind(&change);
+            return Ok(alloc::vec![Pocket { evidence, ..pocket.clone() }]);
+        }
+        let whole = |pocket: &Pocket| -> Option<Pocket> {
+            let (coin, _) = pocket.coin.as_ref()?;
+            let mut inputs = pocket.evidence.hops.iter().flat_map(|hop| hop.tx.body.inputs.iter());
+            let evidence = evidence.merge(&pocket.evidence).ok()?;
+            let spends = inputs.any(|input| *input == change);
+            spends.then(|| Pocket { evidence: evidence.behind(coin), ..pocket.clone() })
+        };
+        Ok(self.ledger.pockets().filter_map(whole).collect())
     }
 
     /// Everything that waits for a payee: to be signed, or to be sent again as it was.

@@ -3,6 +3,7 @@ mod copies;
 mod crash;
 mod fuse;
 mod lost;
+mod owner;
 mod packets;
 mod scene;
 mod store;
