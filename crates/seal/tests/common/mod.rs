@@ -1,6 +1,8 @@
 //! A device with a TPM in software, for tests.
 #![allow(dead_code)]
 
+pub mod proxy;
+
 use tally_core::id::{NetworkId, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::seal::{
@@ -11,7 +13,7 @@ use tally_seal::Entropy;
 use tally_seal::machine::HostMachine;
 use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::tpm2::swtpm::SoftwareTpm;
-use tally_seal::tpm2::{Chip, Tpm2Seal};
+use tally_seal::tpm2::{Address, Chip, Tpm2Seal};
 use tally_seal::unlock::{KdfParams, Unlock};
 use tempfile::TempDir;
 
@@ -94,8 +96,13 @@ impl Scene {
     }
 
     pub fn try_seal(&self) -> Result<Tpm2Seal, tally_seal::SealError> {
+        self.seal_at(&self.swtpm.address())
+    }
+
+    /// The seal, by another way to its TPM.
+    pub fn seal_at(&self, address: &Address) -> Result<Tpm2Seal, tally_seal::SealError> {
         let certificate = certificate(self.counters);
-        Tpm2Seal::open(&self.place(), self.software(), &self.swtpm.address(), certificate)
+        Tpm2Seal::open(&self.place(), self.software(), address, certificate)
     }
 }
 
