@@ -146,6 +146,62 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("open");
 }
 
+/// Runs a command in a shell after `before`: the disk is as full as the shell says.
+fn run_after(world: &World, who: &str, before: &str, line: &str) -> common::Ended {
+    let direct = world.command(who);
+    let mut shell = std::process::Command::new("bash");
+    let script = format!("{before}; exec \"$0\" --json {line}");
+    shell.arg("-c").arg(script).arg(direct.get_program()).current_dir(world.0.path());
+    for (name, value) in direct.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    common::end(shell)
+}
+
+#[test]
+fn a_full_disk_is_said_so_before_anything_is_paid_and_nothing_is_lost() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 2 --out invoice");
+    // No file may grow, as on a full disk, and the program is told so rather than ended.
+    let full = "trap '' XFSZ; ulimit -f 0";
+    for line in
+        ["pay --invoice invoice --out payment", "receive alice.mint", "invoice COIN 1 --out i"]
+    {
+        let refused = run_after(&world, "alice", full, line);
+        assert_eq!((refused.code, refused.stderr.contains("panicked")), (1, false), "{refused:?}");
+        assert!(matches!(refused.error().as_str(), "WALLET_STORE" | "SEAL_IO"), "{refused:?}");
+    }
+    assert!(!world.path("payment").exists());
+    assert_eq!(world.balance("alice"), "100.00");
+    world.ok("alice", "pay --invoice invoice --out payment");
+    world.ok("bob", "receive payment");
+    assert_eq!((world.balance("alice"), world.balance("bob")), ("98.00".into(), "2.00".into()));
+}
+
+#[test]
+fn a_wallet_folder_that_became_read_only_is_named_and_opens_again_later() {
+    let world = World::with_money();
+    let set = |mode| {
+        for entry in fs::read_dir(world.path("alice")).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        }
+    };
+    set(0o400);
+    // The superuser writes everywhere, and sees no read-only file.
+    let closed = fs::OpenOptions::new().append(true).open(world.path("alice/wallet.redb")).is_err();
+    let ended = world.run("alice", "policy set --max-unsettled 3");
+    if closed {
+        assert_eq!(ended.code, 1, "{ended:?}");
+        ended.error();
+    }
+    set(0o600);
+    assert_eq!(world.balance("alice"), "100.00");
+}
+
 #[test]
 fn truncated_oversized_and_bit_flipped_files_are_refused_and_change_nothing() {
     let world = World::with_money();
