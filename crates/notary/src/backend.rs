@@ -32,8 +32,8 @@ pub const MAX_RECORDS: usize = 1_000;
 /// Most fork proofs of one page.
 pub const MAX_FORKS: usize = 256;
 
-/// Most leaves in one answer about consistency; a single block may have more.
-pub const MAX_GROWTH_LEAVES: usize = 20_000;
+/// After so many leaves an answer about consistency ends, with the block that it has begun. Some 6 MB.
+pub const MAX_GROWTH_LEAVES: usize = 8_000;
 
 /// What a network of validators, or one of them, does for clients.
 pub trait Backend: Clone + Send + Sync + 'static {

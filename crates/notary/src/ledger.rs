@@ -143,6 +143,11 @@ impl Ledger {
         Ok(chain)
     }
 
+    /// The time of a block that can be built upon.
+    pub fn time_of(&self, parent: &BlockHash) -> Option<Time> {
+        self.tip(parent).ok().map(|tip| tip.header.time)
+    }
+
     /// Builds a block of these batches after `parent`. The caller has checked the batches at `time`.
     ///
     /// # Errors

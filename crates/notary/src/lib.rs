@@ -21,6 +21,8 @@ pub mod backend;
 pub mod block;
 pub mod call;
 pub mod certify;
+#[cfg(feature = "engine")]
+pub mod engine;
 mod hex;
 pub mod ledger;
 pub mod mempool;
@@ -28,6 +30,9 @@ pub mod mempool;
 pub mod rpc;
 pub mod rules;
 pub mod store;
+#[cfg(feature = "engine")]
+pub mod validator;
+pub mod verify_log;
 
 #[cfg(test)]
 mod testing;
