@@ -3,6 +3,7 @@
 mod abuse;
 mod client;
 mod flow;
+mod log;
 mod samples;
 mod schema;
 mod serve;
