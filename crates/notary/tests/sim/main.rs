@@ -54,6 +54,16 @@ fn calm(validators: u8) -> Shape {
 fn four_validators_certify_what_one_of_them_is_asked_and_a_client_accepts_the_proof() {
     run(1, calm(4), async |world| {
         world.pass(3_000).await;
+        for v in world.honest() {
+            eprintln!(
+                "final {} applied {} fail {:?} ready {:?} {}",
+                v.final_height(),
+                v.applied_height(),
+                v.failure(),
+                v.ready(),
+                v.metrics()
+            );
+        }
         for (coin, number) in [(1u64, 0usize), (2, 1), (3, 2), (4, 3)] {
             let wanted = request(coin, 10);
             let submitted = world.validator(number).submit(Batch::from(wanted.clone()));
