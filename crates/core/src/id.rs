@@ -162,6 +162,11 @@ impl NetworkId {
     pub const fn number(self) -> u16 {
         self.0
     }
+
+    /// Whether it is a network without value, where a seal that can be copied may count.
+    pub const fn is_development(self) -> bool {
+        self.0 == Self::LOCAL.0
+    }
 }
 
 impl fmt::Display for NetworkId {
