@@ -82,7 +82,9 @@ impl Client {
         bytes.extend_from_slice(body);
         // A server may answer and close before it has read everything.
         let _ = self.send(&bytes).await;
-        self.reply().await
+        let reply = self.reply().await?;
+        crate::schema::check(body, &reply.json());
+        Some(reply)
     }
 
     pub async fn post(&mut self, body: impl AsRef<[u8]>) -> Reply {

@@ -2,8 +2,10 @@
 
 mod abuse;
 mod client;
+mod encoding;
 mod flow;
 mod log;
+mod memory;
 mod samples;
 mod schema;
 mod serve;

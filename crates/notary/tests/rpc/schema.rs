@@ -1,6 +1,7 @@
 //! The description that is served, held against what is really answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -18,6 +19,34 @@ fn validator(document: &Value, name: &str) -> Validator {
         "components": document["components"],
     });
     jsonschema::validator_for(&schema).unwrap()
+}
+
+/// Holds an answer to a post against the document. Every answer that a test gets comes by here.
+pub fn check(body: &[u8], reply: &Value) {
+    static KNOWN: OnceLock<BTreeMap<String, Validator>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| {
+        let document = serde_json::from_str(tally_notary::rpc::OPENAPI).unwrap();
+        let answers = METHODS.map(|method| format!("{method}.answer"));
+        let names = answers.into_iter().chain(["Fault".to_owned()]);
+        names.map(|name| (name.clone(), validator(&document, &name))).collect()
+    });
+    let calls: Value = serde_json::from_slice(body).unwrap_or_default();
+    let Some(answers) = reply.as_array() else { return check_one(known, &calls, reply) };
+    let calls = calls.as_array().expect("an array of answers is for an array of calls");
+    assert_eq!(calls.len(), answers.len());
+    calls.iter().zip(answers).for_each(|(call, answer)| check_one(known, call, answer));
+}
+
+fn check_one(known: &BTreeMap<String, Validator>, call: &Value, answer: &Value) {
+    let method = call["method"].as_str().unwrap_or_default();
+    let name = match answer.get("error") {
+        Some(_) => "Fault".to_owned(),
+        None => format!("{method}.answer"),
+    };
+    let errors: Vec<_> = known[&name].iter_errors(answer).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{name}: {errors:?} in {answer}");
+    let id = if answer["id"].is_null() { &Value::Null } else { &call["id"] };
+    assert_eq!(&answer["id"], id);
 }
 
 async fn document(client: &mut Client) -> Value {
