@@ -11,11 +11,18 @@ use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{Blob, to_bytes};
 use tally_core::hash::Tag;
+use tally_core::id::Digest;
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
+use tally_core::keys::SecretKey;
 use tally_core::message::{Accept, Message};
+use tally_core::notary::{CertificationData, CertificationRequest, StateHash, TransactionHash};
 use tally_core::object::Object;
 use tally_core::packet::{Hello, Packet};
 use tally_core::predicate::Predicate;
+use tally_notary::backend::Batch;
+use tally_notary::block::{Block, Entry};
+use tally_notary::certify::SealMessage;
+use tally_notary::ledger::{Base, Ledger, Tip};
 use tally_sim::{NOW, Scene};
 use tally_transport::qr::Frames;
 
@@ -46,6 +53,7 @@ fn main() -> io::Result<()> {
     vectors("notary_proof", "notary-proofs.json", 12)?;
     vectors("notary_request", "notary-requests.json", 6)?;
     vectors("notary_token", "unicity-flow.json", 8)?;
+    notary()?;
     write("device_trade", "a_payment", &[0, 0, 100, 8, 0, 0, 8, 0, 0, 8, 0, 0, 8, 0, 0])?;
     write(
         "device_trade",
@@ -102,6 +110,48 @@ fn objects(scene: &Scene) -> io::Result<()> {
     let packet = Packet { hello: Some(hello), envelope: Blob::default() };
     write("core_packet", "hello", &packet.to_wire())?;
     write("core_object", "packet", &Object::Packet(packet).to_file())
+}
+
+/// What a validator reads: of clients, of other validators, and of its own disk.
+fn notary() -> io::Result<()> {
+    let failed = io::Error::other::<Box<dyn std::error::Error + Send + Sync>>;
+    let key = SecretKey::new([0x22; 32]).map_err(io::Error::other)?;
+    let spend = |source: u8, transaction: u8| {
+        let (source, transaction) = ([source; 32], [transaction; 32]);
+        let (source, transaction) = (StateHash::new(source), TransactionHash::new(transaction));
+        CertificationRequest::new(CertificationData::signed(&key, source, transaction, None))
+    };
+    let batch = Batch::new(vec![spend(1, 3), spend(2, 3)]).map_err(|e| failed(e.into()))?;
+    let entry = Entry::new(batch).map_err(|e| failed(e.into()))?;
+    write("notary_batch", "two_spends", entry.as_bytes())?;
+    let genesis = Block::genesis(Digest::new([9; 32]), NOW);
+    write("notary_block", "genesis", &genesis.encode())?;
+    let ledger = Ledger::new(Tip::from(&genesis), Base::default());
+    let made = ledger.build(&genesis.hash(), NOW.plus(1), vec![entry]);
+    let made = made.map_err(|e| failed(e.into()))?;
+    write("notary_block", "first", &made.block.encode())?;
+    write("notary_gossip", "want", &SealMessage::Want(7).encode())?;
+    let share = SealMessage::Share(7, key.sign(&Digest::new([4; 32])));
+    write("notary_gossip", "share", &share.encode())?;
+    write("notary_store", "another_byte", &[1, 0, 40, 0xff])?;
+    write("notary_store", "a_long_file", &[[0; 3], [2, 1, 0]].concat())?;
+    let call = |id: &str, method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
+    };
+    let request: String = to_bytes(&spend(1, 3)).iter().map(|b| format!("{b:02x}")).collect();
+    let certify = call("1", "certification_request", &format!("\"{request}\""));
+    let both = format!("[{certify},{}]", call("\"a\"", "get_block", r#"{"blockNumber":"latest"}"#));
+    let state = r#"{"stateId":"0000000000000000000000000000000000000000000000000000000000000001","waitMs":5}"#;
+    write("notary_call", "two_calls", both.as_bytes())?;
+    write("notary_call", "proof", call("2", "get_inclusion_proof.v2", state).as_bytes())?;
+    let range = r#"{"from":0,"to":"latest"}"#;
+    write("notary_call", "growth", call("3", "get_consistency_proof", range).as_bytes())?;
+    let answers = [
+        r#"{"result":{"blockNumber":"2"}}"#,
+        r#"{"result":{"to":"2","after":"00","steps":[{"blockNumber":"1","rootHash":"","leaves":"","proof":"00"}]}}"#,
+        r#"{"error":{"code":-32003,"message":"no","data":{"code":"BLOCK_NOT_FOUND"}}}"#,
+    ];
+    write("notary_audit", "answers", answers.join("\n").as_bytes())
 }
 
 fn blob<const N: usize>(message: &Message) -> Blob<N> {
