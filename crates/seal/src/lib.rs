@@ -9,6 +9,7 @@
 //!
 //! Nothing here reads a clock or draws randomness: random bytes are passed in as [`Entropy`].
 
+pub mod enroll;
 pub mod journal;
 pub mod keystore;
 pub mod machine;

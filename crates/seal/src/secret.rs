@@ -73,11 +73,21 @@ pub(crate) enum Label {
     NewRebindNonce,
     /// Of fresh entropy: nonce of the master secret's box.
     NewSecretNonce,
+    /// Of fresh entropy: what an enroller agrees on a credential's seed with.
+    NewEphemeral,
+    /// Of fresh entropy: the rest of it, for the longer curve.
+    NewEphemeralRest,
+    /// Of fresh entropy: the secret in a credential.
+    NewCredential,
+    /// Of fresh entropy: what the attestations of an enrollment are made for.
+    NewChallenge,
+    /// Of fresh entropy: what makes one request differ from the next.
+    NewRequest,
 }
 
 impl Label {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Owner,
         Self::For(Purpose::Kem),
         Self::For(Purpose::Database),
@@ -94,6 +104,11 @@ impl Label {
         Self::NewBoundNonce,
         Self::NewRebindNonce,
         Self::NewSecretNonce,
+        Self::NewEphemeral,
+        Self::NewEphemeralRest,
+        Self::NewCredential,
+        Self::NewChallenge,
+        Self::NewRequest,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -114,6 +129,11 @@ impl Label {
             Self::NewBoundNonce => "tally/v1/seal/new/bound-nonce",
             Self::NewRebindNonce => "tally/v1/seal/new/rebind-nonce",
             Self::NewSecretNonce => "tally/v1/seal/new/secret-nonce",
+            Self::NewEphemeral => "tally/v1/seal/new/ephemeral",
+            Self::NewEphemeralRest => "tally/v1/seal/new/ephemeral-rest",
+            Self::NewCredential => "tally/v1/seal/new/credential",
+            Self::NewChallenge => "tally/v1/seal/new/challenge",
+            Self::NewRequest => "tally/v1/seal/new/request",
         }
     }
 }

@@ -22,6 +22,7 @@
 //! ```
 
 mod chip;
+pub(crate) mod endorsement;
 mod error;
 mod seal;
 mod session;
@@ -30,6 +31,8 @@ pub mod swtpm;
 mod tpm;
 mod transport;
 mod wire;
+
+pub(crate) use endorsement::Endorsement;
 
 pub use chip::{Chip, DEFAULT_COUNTERS};
 pub use error::{SlotFault, TpmError};
