@@ -1,7 +1,6 @@
 //! Write and read bytes as hexadecimal text.
 
 /// Two lower-case digits a byte.
-#[cfg(any(feature = "rpc", feature = "engine", test))]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());
