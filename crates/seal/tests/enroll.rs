@@ -64,8 +64,8 @@ impl Scene {
     fn without_authorities(settings: Settings) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let tpm = dir.path().join("tpm");
-        let root = SoftwareTpm::manufacture(&tpm).unwrap_or_else(|e| panic!("{e}"));
-        let swtpm = SoftwareTpm::start(&tpm).unwrap_or_else(|e| panic!("{e}"));
+        let root = SoftwareTpm::manufacture(&tpm).expect("a TPM in software");
+        let swtpm = SoftwareTpm::start(&tpm).expect("a TPM in software");
         let enroller = enroller_at(dir.path(), settings).expect("an enroller");
         Self { dir, swtpm, root, enroller, used: 0 }
     }
@@ -125,14 +125,14 @@ impl Scene {
 fn certificate(progress: Progress) -> SealCertificate {
     match progress {
         Progress::Enrolled(certificate) => certificate,
-        other => panic!("not enrolled: {other:?}"),
+        other => unreachable!("not enrolled: {other:?}"),
     }
 }
 
 fn sent(progress: Progress) -> Vec<u8> {
     match progress {
         Progress::Send(message) => message,
-        other => panic!("nothing to send: {other:?}"),
+        other => unreachable!("nothing to send: {other:?}"),
     }
 }
 
@@ -341,7 +341,9 @@ fn a_challenge_is_over_after_an_hour_and_asking_again_gives_a_new_one() {
 fn a_renewed_enrollment_is_of_the_same_seal_and_ends_later() {
     let mut scene = Scene::new(settings());
     let first = scene.enroll();
-    let tally_core::seal::Hardware::Tpm(tpm) = first.terms().hardware else { panic!("a TPM") };
+    let tally_core::seal::Hardware::Tpm(tpm) = first.terms().hardware else {
+        unreachable!("a TPM")
+    };
     let again = scene.begin(Want::Renew(tpm));
     let later = NOW.plus(1000);
     let mut chip = scene.chip();
@@ -369,7 +371,7 @@ fn a_revoked_seal_is_on_a_signed_list_and_is_not_enrolled_again() {
     seals.revoke(list).expect("a list");
     assert!(seals.certificate(&seal).is_none());
     let tally_core::seal::Hardware::Tpm(tpm) = certificate.terms().hardware else {
-        panic!("a TPM")
+        unreachable!("a TPM")
     };
     let again = scene.begin(Want::Renew(tpm)).message();
     assert_eq!(scene.refusal(&again), "ENROLLMENT_REVOKED");
@@ -408,7 +410,7 @@ fn a_device_takes_only_answers_to_its_own_request() {
     let error = mine.answer(&mut scene.chip(), &challenge).expect_err("not its own");
     assert_eq!(error.code(), "ENROLL_UNKNOWN");
     let certificate = scene.run(&theirs).expect("enrolled");
-    let Progress::Enrolled(_) = certificate else { panic!("enrolled") };
+    let Progress::Enrolled(_) = certificate else { unreachable!("enrolled") };
     let answer = scene.ask(&theirs.message());
     let error = mine.answer(&mut scene.chip(), &answer).expect_err("another seal's");
     assert_eq!(error.code(), "ENROLLMENT_SIGNATURE");

@@ -54,7 +54,7 @@ fn locked_out_or_busy() {
 #[test]
 fn no_space_for_counters() {
     let dir = tempfile::tempdir().expect("a folder");
-    let swtpm = SoftwareTpm::start(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+    let swtpm = SoftwareTpm::start(dir.path()).expect("a TPM in software");
     let mut chip = Chip::open(&swtpm.address()).expect("a TPM");
     // Fill it with other things, then with counters, which it keeps some room for.
     let mut handle = 0x0190_0000;

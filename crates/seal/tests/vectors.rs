@@ -53,7 +53,7 @@ impl Case {
     fn audit(&self) -> TpmAudit {
         match HardwareProof::try_from(&self.proof).expect("a proof of a TPM") {
             HardwareProof::TpmAudit(audit) => audit,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
 
@@ -65,7 +65,7 @@ impl Case {
 
     fn of(&self, change: impl FnOnce(&mut TpmSeal)) -> Self {
         let tally_core::seal::Hardware::Tpm(mut tpm) = self.certificate.terms().hardware else {
-            panic!("a TPM");
+            unreachable!("a TPM");
         };
         change(&mut tpm);
         let certificate = certificate(tpm);
@@ -304,7 +304,7 @@ fn record() -> Json {
 fn invalid(name: &str, rule: &str, case: &Case) -> Json {
     let Case { certificate, slot, tx, proof } = case;
     let code = match verify_slot(certificate, slot, tx, proof) {
-        Ok(()) => panic!("{name} passes"),
+        Ok(()) => unreachable!("{name} passes"),
         Err(e) => e.code(),
     };
     let mut json = case.json();

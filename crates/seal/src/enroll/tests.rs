@@ -16,7 +16,7 @@ use crate::tpm2::{Chip, Endorsement};
 #[test]
 fn a_credential_opens_in_the_tpm_with_both_keys_and_nowhere_else() {
     let dir = tempfile::tempdir().unwrap();
-    let swtpm = SoftwareTpm::start(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+    let swtpm = SoftwareTpm::start(dir.path()).expect("a TPM in software");
     let mut chip = Chip::open(&swtpm.address()).unwrap();
     for kind in [Endorsement::L2, Endorsement::H2, Endorsement::H3] {
         let point = kind.point(chip.tpm()).unwrap();

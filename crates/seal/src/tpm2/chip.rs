@@ -14,9 +14,9 @@ use super::{Address, TpmError};
 pub const DEFAULT_COUNTERS: u16 = 16;
 
 /// Where the first pool of counters goes, in the range of handles that is the owner's.
-const FIRST_BASE: u32 = 0x0180_7a00;
+pub(super) const FIRST_BASE: u32 = 0x0180_7a00;
 /// Pools that may lie behind each other: one for each wallet on the machine.
-const MAX_POOLS: u32 = 64;
+pub(super) const MAX_POOLS: u32 = 64;
 /// WRITTEN is the TPM's to set.
 const WRITTEN: u32 = 0x2000_0000;
 

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+pub mod audit;
 mod chip;
 pub(crate) mod endorsement;
 mod error;

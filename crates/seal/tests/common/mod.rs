@@ -60,10 +60,7 @@ impl Scene {
     /// One with so many counters.
     pub fn with(counters: u16) -> Self {
         let dir = tempfile::tempdir().expect("a folder for temporary files");
-        let swtpm = match SoftwareTpm::start(&dir.path().join("tpm")) {
-            Ok(swtpm) => swtpm,
-            Err(e) => panic!("{e}"),
-        };
+        let swtpm = SoftwareTpm::start(&dir.path().join("tpm")).expect("a TPM in software");
         let mut chip = Chip::open(&swtpm.address()).expect("a TPM");
         let base = chip.free_base().expect("room");
         let counters = chip.make_counters(base, counters).expect("counters");

@@ -32,7 +32,7 @@ pub struct Proxy {
 impl Proxy {
     /// Listens at `path`, and passes everything on to the TPM at `to`.
     pub fn start(path: &Path, to: &Address) -> Self {
-        let Address::Unix(to) = to.clone() else { panic!("a socket") };
+        let Address::Unix(to) = to.clone() else { unreachable!("a socket") };
         let listener = UnixListener::bind(path).expect("a socket");
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fate::Pass)));
         let own = Arc::clone(&rule);
