@@ -9,12 +9,14 @@
 mod app;
 mod executor;
 mod gossip;
+mod keys;
 mod start;
 mod tuning;
 mod wire;
 
 pub mod network;
 
+pub use keys::{VoteId, VoteKey};
 pub use start::{Links, Parts, channel_quotas, max_message, start};
 pub use tuning::Tuning;
 

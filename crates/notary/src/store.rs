@@ -118,9 +118,30 @@ impl Store {
     /// Makes blocks durable, each with the hash of its seal. When this returns, they survive a crash.
     ///
     /// # Errors
-    /// [`StoreError::Order`] if the blocks do not follow the last one; [`StoreError::Full`] and
-    /// [`StoreError::Disk`], after which the store must be opened again.
+    /// [`StoreError::Order`] if the blocks do not follow the last one. After [`StoreError::Full`] nothing
+    /// has changed, and it can be tried again; after any other the store must be opened again.
     pub fn commit(&mut self, blocks: &[(Arc<Executed>, Digest)]) -> Result<(), StoreError> {
+        let (height, leaves) = (self.height, self.leaves);
+        let (segment, file) = (self.segment, Arc::clone(&self.segment_file));
+        let end = file.len()?;
+        let written = self.write(blocks);
+        if !matches!(written, Err(StoreError::Full)) {
+            return written;
+        }
+        if self.segment != segment {
+            let mut segments = self.shared.segments.write().unwrap_or_else(PoisonError::into_inner);
+            segments.remove(&self.segment);
+            self.disk.remove(&frame::segment_name(self.segment))?;
+            (self.segment, self.segment_file) = (segment, Arc::clone(&file));
+        }
+        file.truncate(end)?;
+        self.shared.heights.truncate(height * HEIGHT_RECORD)?;
+        self.shared.leaves.truncate(u64::from(leaves) * LEAF_RECORD)?;
+        (self.height, self.leaves) = (height, leaves);
+        written
+    }
+
+    fn write(&mut self, blocks: &[(Arc<Executed>, Digest)]) -> Result<(), StoreError> {
         for (executed, seal) in blocks {
             if Some(executed.block.height()) != self.height.checked_add(1) {
                 return Err(StoreError::Order);

@@ -7,10 +7,14 @@ mod answers;
 mod growth;
 mod proposals;
 mod recent;
+#[cfg(feature = "rpc")]
+mod service;
 mod submit;
 mod waiting;
 
 pub use proposals::Verdict;
+#[cfg(feature = "rpc")]
+pub use service::Service;
 pub use submit::Submitted;
 
 use std::fmt;
@@ -115,6 +119,7 @@ pub(crate) struct Inner {
     tip: AtomicU64,
     certified_at: AtomicU64,
     full: AtomicBool,
+    stuck: AtomicBool,
     stopping: AtomicBool,
     failure: Mutex<Option<String>>,
     counts: Counts,
@@ -184,6 +189,7 @@ impl Validator {
             work: Notify::new(),
             tip: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             failure: Mutex::new(None),
             counts: Counts::default(),
@@ -229,14 +235,19 @@ impl Validator {
         self.state().ledger.applied().header.height
     }
 
-    /// Says that new requests are to be refused, or not any more, because the disk is full.
+    /// Says that new requests are to be refused, or not any more, because the disk has little room.
     pub fn set_full(&self, full: bool) {
         self.0.full.store(full, Ordering::Relaxed);
     }
 
-    /// Whether the disk is full.
+    /// Says that a final block cannot be stored for want of room, or that it was.
+    pub fn set_stuck(&self, stuck: bool) {
+        self.0.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    /// Whether the disk is full, or nearly so.
     pub fn is_full(&self) -> bool {
-        self.0.full.load(Ordering::Relaxed)
+        self.0.full.load(Ordering::Relaxed) || self.0.stuck.load(Ordering::Relaxed)
     }
 
     /// Says that the validator is being stopped.

@@ -120,12 +120,13 @@ impl Executor {
             let seal = self.validator.next_seal(&executed, None).map_err(|e| self.stop(&e))?;
             let hash = seal.seal.signed_digest();
             while let Err(error) = self.store.commit(&[(executed.clone(), hash)]) {
-                self.validator.set_full(true);
                 if !matches!(error, StoreError::Full) {
                     return Err(self.stop(&error));
                 }
+                self.validator.set_stuck(true);
                 context.sleep(FULL_AGAIN).await;
             }
+            self.validator.set_stuck(false);
             acknowledge.acknowledge();
             made.extend(self.validator.finalized(&executed, seal).map_err(|e| self.stop(&e))?);
         }

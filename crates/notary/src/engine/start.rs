@@ -77,7 +77,7 @@ pub struct Parts {
 /// How many messages a second each channel carries from a peer.
 pub fn channel_quotas() -> [Quota; channel::COUNT] {
     let quota = |count: u32| Quota::per_second(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN));
-    let mut quotas = [quota(4_096); channel::COUNT];
+    let mut quotas = [quota(1_024); channel::COUNT];
     quotas[channel::BACKFILL as usize] = quota(256);
     quotas[channel::BLOCKS as usize] = quota(256);
     quotas[channel::REQUESTS as usize] = quota(512);

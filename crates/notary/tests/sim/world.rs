@@ -73,13 +73,31 @@ pub struct Shape {
     pub skews: Vec<i64>,
 }
 
+impl Shape {
+    /// A network in which nothing goes wrong by itself.
+    pub fn calm(validators: u8) -> Self {
+        let latency = Duration::from_millis(10);
+        Self { validators, twins: 0, latency, lossy: false, skews: Vec::new() }
+    }
+}
+
 pub fn node_name(number: usize) -> NodeId {
     NodeId::new(&format!("v{number}")).expect("a short name")
 }
 
 impl World {
+    /// Makes a network and starts all its validators.
     pub async fn new(context: Context, shape: Shape) -> Self {
-        let mut nodes: Vec<Node> = (0..shape.validators)
+        let mut world = Self::still(context, shape).await;
+        for number in 0..world.nodes.len() {
+            world.start(number).await;
+        }
+        world
+    }
+
+    /// Makes a network and starts none of its validators.
+    pub async fn still(context: Context, shape: Shape) -> Self {
+        let nodes: Vec<Node> = (0..shape.validators)
             .map(|number| Node {
                 key: PrivateKey::from_seed(u64::from(number)),
                 name: node_name(number.into()),
@@ -113,8 +131,7 @@ impl World {
         let trust = TrustBase::new(NetworkId::LOCAL, 1, partition, roots.collect(), quorum)
             .expect("a trust base");
         let names = nodes.iter().map(|node| (node.key.public_key(), node.name.clone())).collect();
-        nodes.iter_mut().for_each(|node| node.running.clear());
-        let mut world = Self {
+        let world = Self {
             context,
             oracle,
             nodes,
@@ -128,10 +145,13 @@ impl World {
         for (a, b) in world.pairs() {
             world.connect(&a, &b).await;
         }
-        for number in 0..world.nodes.len() {
-            world.start(number).await;
-        }
         world
+    }
+
+    /// Whether one more validator may forget its votes: it counts as malicious from then on.
+    pub fn may_lose_disk(&self) -> bool {
+        let faulty = self.nodes.iter().filter(|node| node.twin || node.disks > 0).count();
+        faulty < (self.nodes.len() - 1) / 3
     }
 
     fn key(&self, number: usize) -> PublicKey {
