@@ -1,33 +1,38 @@
 #!/usr/bin/env bash
-# Runs the public SDK of the wire format against a development network of four validators.
-# TALLY_BIN names the program; needs node 20.19 or later and npm.
+# Runs the public SDK of the wire format against a development network of four validators, each a process.
+# TALLY_BIN names the program, which is built if that is not set. Installs Node.js if there is none.
 set -euo pipefail
-
-: "${TALLY_BIN:?set TALLY_BIN to the path of the tally program}"
-tally=$(realpath "$TALLY_BIN")
 cd "$(dirname "$0")"
+
+if [ -z "${TALLY_BIN:-}" ]; then
+    cargo build --quiet --package tally-cli
+    TALLY_BIN=${CARGO_TARGET_DIR:-../../target}/debug/tally
+fi
+tally=$(realpath "$TALLY_BIN")
+node=$(../../scripts/install-node.sh)
+PATH=$node:$PATH
 
 npm ci --no-audit --no-fund --loglevel=error
 
 work=$(mktemp -d)
-"$tally" devnet up --validators 4 --dir "$work/net" >"$work/up.json" 2>"$work/up.log" &
+"$tally" --json devnet up --validators 4 --dir "$work/net" >"$work/up.json" 2>"$work/up.log" &
 network=$!
 finish() {
     status=$?
     kill -INT "$network" 2>/dev/null || true
     wait "$network" 2>/dev/null || true
-    [ "$status" -eq 0 ] || tail -n 50 "$work/up.log" >&2
+    [ "$status" -eq 0 ] || tail -n 50 "$work"/up.log "$work"/net/*/log.txt >&2 || true
     rm -rf "$work"
     exit "$status"
 }
 trap finish EXIT
 
 # One whole line of JSON says that the network is ready.
-for _ in $(seq 300); do
+for _ in $(seq 600); do
     [ "$(wc -l <"$work/up.json")" -ge 1 ] && break
     kill -0 "$network" 2>/dev/null || { echo "the network did not start" >&2; exit 1; }
     sleep 0.1
 done
-[ "$(wc -l <"$work/up.json")" -ge 1 ] || { echo "the network was not ready in 30 seconds" >&2; exit 1; }
+[ "$(wc -l <"$work/up.json")" -ge 1 ] || { echo "the network was not ready in 60 seconds" >&2; exit 1; }
 
-node suite.mjs <"$work/up.json"
+node --test-reporter=spec suite.mjs <"$work/up.json"
