@@ -51,6 +51,14 @@ sim-long:
 model-check:
     cargo test --release -p tally-sim model -- --include-ignored --nocapture
 
+# What an owner may try against a TPM in software, 5,000 proofs long; a minute or two.
+seal-audit-long:
+    cargo test --release -p tally-seal --test audit long_audit -- --ignored --nocapture
+
+# Every small change of the seals' verifier must be noticed by a test; needs cargo-mutants.
+seal-mutants:
+    cargo mutants -p tally-core --features p256 -f 'crates/core/src/seal/*.rs' -- --lib seal::
+
 # Change the code in small ways and see that a test notices; needs cargo-mutants.
 mutants package="tally-core":
     cargo mutants --package {{ package }}

@@ -3,21 +3,59 @@
 //! It is `swtpm` over libtpms, from a distribution's packages. It promises nothing: whoever copies
 //! its state folder can set it back.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use super::{Address, Tpm, TpmError};
 
-/// What installs the programs that this module runs.
+/// What installs the programs that this module runs, in a checkout of the source.
 pub const INSTALL: &str = "scripts/install-swtpm.sh";
+
+/// The programs.
+const PROGRAMS: [&str; 4] = ["swtpm", "swtpm_setup", "swtpm_localca", "certtool"];
 
 /// How often it is asked whether it is up, each time after [`WAIT`].
 const ATTEMPTS: u32 = 1000;
 const WAIT: Duration = Duration::from_millis(10);
+
+/// Installs the programs from the distribution's packages where they are missing, once a process,
+/// by the script [`INSTALL`] of the checkout that the current folder is in. Elsewhere it does
+/// nothing. [`SoftwareTpm::start`] and [`SoftwareTpm::manufacture`] do this first, so that a test
+/// command on a fresh machine needs nothing before it.
+///
+/// # Errors
+/// [`TpmError::Absent`] with the script's last words, for a machine without packages or rights.
+pub fn install_once() -> Result<(), TpmError> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let done = DONE.get_or_init(|| if is_installed() { Ok(()) } else { install() });
+    done.clone().map_err(|why| TpmError::Absent { address: "swtpm".into(), why })
+}
+
+fn is_installed() -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    PROGRAMS.iter().all(|program| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+fn install() -> Result<(), String> {
+    let script = env::current_dir().ok().and_then(|dir| {
+        dir.ancestors().map(|above| above.join(INSTALL)).find(|script| script.is_file())
+    });
+    let Some(script) = script else { return Ok(()) };
+    let failed = |why: &str| format!("swtpm is not installed, and {INSTALL} failed: {why}");
+    let run = Command::new(script).stdin(Stdio::null()).output();
+    let output = run.map_err(|e| failed(&e.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(failed(words.lines().last().unwrap_or("it says nothing")))
+}
 
 /// A running TPM in software. It is killed when dropped; its state stays in its folder.
 #[derive(Debug)]
@@ -32,6 +70,7 @@ impl SoftwareTpm {
     /// # Errors
     /// [`TpmError::Absent`], with the script that installs it when it is not installed.
     pub fn start(dir: &Path) -> Result<Self, TpmError> {
+        install_once()?;
         let mut tpm = Self { dir: dir.to_owned(), process: None };
         fs::create_dir_all(dir).map_err(|e| tpm.absent(&e.to_string()))?;
         tpm.switch_on()?;
@@ -44,6 +83,7 @@ impl SoftwareTpm {
     /// # Errors
     /// [`TpmError::Absent`], with the script that installs it when it is not installed.
     pub fn manufacture(dir: &Path) -> Result<PathBuf, TpmError> {
+        install_once()?;
         let tpm = Self { dir: dir.to_owned(), process: None };
         let failed = |e: io::Error| tpm.absent(&e.to_string());
         let ca = dir.join("ca");
