@@ -7,12 +7,17 @@ use std::fs;
 use std::path::Path;
 
 use common::owner::{self, Certified};
-use common::{Scene, certificate, tx};
+use common::{Scene, UNTIL, certificate, enroller, tx};
+use tally_core::fork::{ForkKind, ForkProof, Side, Spending};
 use tally_core::hash::sha256;
+use tally_core::id::{CoinId, NetworkId};
+use tally_core::predicate::spend_digest;
 use tally_core::seal::tpm::{
     COUNTER_ATTRIBUTES, Name, SLOT_TAG, audit_digest, counter_public_area,
 };
-use tally_core::seal::verify_slot;
+use tally_core::seal::{
+    EnrollmentError, Revocation, RevocationTerms, Seals, Slot, SlotProof, SlotVerifier, verify_slot,
+};
 use tally_seal::Seal;
 use tally_seal::tpm2::{Attested, AuditSession, Chip};
 
@@ -115,29 +120,70 @@ fn an_orderly_counter_forgets_values_over_a_clear_and_forks() {
     assert!(forked, "the fork that this recipe allows: {bob:?} {carol:?}");
 }
 
-#[test]
-fn a_tpm_whose_state_can_be_restored_forks() {
-    let mut scene = Scene::new();
-    let mut seal = scene.seal();
-    let slot = seal.lock(common::UNTIL, &[]).expect("a free counter").slot;
-    drop(seal);
+/// Pays one slot of a TPM in software twice, by setting the state file of the TPM itself back.
+fn pay_twice(scene: &mut Scene, slot: &Slot) -> [SlotProof; 2] {
     scene.swtpm.cut_power();
     let (state, backup) = (scene.swtpm.dir().to_owned(), scene.dir.path().join("backup"));
     copy(&state, &backup);
-
-    let paid = |scene: &mut Scene, byte| {
+    [1, 2].map(|byte| {
+        copy(&backup, &state);
         scene.swtpm.switch_on().expect("it starts");
         // The owner's files are the owner's to delete.
         let _ = fs::remove_dir_all(scene.dir.path().join("state"));
-        let proof = scene.seal().prove(&slot, &tx(byte)).expect("a proof");
+        let proof = scene.seal().prove(slot, &tx(byte)).expect("a proof");
         scene.swtpm.cut_power();
-        verify_slot(&certificate(scene.counters), &slot, &tx(byte), &proof)
+        proof
+    })
+}
+
+/// The whole of this TPM is a file, and whoever copies the file copies the counter: this is why
+/// enrollment asks for a hardware maker's certificate, and marks a TPM in software for good.
+#[test]
+fn a_tpm_whose_state_can_be_restored_forks_and_is_never_shown_as_hardware() {
+    let mut scene = Scene::new();
+    let slot = scene.seal().lock(UNTIL, &[]).expect("a free counter").slot;
+    let enrolled = certificate(scene.counters);
+    let [bob, carol] = pay_twice(&mut scene, &slot);
+    assert_eq!(verify_slot(&enrolled, &slot, &tx(1), &bob), Ok(()));
+    let forked = verify_slot(&enrolled, &slot, &tx(2), &carol);
+    assert_eq!(forked, Ok(()), "the fork that a TPM in software allows");
+    assert!(enrolled.terms().to_string().starts_with("DEVELOPMENT ONLY, can be copied"));
+    let mut hardware_only = Seals::new(NetworkId::LOCAL, [enroller().public()]);
+    assert_eq!(hardware_only.learn(enrolled), Err(EnrollmentError::Development));
+    assert!(!hardware_only.proves(&slot, &tx(1), &bob));
+}
+
+#[test]
+fn what_a_restored_tpm_paid_twice_convicts_its_owner_and_ends_its_enrollment() {
+    let mut scene = Scene::new();
+    let mut seal = scene.seal();
+    let (slot, key) = (seal.lock(UNTIL, &[]).expect("a free counter").slot, seal.owner_key());
+    let coin = CoinId::new([5; 32]);
+    // The owner's key signs both payments, as it must for either payee to take one.
+    let mut spending = |byte| {
+        let signature = seal.sign(&spend_digest(&coin, &tx(byte))).expect("signed");
+        Side::Spending(Spending { coin, tx: tx(byte), signature })
     };
-    assert_eq!(paid(&mut scene, 1), Ok(()));
-    copy(&backup, &state);
-    // The whole of this TPM is a file, and whoever copies the file copies the counter: this is why
-    // enrollment asks for a hardware maker's certificate, and marks a TPM in software.
-    assert_eq!(paid(&mut scene, 2), Ok(()), "the fork that a TPM in software allows");
+    let (a, b) = (spending(1), spending(2));
+    drop(seal);
+    let [bob, carol] = pay_twice(&mut scene, &slot);
+    let local = NetworkId::LOCAL;
+    let mut seals = Seals::new(local, [enroller().public()]).with_development();
+    seals.learn(certificate(scene.counters)).expect("a development network");
+    let counts =
+        |seals: &Seals| [seals.proves(&slot, &tx(1), &bob), seals.proves(&slot, &tx(2), &carol)];
+    assert_eq!(counts(&seals), [true, true], "no payee alone can tell");
+
+    // As soon as the two payments meet, the two signatures are a proof that anyone can check.
+    let proof = ForkProof { key: key.clone(), a: a.clone(), b };
+    assert_eq!(proof.check(), Ok(ForkKind::Coin));
+    let honest = ForkProof { key, a: a.clone(), b: a };
+    assert!(honest.check().is_err(), "one payment is no fork");
+    // Two proofs of one slot convict the hardware itself: its enroller takes its word back.
+    let list = vec![slot.seal];
+    let terms = RevocationTerms::new(local, enroller().public(), 1, list).expect("a short list");
+    seals.revoke(Revocation::issue(terms, &enroller())).expect("a newer list");
+    assert_eq!(counts(&seals), [false, false]);
 }
 
 fn copy(from: &Path, to: &Path) {
