@@ -128,7 +128,7 @@ impl Wallet {
         let trust = Trust {
             network: self.network,
             policies: self.device.policies(),
-            notary: None,
+            notary: self.notaries.as_ref().map(crate::notary::Notaries::trust),
             seals: &NoSeals,
             bricked: &bricked,
             viewer: Some(&owner),

@@ -23,6 +23,7 @@ use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::unlock::{KdfParams, Passphrase};
 use zeroize::Zeroizing;
 
+use crate::settle::NOTARY;
 use crate::store::{Batch, Issued, Store};
 use crate::wallet::{entropy, is_begun, random};
 use crate::{Setup, StoreError, Wallet, WalletError};
@@ -221,6 +222,9 @@ impl Contents {
             let next = u64::from_be_bytes(value.array()?);
             batch.issued.push((asset, Issued { next, total: u64::from_be_bytes(value.array()?) }));
         }
+        // Whom the owner chose to believe comes back too.
+        let notary = meta.iter().find(|[key, _]| *key == NOTARY.as_bytes());
+        batch.meta.extend(notary.map(|[_, value]| (NOTARY, value.to_vec())));
         let (name, network) = (named(&meta, b"name")?, named(&meta, b"network")?);
         Ok(Self { secret, name, network, batch })
     }

@@ -17,6 +17,7 @@ use tally_core::seal::{NoSeals, Slot};
 use tally_seal::{Seal, SealError};
 use tally_transport::session::{KemPublic, Role, Session, SessionError, initiate};
 
+use crate::notary::Notaries;
 use crate::peer::{Line, LineId, Peer};
 use crate::store::Batch;
 use crate::wallet::{now, random};
@@ -75,7 +76,8 @@ impl Wallet {
         inputs: Vec<Input>,
         via: Option<Via>,
     ) -> Result<(Output, Vec<Sent>), WalletError> {
-        let world = World { now: now(), seals: &NoSeals, notary: None };
+        let notary = self.notaries.as_ref().map(Notaries::trust);
+        let world = World { now: now(), seals: &NoSeals, notary };
         let mut output = Output::default();
         for input in inputs {
             match self.device.handle(&world, input) {

@@ -5,6 +5,7 @@ use tally_core::id::TxId;
 use tally_seal::SealError;
 use tally_transport::TransportError;
 
+use crate::notary::NotaryError;
 use crate::{BackupError, PeerError, StoreError};
 
 /// What kind of failure it is, for an exit status.
@@ -43,6 +44,9 @@ pub enum WalletError {
     /// A backup could not be written or read.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// A notary was not reached, or is not believed.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
     /// Another process has the wallet open.
     #[error("another program has this wallet open: close it, then try again")]
     InUse,
@@ -97,6 +101,7 @@ impl WalletError {
             Self::Transport(e) => e.code(),
             Self::Peer(e) => e.code(),
             Self::Backup(e) => e.code(),
+            Self::Notary(e) => e.code(),
             Self::InUse => "WALLET_IN_USE",
             Self::Refused { code, .. } => code,
             Self::Waiting { .. } => "WALLET_WAITING",
@@ -115,6 +120,12 @@ impl WalletError {
             )
             | Self::InUse
             | Self::Seal(SealError::RolledBack(_)) => Class::Conflict,
+            Self::Notary(NotaryError::Http(_) | NotaryError::Late)
+            | Self::Notary(NotaryError::Fault { later: true, .. }) => Class::Unreachable,
+            Self::Notary(
+                NotaryError::Certificate(_) | NotaryError::Proof(_) | NotaryError::Trust(_),
+            ) => Class::Refused,
+            Self::Notary(NotaryError::Shrunk(_)) => Class::Conflict,
             Self::Device(DeviceError::Refusal(_) | DeviceError::Trade(_))
             | Self::Refused { .. }
             | Self::Mint(_) => Class::Refused,

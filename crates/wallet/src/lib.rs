@@ -11,8 +11,10 @@ mod driver;
 mod error;
 mod find;
 mod live;
+pub mod notary;
 mod packets;
 mod peer;
+mod settle;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -22,5 +24,6 @@ pub use backup::{BackupError, restore};
 pub use check::Finding;
 pub use error::{Class, WalletError};
 pub use peer::PeerError;
+pub use settle::{Progress, Settling, Spent};
 pub use store::StoreError;
 pub use wallet::{Setup, Wallet};

@@ -23,6 +23,7 @@ use tally_seal::{Entropy, Purpose, Seal, SealError, SealState};
 use tally_transport::session::{Hint, KemSecret};
 use zeroize::Zeroizing;
 
+use crate::notary::Notaries;
 use crate::peer::Peer;
 use crate::store::{Batch, Issued, Loaded, Store};
 use crate::{PeerError, StoreError, WalletError};
@@ -74,6 +75,7 @@ pub struct Wallet {
     pub(crate) hints: BTreeMap<Hint, DeviceId>,
     pub(crate) touched: BTreeSet<DeviceId>,
     pub(crate) issued: BTreeMap<AssetId, Issued>,
+    pub(crate) notaries: Option<Notaries>,
     pub(crate) seal: SoftwareSeal,
     pub(crate) kem: KemSecret,
     pub(crate) key: Zeroizing<[u8; 32]>,
@@ -171,19 +173,21 @@ impl Wallet {
             hints: BTreeMap::new(),
             touched: BTreeSet::new(),
             issued: BTreeMap::new(),
+            notaries: None,
             seal,
             kem,
             key,
             store,
             stale: false,
         };
-        wallet.take_over(loaded);
+        wallet.take_over(loaded)?;
         wallet.come_back()?;
         Ok(wallet)
     }
 
     /// Replaces what is in memory by what is durable.
-    fn take_over(&mut self, loaded: Loaded) {
+    fn take_over(&mut self, loaded: Loaded) -> Result<(), StoreError> {
+        self.notaries = notaries_in(&loaded)?;
         self.device = Device::new(self.device.me().clone());
         for change in loaded.changes {
             self.device.apply(change);
@@ -199,6 +203,7 @@ impl Wallet {
         let contacts: Vec<DeviceId> = self.peers.keys().copied().collect();
         contacts.iter().for_each(|contact| self.index(contact));
         self.stale = false;
+        Ok(())
     }
 
     /// Compares the seal's journal with the records, and signs what waits for the seal.
@@ -246,7 +251,7 @@ impl Wallet {
         self.store.reopen()?;
         let loaded = self.store.load()?;
         let loaded = loaded.ok_or_else(|| StoreError::Missing(self.dir.clone()))?;
-        self.take_over(loaded);
+        self.take_over(loaded)?;
         self.come_back()
     }
 
@@ -327,7 +332,8 @@ impl Wallet {
         if *self.device.mode() == Mode::Normal {
             return Ok(());
         }
-        let world = World { now: now(), seals: &NoSeals, notary: None };
+        let notary = self.notaries.as_ref().map(Notaries::trust);
+        let world = World { now: now(), seals: &NoSeals, notary };
         self.device.clone().handle(&world, Input::ConfirmRecovery)?;
         let (seq, head) = (self.device.seq(), self.device.head());
         match self.seal.check(seq, &head) {
@@ -395,6 +401,15 @@ fn own_card(
     let payload = to_bytes(&card);
     let signature = seal.sign(&Signed::digest(Tag::Card, &payload))?;
     Ok(Signed::new(payload, signature).map_err(PeerError::Decode)?)
+}
+
+/// The notary's record, if there is one.
+fn notaries_in(loaded: &Loaded) -> Result<Option<Notaries>, StoreError> {
+    let read = |bytes| {
+        Notaries::from_record(bytes)
+            .map_err(|_| StoreError::Damaged("its notary cannot be read".into()))
+    };
+    loaded.meta(crate::settle::NOTARY).map(read).transpose()
 }
 
 fn meta<T: tally_core::cbor::Decode>(loaded: &Loaded, key: &str) -> Result<T, StoreError> {

@@ -3,9 +3,11 @@ mod copies;
 mod crash;
 mod fuse;
 mod lost;
+mod notary;
 mod owner;
 mod packets;
 mod scene;
+mod settle;
 mod store;
 mod trade;
 
