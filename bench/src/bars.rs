@@ -9,6 +9,7 @@ use crate::live;
 use crate::primitives::Primitives;
 use crate::report::Report;
 use crate::scene::{Lock, Scene, Traffic};
+use crate::seals;
 use crate::sizes::{self, Spread};
 use crate::timing::{Samples, per_one};
 use crate::trees;
@@ -24,6 +25,7 @@ pub fn measure(count: fn() -> (usize, usize)) -> Report {
     let compute = computing(&mut report);
     tree(&mut report);
     carriers(&mut report);
+    hardware_seals(&mut report);
     let live = to_final(&mut report);
     comparison(&mut report, proof, traffic, compute, &live);
     report
@@ -121,6 +123,22 @@ fn tree(report: &mut Report) {
     let a_second = |n: f64| format!("{:.0} leaves/s", n);
     report.value("insert in batches of 10,000, 1 thread", a_second(tree.one_thread));
     report.value("insert in batches of 10,000, 2 threads", a_second(tree.two_threads));
+}
+
+fn hardware_seals(report: &mut Report) {
+    report.group("Hardware seals, on a TPM in software (a chip takes 0.3 to 1 s a proof)");
+    let costs = match seals::measure() {
+        Ok(costs) => costs,
+        Err(e) => return report.value("not measured", e.to_string()),
+    };
+    report.at_most("slot proof in a payment, longest of 200", costs.proof as f64, 90.0, "bytes");
+    report.at_most("seal's certificate", costs.certificate as f64, 220.0, "bytes");
+    let ratio = costs.verify / costs.primitive;
+    report.at_most("check of a slot proof / of one P-256 signature", ratio, 3.0, "x");
+    report.value("  check of a slot proof", format!("{:.0} us", costs.verify));
+    report.value("  P-256 verify (signature alone)", format!("{:.0} us", costs.primitive));
+    report.value("prove a slot: the TPM's commands", format!("{:.0} us", costs.commands));
+    report.value("prove a slot, intent and proof durable", format!("{:.0} us", costs.prove));
 }
 
 fn carriers(report: &mut Report) {

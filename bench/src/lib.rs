@@ -9,6 +9,7 @@ pub mod person;
 pub mod primitives;
 pub mod report;
 pub mod scene;
+pub mod seals;
 pub mod sizes;
 pub mod timing;
 pub mod trees;
