@@ -68,7 +68,7 @@ impl Encode for HardwareProof {
         audit.clock.clock.encode(w);
         audit.clock.resets.encode(w);
         audit.clock.restarts.encode(w);
-        w.uint(u64::from(safe | exclusive));
+        w.uint(u64::from(safe + exclusive));
     }
 }
 
