@@ -40,7 +40,7 @@ impl AttestationKey {
 
     /// The compressed point of these coordinates.
     pub fn from_coordinates(x: &[u8; 32], y: &[u8; 32]) -> Self {
-        let mut bytes = [2 | (y[31] & 1); 33];
+        let mut bytes = [2 + (y[31] & 1); 33];
         bytes[1..].copy_from_slice(x);
         Self(bytes)
     }

@@ -1,6 +1,7 @@
 //! Every rule of `spec/seal.md`, by real proofs recorded in `spec/vectors/seal-slots.json`.
 
 mod certificates;
+mod identity;
 mod registry;
 mod slots;
 mod vectors;
