@@ -80,7 +80,7 @@ impl Decode for HardwareProof {
                 let (clock, resets, restarts) =
                     (Decode::decode(r)?, Decode::decode(r)?, Decode::decode(r)?);
                 let flags = u8::decode(r)?;
-                if flags > (SAFE | EXCLUSIVE) {
+                if flags > (SAFE + EXCLUSIVE) {
                     return Err(DecodeError::OutOfRange);
                 }
                 let clock = ClockInfo { clock, resets, restarts, safe: flags & SAFE != 0 };
