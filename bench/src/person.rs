@@ -77,6 +77,7 @@ impl Person {
             owner: self.key.public(),
             seal: SealIdentity::Software,
             session_key: Blob::new(self.kem.public().to_bytes().to_vec()).expect("1,216 bytes fit"),
+            enrollment: None,
         };
         Signed::card(&card, &self.key).expect("a card with a short name fits")
     }

@@ -149,6 +149,7 @@ fn is_refusal(error: &WalletError) -> bool {
                 | DeviceError::Policy(_)
                 | DeviceError::Evidence(_)
                 | DeviceError::Fork(_)
+                | DeviceError::Enrollment(_)
                 | DeviceError::NotForMe
         ),
         WalletError::Seal(SealError::OtherMachine { .. }) => true,

@@ -226,6 +226,18 @@ pub enum Shown {
         #[serde(flatten)]
         money: Money,
     },
+    /// The seal gave no proof, so nothing was paid.
+    GivenUp {
+        /// The payment.
+        tx: String,
+        /// To whom it was to go.
+        payee: Who,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// When the last of its coins can move again.
+        until: Option<String>,
+    },
     /// The payee has it.
     Receipted {
         /// The payment.
@@ -333,6 +345,12 @@ impl Shown {
                 payee: who(payee),
                 money: Money::of(me, asset, *amount),
             },
+            Event::GivenUp { tx, payee, asset, amount, until } => Self::GivenUp {
+                tx: tx.to_string(),
+                payee: who(payee),
+                money: Money::of(me, asset, *amount),
+                until: until.map(date),
+            },
             Event::Receipted { tx } => Self::Receipted { tx: tx.to_string() },
             Event::Refused { from, reason } => Self::Refused {
                 from: who(from),
@@ -407,6 +425,15 @@ impl Report for Shown {
             Self::Again { tx } => format!("received before: {} (nothing changed)\n", short(tx)),
             Self::Paid { tx, payee, money } => {
                 format!("paid {} to {} ({})\n", money.text(), payee.text(), short(tx))
+            }
+            Self::GivenUp { tx, payee, money, until } => {
+                let until = until.as_deref().unwrap_or("now");
+                format!(
+                    "NOT PAID {} to {} ({}): the seal gave no proof\n  nothing is lost: its coins are locked until {until}, then your key alone moves them\n",
+                    money.text(),
+                    payee.text(),
+                    short(tx),
+                )
             }
             Self::Receipted { tx } => format!("the payee has it: {}\n", short(tx)),
             Self::Refused { from, code, reason } => {

@@ -9,7 +9,7 @@ use crate::cbor::{
 use crate::hash::{Tag, hash};
 use crate::id::{DeviceId, Digest, NetworkId};
 use crate::keys::{PublicKey, SecretKey, Signature};
-use crate::seal::SealIdentity;
+use crate::seal::{SealCertificate, SealIdentity};
 
 /// The card version that this program reads and writes.
 pub const CARD_VERSION: u8 = 1;
@@ -59,14 +59,20 @@ pub struct Card {
     pub seal: SealIdentity,
     /// The key under which others open encrypted sessions; its form is the transport's affair.
     pub session_key: Blob<MAX_SESSION_KEY>,
+    /// An enroller's word for the seal's hardware, if it is enrolled.
+    pub enrollment: Option<SealCertificate>,
 }
-
-record!(Card { version, network, name, owner, seal, session_key });
 
 impl Card {
     /// The device that the card is of.
     pub fn device(&self) -> DeviceId {
         DeviceId::of(&self.owner, &self.seal)
+    }
+
+    /// Whether the enrollment is of this card's seal, on this network, and its enroller's.
+    fn is_enrolled_by(&self, enrollment: &SealCertificate) -> bool {
+        self.seal == SealIdentity::Hardware(enrollment.seal())
+            && enrollment.check(self.network).is_ok()
     }
 }
 
@@ -85,6 +91,9 @@ pub enum SignedError {
     /// The payload is not the object that it should be (structural).
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The enrollment in a card is not of the card's own seal, or not as its enroller signed it.
+    #[error("the card's enrollment is not of its seal: ask for the card again")]
+    Enrollment,
     /// A version that this program does not know.
     #[error("the card or invoice is of an unknown version: update this program")]
     Version,
@@ -98,6 +107,7 @@ impl SignedError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Decode(e) => e.code(),
+            Self::Enrollment => "SIGNED_ENROLLMENT",
             Self::Version => "SIGNED_VERSION",
             Self::Signature => "SIGNED_SIGNATURE",
         }
@@ -144,6 +154,9 @@ impl Signed {
             return Err(SignedError::Version);
         }
         self.verify(Tag::Card, &card.owner)?;
+        if !card.enrollment.as_ref().is_none_or(|e| card.is_enrolled_by(e)) {
+            return Err(SignedError::Enrollment);
+        }
         Ok(card)
     }
 
@@ -159,6 +172,38 @@ impl Signed {
     pub fn verify(&self, tag: Tag, key: &PublicKey) -> Result<(), SignedError> {
         let digest = Self::digest(tag, self.payload.as_slice());
         if key.verify(&digest, &self.signature) { Ok(()) } else { Err(SignedError::Signature) }
+    }
+}
+
+/// An enrollment comes last, and is left out when there is none.
+impl Encode for Card {
+    fn encode(&self, w: &mut Writer) {
+        w.array(if self.enrollment.is_some() { 7 } else { 6 });
+        self.version.encode(w);
+        self.network.encode(w);
+        self.name.encode(w);
+        self.owner.encode(w);
+        self.seal.encode(w);
+        self.session_key.encode(w);
+        if let Some(enrollment) = &self.enrollment {
+            enrollment.encode(w);
+        }
+    }
+}
+
+impl Decode for Card {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(6, 7, |r, enrolled| {
+            Ok(Self {
+                version: Decode::decode(r)?,
+                network: Decode::decode(r)?,
+                name: Decode::decode(r)?,
+                owner: Decode::decode(r)?,
+                seal: Decode::decode(r)?,
+                session_key: Decode::decode(r)?,
+                enrollment: if enrolled { Some(Decode::decode(r)?) } else { None },
+            })
+        })
     }
 }
 

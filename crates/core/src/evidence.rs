@@ -23,7 +23,8 @@ use crate::id::{CoinId, Link, TxId};
 use crate::keys::PublicKey;
 use crate::mint::{Mint, MintStanding};
 use crate::notary::UnicityCertificate;
-use crate::predicate::Unlock;
+use crate::predicate::{Predicate, Unlock};
+use crate::seal::{SealCertificate, SealId};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::transaction::{MAX_INPUTS, Transaction};
@@ -36,6 +37,8 @@ pub const MAX_HOPS: usize = 256;
 pub const MAX_UNCERTIFIED: usize = 32;
 /// Most network certificates that evidence shares.
 pub const MAX_CERTIFICATES: usize = 8;
+/// Most enrollments of seals that evidence brings along.
+pub const MAX_ENROLLMENTS: usize = 64;
 
 /// Where a spend is in the notary's certified tree.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -87,9 +90,10 @@ pub struct Evidence {
     pub hops: List<Hop, MAX_HOPS>,
     /// The network certificates to which the witnesses refer.
     pub certificates: List<UnicityCertificate, MAX_CERTIFICATES>,
+    /// The enrollments of the seals that proved something in it, as far as they are not known
+    /// otherwise: a payee has its payer's from the payer's card.
+    pub enrollments: List<SealCertificate, MAX_ENROLLMENTS>,
 }
-
-record!(Evidence { mints, hops, certificates });
 
 /// A coin that verified evidence leaves unspent.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -179,7 +183,48 @@ impl Evidence {
             }
         }
         let (mints, hops) = (List::new(mints)?, List::new(hops)?);
-        Self::pruned(mints, hops, certificates)
+        let merged = Self::pruned(mints, hops, certificates)?;
+        let enrollments = self.enrollments.iter().chain(other.enrollments.iter());
+        merged.enrolled(enrollments.cloned())
+    }
+
+    /// This evidence with as many of these enrollments as something in it needs, each once.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`] above [`MAX_ENROLLMENTS`].
+    pub fn enrolled(
+        self,
+        enrollments: impl IntoIterator<Item = SealCertificate>,
+    ) -> Result<Self, DecodeError> {
+        let mut enrollments = enrollments.into_iter().peekable();
+        if enrollments.peek().is_none() {
+            return Ok(Self { enrollments: List::default(), ..self });
+        }
+        let needed = self.seals();
+        let mut kept = Vec::<SealCertificate>::new();
+        for enrollment in enrollments {
+            if needed.contains(&enrollment.seal()) && !kept.contains(&enrollment) {
+                kept.push(enrollment);
+            }
+        }
+        Ok(Self { enrollments: List::new(kept)?, ..self })
+    }
+
+    /// The seals that proved something in this evidence.
+    pub fn seals(&self) -> BTreeSet<SealId> {
+        if self.hops.is_empty() {
+            return BTreeSet::new();
+        }
+        let owners = self.predicates();
+        let spends = self.hops.iter().flat_map(|hop| {
+            let proved = |(_, w): &(&CoinId, &Witness)| matches!(w.unlock, Unlock::Sealed(..));
+            hop.tx.body.inputs.iter().zip(hop.witnesses.iter()).filter(proved)
+        });
+        let seal = |(coin, _): (&CoinId, &Witness)| match owners.get(coin) {
+            Some(Predicate::Sealed(sealed)) => Some(sealed.slot.seal),
+            _ => None,
+        };
+        spends.filter_map(seal).collect()
     }
 
     /// Evidence with only those certificates to which something refers.
@@ -189,7 +234,7 @@ impl Evidence {
         certificates: Vec<UnicityCertificate>,
     ) -> Result<Self, DecodeError> {
         if certificates.is_empty() {
-            return Ok(Self { mints, hops, certificates: List::default() });
+            return Ok(Self { mints, hops, ..Self::default() });
         }
         let of_mints = mints.iter().filter_map(|m| m.certified.as_ref());
         let of_hops =
@@ -209,6 +254,7 @@ impl Evidence {
             mints: List::new(mints)?,
             hops: List::new(hops)?,
             certificates: List::new(kept)?,
+            enrollments: List::default(),
         })
     }
 
@@ -219,8 +265,7 @@ impl Evidence {
     pub fn with(&self, hop: Hop) -> Result<Self, DecodeError> {
         let mut hops = self.hops.to_vec();
         hops.push(hop);
-        let (mints, certificates) = (self.mints.clone(), self.certificates.clone());
-        Ok(Self { mints, hops: List::new(hops)?, certificates })
+        Ok(Self { hops: List::new(hops)?, ..self.clone() })
     }
 
     /// Only what lies behind `coin`: what a payee of that coin must see, and no more.
@@ -241,7 +286,9 @@ impl Evidence {
         hops.reverse();
         let mints = self.mints.iter().filter(|m| wanted.contains(&m.mint.coin().0)).cloned();
         let (mints, hops) = (List::truncated(mints.collect()), List::truncated(hops));
-        Self::pruned(mints, hops, self.certificates.to_vec()).expect("fewer than there were")
+        let pruned = Self::pruned(mints, hops, self.certificates.to_vec());
+        let pruned = pruned.and_then(|all| all.enrolled(self.enrollments.iter().cloned()));
+        pruned.expect("fewer than there were")
     }
 
     /// The most transactions in a row, behind any of its coins, that are not certified.
@@ -286,11 +333,17 @@ impl Evidence {
 
     /// Who owned each coin that this evidence made.
     fn owners(&self) -> BTreeMap<CoinId, PublicKey> {
+        let owners = self.predicates().into_iter();
+        owners.map(|(id, owner)| (id, owner.key().clone())).collect()
+    }
+
+    /// Under which predicate each coin was that this evidence made.
+    fn predicates(&self) -> BTreeMap<CoinId, Predicate> {
         let minted = self.mints.iter().map(|m| m.mint.coin()).map(|(id, coin)| (id, coin.owner));
         let moved = self.hops.iter().flat_map(|hop| {
             hop.tx.made().map(|(id, coin)| (id, coin.owner.clone())).collect::<Vec<_>>()
         });
-        minted.chain(moved).map(|(id, owner)| (id, owner.key().clone())).collect()
+        minted.chain(moved).collect()
     }
 }
 
@@ -362,6 +415,36 @@ impl Holding {
     /// The coin's amount.
     pub fn amount(&self) -> Amount {
         self.coin.amount
+    }
+}
+
+/// Enrollments come last, and are left out when there are none.
+impl Encode for Evidence {
+    fn encode(&self, w: &mut Writer) {
+        w.array(if self.enrollments.is_empty() { 3 } else { 4 });
+        self.mints.encode(w);
+        self.hops.encode(w);
+        self.certificates.encode(w);
+        if !self.enrollments.is_empty() {
+            self.enrollments.encode(w);
+        }
+    }
+}
+
+impl Decode for Evidence {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(3, 4, |r, enrolled| {
+            let evidence = Self {
+                mints: Decode::decode(r)?,
+                hops: Decode::decode(r)?,
+                certificates: Decode::decode(r)?,
+                enrollments: if enrolled { Decode::decode(r)? } else { List::default() },
+            };
+            if enrolled && evidence.enrollments.is_empty() {
+                return Err(DecodeError::WrongLength);
+            }
+            Ok(evidence)
+        })
     }
 }
 

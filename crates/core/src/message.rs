@@ -10,6 +10,7 @@ use crate::hash::{Tag, hash};
 use crate::id::{AssetId, DeviceId, Digest, Head, Link, Nonce, Root, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::predicate::{Predicate, Unlock};
+use crate::seal::Revocation;
 use crate::transaction::MAX_INPUTS;
 
 /// Most steps of which one message tells that they were seen.
@@ -185,9 +186,9 @@ pub struct Sync {
     pub seen: List<Seen, MAX_SEEN>,
     /// Forks that I can prove.
     pub forks: List<ForkProof, MAX_FORKS>,
+    /// An enroller's list of seals that it no longer vouches for: on each page the next that I know.
+    pub revocation: Option<Revocation>,
 }
-
-record!(Sync { page, link, seq, restored, seen, forks });
 
 /// What one side of a meeting knows that the other needs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -321,6 +322,38 @@ impl Encode for Spend {
 impl Decode for Spend {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.record(2, |r| Ok(Self { coin: Decode::decode(r)?, path: decode_path(r)? }))
+    }
+}
+
+/// A revocation comes last, and is left out when there is none.
+impl Encode for Sync {
+    fn encode(&self, w: &mut Writer) {
+        w.array(if self.revocation.is_some() { 7 } else { 6 });
+        self.page.encode(w);
+        self.link.encode(w);
+        self.seq.encode(w);
+        self.restored.encode(w);
+        self.seen.encode(w);
+        self.forks.encode(w);
+        if let Some(revocation) = &self.revocation {
+            revocation.encode(w);
+        }
+    }
+}
+
+impl Decode for Sync {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(6, 7, |r, revokes| {
+            Ok(Self {
+                page: Decode::decode(r)?,
+                link: Decode::decode(r)?,
+                seq: Decode::decode(r)?,
+                restored: Decode::decode(r)?,
+                seen: Decode::decode(r)?,
+                forks: Decode::decode(r)?,
+                revocation: if revokes { Some(Decode::decode(r)?) } else { None },
+            })
+        })
     }
 }
 

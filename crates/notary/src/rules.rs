@@ -5,10 +5,8 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use tally_core::cbor::from_bytes;
-use tally_core::id::{CoinId, TxId};
 use tally_core::notary::{Engine, RequestError, ShardId, Spend, StateId};
-use tally_core::predicate::{Predicate, Unlock};
+use tally_core::predicate;
 use tally_core::seal::{NoSeals, SlotVerifier};
 use tally_core::time::Time;
 
@@ -45,14 +43,7 @@ impl fmt::Debug for TallyEngine {
 
 impl Engine for TallyEngine {
     fn unlocks(&self, spend: &Spend<'_>, unlock: &[u8], at: Time) -> bool {
-        let (Ok(predicate), Ok(unlock)) =
-            (Predicate::from_wire(spend.predicate), from_bytes::<Unlock>(unlock))
-        else {
-            return false;
-        };
-        let coin = CoinId::new(*spend.source.as_bytes());
-        let tx = TxId::new(*spend.transaction.as_bytes());
-        predicate.check(&coin, &tx, &unlock, at, &*self.seals).is_ok()
+        predicate::TallyEngine { seals: &*self.seals }.unlocks(spend, unlock, at)
     }
 }
 

@@ -74,6 +74,7 @@ impl Person {
             owner: self.key.public(),
             seal: SealIdentity::Software,
             session_key: Blob::default(),
+            enrollment: None,
         };
         Signed::card(&card, &self.key).expect("a short card")
     }

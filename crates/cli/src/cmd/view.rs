@@ -259,6 +259,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
                 OutgoingState::Intent => "not signed yet",
                 OutgoingState::Signed => "signed, waits for the payee",
                 OutgoingState::Receipted => "the payee has it",
+                OutgoingState::GivenUp => "given up: the seal gave no proof, nothing was paid",
             },
             tx: outgoing.tx.to_string(),
         };

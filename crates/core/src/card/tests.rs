@@ -5,6 +5,7 @@ use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::message::Accept;
 use crate::packet::Hello;
 use crate::predicate::Predicate;
+use crate::seal::{AttestationKey, CERTIFICATE_VERSION, Hardware, SealLabel, SealTerms, TpmSeal};
 use crate::tier::Tier;
 use crate::time::Time;
 
@@ -20,6 +21,7 @@ fn card(byte: u8) -> Card {
         owner: key(byte).public(),
         seal: SealIdentity::Software,
         session_key: Blob::default(),
+        enrollment: None,
     }
 }
 
@@ -44,6 +46,40 @@ fn each_rule_of_a_card_has_its_refusal() {
         Signed::new(alloc::vec![0; MAX_SIGNED + 1], key(1).sign(&Digest::new([0; 32]))),
         Err(DecodeError::TooLarge)
     );
+}
+
+#[test]
+fn a_card_shows_the_enrollment_of_its_own_seal_only() {
+    let hardware = |byte: u8| {
+        let key = AttestationKey::from_coordinates(&[byte; 32], &[byte; 32]);
+        Hardware::Tpm(TpmSeal { key, base: 0x0180_0000, counters: 4, firmware: 1 })
+    };
+    let enrolled = |byte: u8, network: NetworkId, by: u8| {
+        let terms = SealTerms {
+            version: CERTIFICATE_VERSION,
+            network,
+            hardware: hardware(byte),
+            label: SealLabel::new("TPM").expect("short"),
+            development: false,
+            expires: Time::from_unix(9),
+            enroller: key(9).public(),
+        };
+        SealCertificate::issue(terms, &key(by))
+    };
+    let seal = SealIdentity::Hardware(hardware(5).seal());
+    let with = |seal, enrollment| {
+        let card = Card { seal, enrollment: Some(enrollment), ..card(1) };
+        let signed = Signed::card(&card, &key(1)).expect("short");
+        signed.open_card().map(|opened| assert_eq!(opened, card))
+    };
+    let local = NetworkId::LOCAL;
+    assert_eq!(with(seal, enrolled(5, local, 9)), Ok(()));
+    let refused = Err(SignedError::Enrollment);
+    assert_eq!(with(seal, enrolled(6, local, 9)), refused, "another seal's");
+    assert_eq!(with(SealIdentity::Software, enrolled(5, local, 9)), refused, "no hardware");
+    let elsewhere = NetworkId::new(9).expect("a network");
+    assert_eq!(with(seal, enrolled(5, elsewhere, 9)), refused, "of another network");
+    assert_eq!(with(seal, enrolled(5, local, 8)), refused, "not signed by its enroller");
 }
 
 #[test]

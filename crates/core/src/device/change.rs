@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Lost;
+use super::{Burned, Lost};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
 use crate::card::{Card, Name, Signed};
@@ -17,6 +17,7 @@ use crate::message::Payment;
 use crate::mint::MintStanding;
 use crate::policy::Policy;
 use crate::predicate::Predicate;
+use crate::seal::{Revocation, SealCertificate};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::Source;
@@ -81,6 +82,8 @@ pub enum OutgoingState {
     Signed,
     /// The payee said that it has it.
     Receipted,
+    /// The seal gave no proof for it, so nothing of it was signed: its coins are back.
+    GivenUp,
 }
 
 /// A payment to somebody.
@@ -217,6 +220,12 @@ pub enum Change {
     },
     /// A race that was lost.
     Lost(Box<Lost>),
+    /// This device's enrollment.
+    Enrollment(Box<SealCertificate>),
+    /// An enroller's list of what it has taken back.
+    Revocation(Box<Revocation>),
+    /// A slot from which this device's seal gives no proof any more.
+    Burned(Burned),
 }
 
 impl Change {
@@ -246,6 +255,11 @@ impl Change {
             Self::Minted { asset, serial, .. } => of(12, SerialId::of(asset, *serial).as_bytes()),
             Self::Settled { tx, .. } => of(20, tx.as_bytes()),
             Self::Lost(lost) => of(21, lost.source.as_bytes()),
+            Self::Enrollment(certificate) => {
+                of(30, SealCertificate::digest(certificate.terms()).as_bytes())
+            }
+            Self::Revocation(list) => of(31, list.terms().enroller().as_bytes()),
+            Self::Burned(burned) => of(32, &to_bytes(&burned.slot)),
         }
     }
 
@@ -280,6 +294,9 @@ impl Encode for Change {
             Self::Minted { asset, serial, mint } => pair(12, &Pair(*asset, Pair(*serial, *mint))),
             Self::Settled { tx, at } => pair(20, &Pair(*tx, *at)),
             Self::Lost(x) => pair(21, x),
+            Self::Enrollment(x) => pair(30, x),
+            Self::Revocation(x) => pair(31, x),
+            Self::Burned(x) => pair(32, x),
         }
     }
 }
@@ -309,6 +326,9 @@ impl Decode for Change {
                 }),
                 20 => Pair::decode(r).map(|Pair(tx, at)| Self::Settled { tx, at }),
                 21 => Decode::decode(r).map(Self::Lost),
+                30 => Decode::decode(r).map(Self::Enrollment),
+                31 => Decode::decode(r).map(Self::Revocation),
+                32 => Decode::decode(r).map(Self::Burned),
                 _ => Err(DecodeError::Unknown),
             }
         })
@@ -358,6 +378,7 @@ impl Encode for OutgoingState {
             Self::Intent => 0,
             Self::Signed => 1,
             Self::Receipted => 2,
+            Self::GivenUp => 3,
         });
     }
 }
@@ -368,6 +389,7 @@ impl Decode for OutgoingState {
             0 => Ok(Self::Intent),
             1 => Ok(Self::Signed),
             2 => Ok(Self::Receipted),
+            3 => Ok(Self::GivenUp),
             _ => Err(DecodeError::Unknown),
         }
     }

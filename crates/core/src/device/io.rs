@@ -18,8 +18,8 @@ use crate::message::Message;
 use crate::mint::MintStanding;
 use crate::notary::{InclusionProof, TrustBase};
 use crate::policy::{Policy, PolicyError};
-use crate::predicate::Unlock;
-use crate::seal::{Slot, SlotVerifier};
+use crate::predicate::{Sealed, Unlock};
+use crate::seal::{EnrollmentError, Revocation, SealCertificate, Slot, SlotVerifier};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::TradeError;
@@ -128,6 +128,20 @@ pub enum Input {
         source: CoinId,
         /// What the notary shows.
         proof: Box<InclusionProof>,
+    },
+    /// An enroller vouches for this device's seal.
+    Enrolled(Box<SealCertificate>),
+    /// An enroller takes enrollments back.
+    Revoked(Box<Revocation>),
+    /// The seal's free slot for a coin that arrives, or that it has none: said before an offer or a
+    /// wish that may bring a coin. It is forgotten at a restart.
+    Lock(Option<Sealed>),
+    /// The seal gives no proof from these slots: they were left, or are gone.
+    SlotsLost {
+        /// The payment for which they were to be left, if there was one.
+        tx: Option<TxId>,
+        /// The slots.
+        slots: Vec<Slot>,
     },
 }
 
@@ -256,6 +270,20 @@ pub enum Event {
         /// How much.
         amount: Amount,
     },
+    /// The seal could not prove a payment, so nothing of it was signed: it is not made, and its coins
+    /// are back. Those whose slots are spent wait for the end of their lock.
+    GivenUp {
+        /// Which.
+        tx: TxId,
+        /// To whom it was to go.
+        payee: DeviceId,
+        /// Which asset.
+        asset: AssetId,
+        /// How much.
+        amount: Amount,
+        /// When the last of its coins can move again.
+        until: Option<Time>,
+    },
     /// The payee has a payment.
     Receipted {
         /// Which.
@@ -351,6 +379,9 @@ pub enum DeviceError {
     /// A rule of the trade is broken.
     #[error(transparent)]
     Trade(#[from] TradeError),
+    /// A seal's enrollment does not count.
+    #[error(transparent)]
+    Enrollment(#[from] EnrollmentError),
     /// The device is nobody whom this wallet knows.
     #[error("this device is not among your contacts: exchange contact cards first")]
     UnknownContact,
@@ -390,6 +421,7 @@ impl DeviceError {
             Self::Fork(e) => e.code(),
             Self::Refusal(e) => e.code(),
             Self::Trade(e) => e.code(),
+            Self::Enrollment(e) => e.code(),
             Self::UnknownContact => "UNKNOWN_CONTACT",
             Self::NotForMe => "NOT_FOR_ME",
             Self::InsufficientFunds => "INSUFFICIENT_FUNDS",

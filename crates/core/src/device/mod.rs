@@ -13,6 +13,7 @@
 //! | payer | [`Outgoing`] `Intent` | the seal signs | ask the seal again: the same bytes |
 //! | payer | [`Outgoing`] `Signed` | the payment is sent | send it again, for as long as it takes |
 //! | payer | [`Outgoing`] `Receipted` | done | nothing |
+//! | payer | [`Outgoing`] `GivenUp` | the seal gave no proof, nothing was signed | nothing: its coins are back |
 //! | payee | [`Terms`] | accept or invoice is out | wait, until they expire |
 //! | payee | [`Incoming`] | FINAL is shown, a receipt is sent | receipt again when the payment comes again |
 
@@ -24,6 +25,7 @@ mod payee;
 mod payer;
 mod payments;
 mod recovery;
+mod seals;
 mod settle;
 mod sightings;
 mod sync;
@@ -38,6 +40,7 @@ pub use io::{
     DeviceError, Direction, Event, Input, Output, RejectReason, Sign, SpendToSign, World,
 };
 pub use ledger::Ledger;
+pub use seals::Burned;
 pub use settle::{Lost, Unsettled};
 pub use sightings::Sightings;
 
@@ -88,6 +91,7 @@ pub struct Device {
     mode: Mode,
     drafts: BTreeMap<DeviceId, payer::Draft>,
     outcomes: settle::Outcomes,
+    enrolled: seals::Enrolled,
     live: BTreeSet<TxId>,
     offers: BTreeMap<DeviceId, payee::Open>,
 }
@@ -114,6 +118,7 @@ impl Device {
             mode: Mode::Normal,
             drafts: BTreeMap::new(),
             outcomes: settle::Outcomes::default(),
+            enrolled: seals::Enrolled::default(),
             live: BTreeSet::new(),
             offers: BTreeMap::new(),
         }
@@ -141,11 +146,18 @@ impl Device {
             Input::Message { from, message, nonce } => self.message(world, from, *message, nonce),
             Input::Fork(proof) => self.add_fork(*proof),
             Input::Meet { contact } => self.meet(contact),
-            Input::Restored => Ok(self.restored()),
+            Input::Restored => Ok(self.restored(world)),
             Input::GiveUp { contact } => self.give_up(contact),
             Input::ConfirmRecovery => self.confirm_recovery(),
             Input::Certified(settlement) => self.certified(world, &settlement),
             Input::Lost { source, proof } => self.lose(world, source, &proof),
+            Input::Enrolled(certificate) => self.enroll(*certificate),
+            Input::Revoked(list) => self.revoked(*list),
+            Input::Lock(lock) => {
+                self.lock(lock);
+                Ok(Output::default())
+            }
+            Input::SlotsLost { tx, slots } => self.burn(world, tx, &slots),
         }
     }
 
@@ -154,6 +166,10 @@ impl Device {
         match change {
             Change::Step { seq, head } => (self.seq, self.head) = (seq, head),
             Change::Contact(contact) => {
+                let known = self.contacts.get(&contact.device);
+                if known.is_none_or(|known| known.card != contact.card) {
+                    self.enrolled.add_contact(&contact);
+                }
                 self.contacts.insert(contact.device, *contact);
             }
             Change::Policy(policy) => {
@@ -182,6 +198,9 @@ impl Device {
             }
             Change::Mode(mode) => self.mode = mode,
             Change::Minted { asset, serial, mint } => self.mints.put(asset, serial, mint),
+            Change::Enrollment(certificate) => self.enrolled.add(*certificate),
+            Change::Revocation(list) => self.enrolled.revoke(*list),
+            Change::Burned(burned) => self.enrolled.burn(burned),
             Change::Settled { tx, at } => self.outcomes.settle(tx, at),
             Change::Lost(lost) => {
                 self.outcomes.lose(*lost);
@@ -209,13 +228,14 @@ impl Device {
     fn trusting<'a>(
         &'a self,
         world: &World<'a>,
+        known: &'a seals::Known<'a>,
         bricked: &'a dyn Fn(&PublicKey) -> bool,
     ) -> Trust<'a> {
         Trust {
             network: self.me.network,
             policies: &self.policies,
             notary: world.notary,
-            seals: world.seals,
+            seals: known,
             bricked,
             viewer: Some(&self.me.owner),
         }

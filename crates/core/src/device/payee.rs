@@ -10,16 +10,17 @@ use super::{
 use crate::accept::Facts;
 use crate::amount::Amount;
 use crate::evidence::{
-    Evidence, EvidenceError, Holding, MAX_HOPS, MAX_UNCERTIFIED, Minted, Sighting, Verified, oldest,
+    Evidence, EvidenceError, Holding, MAX_ENROLLMENTS, MAX_HOPS, MAX_UNCERTIFIED, Minted, Sighting,
+    Verified, oldest,
 };
 use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Refuse};
-use crate::predicate::Predicate;
+use crate::predicate::{Predicate, Sealed};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::{self, Source, TradeError};
-use crate::transaction::Transaction;
+use crate::transaction::{MAX_INPUTS, Transaction};
 
 /// How long a payee's terms hold for an offer that it answered, in seconds.
 pub(super) const OFFER_LIFETIME: u64 = 600;
@@ -138,22 +139,26 @@ impl Device {
         if let Some(output) = self.convict_from(&self.new_sightings(&offer.evidence)) {
             return Ok(self.refusing(output, from, TradeError::Fork.into()));
         }
-        let owner = Predicate::Signature(self.me.owner.clone());
         let tier = checked.expected_tier(world.now, &self.me.owner);
         self.acceptable(world, &from, offer.asset, offer.amount, &checked.facts(tier))?;
+        // Until the payer pays, it gets the same terms: whichever answer reaches it is a good one.
+        let given = self.offers.get(&from).map(|open| open.accept.clone()).filter(|accept| {
+            self.terms.get(&accept.nonce).is_some_and(|terms| terms.asset == offer.asset)
+        });
+        let accept = given.unwrap_or_else(|| {
+            let owner = self.predicate_for(world, &offer.asset);
+            Accept { nonce, owner }
+        });
+        let Accept { nonce, owner } = accept.clone();
         let terms = Terms {
             payer: Some(from),
             asset: offer.asset,
             // It is the payer who says how much; an offer may overtake one that it replaces.
             amount: Amount::new(1),
-            owner: owner.clone(),
+            owner,
             expires_at: world.now.plus(OFFER_LIFETIME),
         };
-        // Until the payer pays, it gets the same terms: whichever answer reaches it is a good one.
-        let given = self.offers.get(&from).map(|open| open.accept.nonce);
-        let nonce = given.filter(|nonce| self.terms.contains_key(nonce)).unwrap_or(nonce);
         let mut output = self.open_terms(world.now, nonce, terms);
-        let accept = Accept { nonce, owner };
         output.send.push((from, Message::Accept(accept.clone())));
         self.offers.insert(from, Open { at: world.now, offer, accept, checked });
         Ok(output)
@@ -197,8 +202,12 @@ impl Device {
             return Ok(Output { sign: alloc::vec![self.receipt(tx)], events, ..Output::default() });
         }
         let agreed = self.check_terms(world, &from, payment);
-        if payment.accept.owner != Predicate::Signature(self.me.owner.clone()) {
-            agreed?;
+        if !self.is_mine(&payment.accept.owner) {
+            agreed.clone()?;
+            // Whoever lost its memory does not know its terms, but its keys it does.
+            if payment.accept.owner.key() != &self.me.owner {
+                return Err(TradeError::Terms.into());
+            }
         }
         let checked = match checked {
             // The relation may have moved since the offer was answered.
@@ -281,8 +290,8 @@ impl Device {
         if offer.link != payer.received {
             return Err(TradeError::Link.into());
         }
-        let bricked = |key: &PublicKey| self.is_bricked(key);
-        let holdings = offer.evidence.verify(&self.trusting(world, &bricked), world.now)?;
+        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
+        let holdings = offer.evidence.verify(&self.trusting(world, &known, &bricked), world.now)?;
         let sources = sources_of(offer, &holdings, payer)?;
         self.check_pockets(offer, &sources)?;
         self.check_history(&payer.owner, offer)?;
@@ -299,8 +308,9 @@ impl Device {
     ) -> Option<Vec<Sighting>> {
         let Payment { offer, accept, .. } = payment;
         let payer = self.contact(from).ok()?;
-        let bricked = |key: &PublicKey| self.is_bricked(key);
-        let holdings = offer.evidence.verify(&self.trusting(world, &bricked), world.now).ok()?;
+        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
+        let holdings =
+            offer.evidence.verify(&self.trusting(world, &known, &bricked), world.now).ok()?;
         let sources = sources_of(offer, &holdings, payer).ok()?;
         let network = self.me.network;
         let transaction = trade::transaction(offer, accept, &sources, &self.id, network).ok()?;
@@ -337,6 +347,15 @@ impl Device {
     ) -> Result<(), DeviceError> {
         let tier = checked.expected_tier(world.now, &self.me.owner);
         let policy = self.policies.get(&offer.asset).ok_or(EvidenceError::UnknownAsset)?;
+        for source in &checked.sources {
+            let came = &offer.evidence.enrollments;
+            match &source.coin.owner {
+                Predicate::Sealed(Sealed { slot, until, .. }) if world.now < *until => {
+                    self.vouches(world, &offer.asset, slot, *until, came)?;
+                }
+                _ => {}
+            }
+        }
         let most = checked.inputs().iter().map(|input| input.uncertified).max();
         if most.is_some_and(|n| usize::try_from(n).unwrap_or(usize::MAX) >= MAX_UNCERTIFIED) {
             Err(EvidenceError::TooManyHops.into())
@@ -344,6 +363,8 @@ impl Device {
             Err(TradeError::Size.into())
         } else if !policy.offline.allows(offer.amount, tier) {
             Err(EvidenceError::OfflineRule.into())
+        } else if offer.evidence.enrollments.len() + MAX_INPUTS >= MAX_ENROLLMENTS {
+            Err(TradeError::Size.into())
         } else if !checked.all_behind(&offer.evidence) {
             Err(TradeError::Coins.into())
         } else {
@@ -392,8 +413,8 @@ impl Device {
         }
         let payer = self.contact(from)?;
         let hop = payment.hop(&transaction);
-        let bricked = |key: &PublicKey| self.is_bricked(key);
-        let trust = self.trusting(world, &bricked);
+        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
+        let trust = self.trusting(world, &known, &bricked);
         let holdings = checked.holdings.extend(&hop, &trust, world.now)?;
         let tx = transaction.id();
         let coin = holdings.get().get(&CoinId::of(&tx, 0)).ok_or(TradeError::Coins)?.clone();
@@ -448,7 +469,9 @@ impl Device {
         refused: Option<DeviceError>,
     ) -> Result<Output, DeviceError> {
         let Accepted { tx, transaction, coin, sightings } = accepted;
+        let payer = self.contact(&from)?;
         let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
+        let evidence = self.with_enrollments_of(payer, evidence);
         let contact = Contact { received: transaction.link, ..self.contact(&from)?.clone() };
         let incoming = Incoming {
             tx,
@@ -511,8 +534,8 @@ impl Device {
             return Ok(Output { events: alloc::vec![Event::Again { tx }], ..Output::default() });
         }
         let evidence = Evidence::of_minted(*minted);
-        let bricked = |key: &PublicKey| self.is_bricked(key);
-        let holdings = evidence.verify(&self.trusting(world, &bricked), world.now)?;
+        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
+        let holdings = evidence.verify(&self.trusting(world, &known, &bricked), world.now)?;
         let holding = holdings.get().values().next().ok_or(DeviceError::NotForMe)?;
         if holding.coin.owner.key() != &self.me.owner {
             return Err(DeviceError::NotForMe);

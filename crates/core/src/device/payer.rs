@@ -120,11 +120,13 @@ impl Device {
         }
         let payee = &contact.owner;
         let reaches = |p: &Pocket| self.reaches(world, p, payee, least);
-        let usable = |p: &Pocket| self.can_move(p) && reaches(p);
+        let free = |p: &Pocket| self.locked_pocket(world, p).is_ok();
+        let usable = |p: &Pocket| self.can_move(p) && free(p) && reaches(p);
         let picked = self.ledger.pick(&asset, amount, MAX_INPUTS, usable);
         // If only coins that cannot move would do, what follows says why they cannot.
         let picked = picked.or_else(|| self.ledger.pick(&asset, amount, MAX_INPUTS, |_| true));
         let picked = picked.ok_or(DeviceError::InsufficientFunds)?;
+        picked.iter().try_for_each(|pocket| self.locked_pocket(world, pocket))?;
         self.check_before(world.now, payee, &picked, amount)?;
         let evidence = self.evidence_of(&picked)?;
         if !picked.iter().all(|pocket| reaches(pocket)) {
@@ -175,13 +177,27 @@ impl Device {
         Ok(())
     }
 
+    /// Why no payee would take the pocket's coin under its lock, if none would: its slot gives no
+    /// proof, or nobody whose word counts for the asset vouches for the seal.
+    fn locked_pocket(&self, world: &World<'_>, pocket: &Pocket) -> Result<(), DeviceError> {
+        let Some((_, coin)) = &pocket.coin else { return Ok(()) };
+        let Predicate::Sealed(sealed) = &coin.owner else { return Ok(()) };
+        if self.locked_until(&coin.owner, world.now).is_some() {
+            return Err(EvidenceError::Unlock(UnlockError::Locked).into());
+        }
+        if self.slot_to_leave(&coin.owner).is_some() {
+            self.vouches(world, &coin.asset, &sealed.slot, sealed.until, &[])?;
+        }
+        Ok(())
+    }
+
     /// Whether a payment of the pocket's coin would be of a payee's least tier.
     fn reaches(&self, world: &World<'_>, pocket: &Pocket, payee: &PublicKey, least: Tier) -> bool {
         if least == Tier::Signed {
             return true;
         }
-        let bricked = |key: &PublicKey| self.is_bricked(key);
-        let trust = Trust { viewer: Some(payee), ..self.trusting(world, &bricked) };
+        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
+        let trust = Trust { viewer: Some(payee), ..self.trusting(world, &known, &bricked) };
         let Some((id, coin)) = &pocket.coin else { return false };
         let verified = pocket.evidence.verify(&trust, world.now).ok();
         let before = verified.and_then(|all| all.get().get(id).map(|holding| holding.tier));
@@ -257,7 +273,7 @@ impl Device {
         if form == Form::Commit {
             self.live.insert(tx);
         }
-        output.sign.push(to_sign(&outgoing));
+        output.sign.push(self.to_sign(&outgoing));
         Ok(output)
     }
 
@@ -333,15 +349,37 @@ impl Device {
         for outgoing in self.outgoing.waiting(payee) {
             match outgoing.state {
                 OutgoingState::Intent => {
-                    output.sign.push(to_sign(outgoing));
+                    output.sign.push(self.to_sign(outgoing));
                 }
                 OutgoingState::Signed => {
                     output.send.push((payee, Message::Payment(outgoing.payment.clone())));
                 }
-                OutgoingState::Receipted => {}
+                OutgoingState::Receipted | OutgoingState::GivenUp => {}
             }
         }
         output
+    }
+
+    /// What the seal is asked to sign for a payment that waits for it, the same each time.
+    pub fn to_sign(&self, outgoing: &Outgoing) -> Sign {
+        let transaction = &outgoing.transaction;
+        let input = |source: &Source| SpendToSign {
+            coin: source.id,
+            digest: spend_digest(&source.id, &outgoing.tx),
+            slot: self.slot_to_leave(&source.coin.owner),
+        };
+        Sign::Spend {
+            tx: outgoing.tx,
+            seq: transaction.step.seq,
+            head: transaction.step.head_after(&transaction.link),
+            inputs: outgoing.sources.iter().map(input).collect(),
+        }
+    }
+
+    /// Whether what a payment that waits for the seal needs can be had now: its coins whose slots give
+    /// no proof move by the key alone, once their locks have ended.
+    pub fn can_sign(&self, outgoing: &Outgoing, now: Time) -> bool {
+        outgoing.sources.iter().all(|s| self.locked_until(&s.coin.owner, now).is_none())
     }
 
     pub(super) fn receipted(
@@ -353,7 +391,9 @@ impl Device {
         let outgoing = waiting.ok_or(DeviceError::NotWaiting)?;
         match outgoing.state {
             OutgoingState::Receipted => return Ok(Output::default()),
-            OutgoingState::Intent => return Err(DeviceError::NotWaiting),
+            OutgoingState::Intent | OutgoingState::GivenUp => {
+                return Err(DeviceError::NotWaiting);
+            }
             OutgoingState::Signed => {}
         }
         let digest = Receipt::digest(&receipt.tx, &from);
@@ -390,24 +430,5 @@ impl Payment {
     /// The evidence of what the payment makes.
     pub(super) fn evidence_after(&self, transaction: &Transaction) -> Result<Evidence, TradeError> {
         self.offer.evidence.with(self.hop(transaction)).map_err(|_| TradeError::Size)
-    }
-}
-
-/// What the seal is asked to sign for a payment.
-fn to_sign(outgoing: &Outgoing) -> Sign {
-    let transaction = &outgoing.transaction;
-    let input = |source: &Source| SpendToSign {
-        coin: source.id,
-        digest: spend_digest(&source.id, &outgoing.tx),
-        slot: match &source.coin.owner {
-            Predicate::Sealed(sealed) => Some(sealed.slot),
-            _ => None,
-        },
-    };
-    Sign::Spend {
-        tx: outgoing.tx,
-        seq: transaction.step.seq,
-        head: transaction.step.head_after(&transaction.link),
-        inputs: outgoing.sources.iter().map(input).collect(),
     }
 }

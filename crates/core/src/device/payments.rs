@@ -28,13 +28,24 @@ impl Sent {
     /// Keeps a payment, or what is new of it.
     pub(super) fn put(&mut self, outgoing: Outgoing) {
         let place = (outgoing.payee, outgoing.transaction.step.seq, outgoing.tx);
-        if outgoing.state == OutgoingState::Receipted {
-            self.waiting.remove(&place);
-        } else {
-            self.waiting.insert(place);
+        let terms = (outgoing.payee, outgoing.payment.accept.nonce);
+        let link = (outgoing.payee, outgoing.payment.offer.link);
+        match outgoing.state {
+            OutgoingState::Intent | OutgoingState::Signed => {
+                self.waiting.insert(place);
+            }
+            OutgoingState::Receipted | OutgoingState::GivenUp => {
+                self.waiting.remove(&place);
+            }
         }
-        self.terms.insert((outgoing.payee, outgoing.payment.accept.nonce));
-        self.links.insert((outgoing.payee, outgoing.payment.offer.link), outgoing.tx);
+        if outgoing.state != OutgoingState::GivenUp {
+            self.terms.insert(terms);
+            self.links.insert(link, outgoing.tx);
+        } else if self.links.get(&link) == Some(&outgoing.tx) {
+            // What was given up is as if it had never been: the same terms may be paid anew.
+            self.terms.remove(&terms);
+            self.links.remove(&link);
+        }
         self.all.insert(outgoing.tx, outgoing);
     }
 

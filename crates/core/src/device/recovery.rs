@@ -9,20 +9,26 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::change::MAX_WAITING;
-use super::{Change, Contact, Device, DeviceError, Event, Mode, Output, World};
+use super::{Burned, Change, Contact, Device, DeviceError, Event, Mode, Output, World};
 use crate::cbor::List;
 use crate::evidence::{Evidence, Hop, Witness};
 use crate::id::{CoinId, DeviceId};
 use crate::message::{MAX_HISTORY, Message, Sync};
 use crate::predicate::{Unlock, spend_digest};
-use crate::seal::SealIdentity;
+use crate::seal::{Scoped, SealIdentity, Vouch};
 use crate::trade::Source;
 
 impl Device {
     /// The device may be behind: it receives only from now on.
-    pub(super) fn restored(&mut self) -> Output {
+    ///
+    /// What waits for the seal may have been signed and sent since: it is completed by the key alone,
+    /// once its locks have ended, and never given up.
+    pub(super) fn restored(&mut self, world: &World<'_>) -> Output {
         let contacts: Vec<Contact> = self.contacts.values().cloned().collect();
         let mut output = self.record([Change::Mode(Mode::ReceiveOnly(Vec::new()))]);
+        let at = world.now;
+        let doubtful = self.doubtful().into_iter().map(|slot| Change::Burned(Burned { slot, at }));
+        self.add(&mut output, doubtful);
         let unmet = |contact: Contact| Change::Contact(Box::new(Contact { met: false, ..contact }));
         self.add(&mut output, contacts.into_iter().map(unmet));
         output
@@ -57,7 +63,7 @@ impl Device {
         let mut output = match (&self.mode, mine.is_empty()) {
             (Mode::Normal, true) => return Ok(Output::default()),
             // This device signed steps that it does not know: it was set back without noticing.
-            (Mode::Normal, false) => self.restored(),
+            (Mode::Normal, false) => self.restored(world),
             (Mode::ReceiveOnly(_), _) => Output::default(),
         };
         let Mode::ReceiveOnly(waiting) = &self.mode else { return Ok(output) };
@@ -137,7 +143,11 @@ impl Device {
             let pocket = |(id, witness): (&CoinId, &Witness)| {
                 let pocket = self.ledger.holding(id)?;
                 let (_, coin) = pocket.coin.as_ref()?;
-                let unlocked = coin.owner.check(id, &tx, &witness.unlock, world.now, world.seals);
+                // Its own proofs need nobody's word.
+                let vouch = Vouch { enrollers: None, certificates: &[], certified: true };
+                let (known, now) = (self.known(world), world.now);
+                let seals = Scoped { seals: &known, vouch };
+                let unlocked = coin.owner.check(id, &tx, &witness.unlock, now, &seals);
                 unlocked.ok().map(|()| pocket.clone())
             };
             inputs.map(pocket).collect()

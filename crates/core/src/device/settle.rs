@@ -27,6 +27,7 @@ use crate::id::{CoinId, TxId};
 use crate::keys::PublicKey;
 use crate::notary::{CertifiedRoot, InclusionProof, Spend};
 use crate::predicate::{Predicate, TallyEngine, Unlock};
+use crate::seal::SlotVerifier;
 use crate::time::Time;
 use crate::trade::TradeError;
 
@@ -123,13 +124,14 @@ impl Device {
     /// The histories that are not wholly certified and not lost.
     fn histories(&self) -> impl Iterator<Item = (Whose<'_>, Evidence)> {
         let coins = self.ledger.pockets().filter(|pocket| pocket.is_ready());
-        let coins = coins.map(|pocket| (Whose::Coin(pocket), pocket.evidence.clone()));
+        let coins = coins.map(|p| (Whose::Coin(p), self.with_own_enrollments(p.evidence.clone())));
         let signed = |o: &&Outgoing| {
-            o.state != OutgoingState::Intent && !self.outcomes.settled.contains_key(&o.tx)
+            matches!(o.state, OutgoingState::Signed | OutgoingState::Receipted)
+                && !self.outcomes.settled.contains_key(&o.tx)
         };
         let payments = self.outgoing.all().values().filter(signed).filter_map(|outgoing| {
             let evidence = outgoing.payment.evidence_after(&outgoing.transaction).ok()?;
-            Some((Whose::Payment(outgoing), evidence))
+            Some((Whose::Payment(outgoing), self.with_own_enrollments(evidence)))
         });
         coins.chain(payments).filter(|(_, evidence)| !self.outcomes.ruins(evidence))
     }
@@ -166,6 +168,7 @@ impl Device {
             }
             let evidence = evidence.settled_by(settlement).map_err(|_| TradeError::Size)?;
             settled.extend(self.settled_in(&evidence));
+            let evidence = self.without_own_enrollments(evidence);
             match whose {
                 Whose::Coin(pocket) if pocket.evidence != evidence => {
                     changes.push(Change::Pocket(Box::new(Pocket { evidence, ..pocket.clone() })));
@@ -206,7 +209,7 @@ impl Device {
         let mut any = false;
         for claim in evidence.claims(&self.policies).iter().flat_map(|claims| &claims.spends) {
             if let Some(proof) = settlement.proof(&claim.source, &claim.tx) {
-                claim.check(proof, root, world.seals)?;
+                claim.check(proof, root, &self.known(world))?;
                 any = true;
             }
         }
@@ -251,7 +254,7 @@ impl Device {
             return Ok(Output::default());
         }
         let claim = self.claim_of(&source).ok_or(DeviceError::NotWaiting)?;
-        let (lost, winner) = lost(world, &claim, proof)?;
+        let (lost, winner) = lost(world, &self.known(world), &claim, proof)?;
         let key = lost.key.clone();
         let loser = Spending {
             coin: source,
@@ -261,7 +264,7 @@ impl Device {
         let mut output = Output::default();
         if key == self.me.owner {
             // This device signed what it does not know of: it was set back, or copied.
-            output.extend(self.restored());
+            output.extend(self.restored(world));
         } else {
             let fork = ForkProof { key, a: loser.into(), b: winner.into() };
             output.extend(self.add_fork(fork)?);
@@ -349,6 +352,7 @@ impl Device {
 /// Checks that the notary holds another spend of a claim's state, signed by the same owner.
 fn lost(
     world: &World<'_>,
+    seals: &dyn SlotVerifier,
     claim: &Claim,
     proof: &InclusionProof,
 ) -> Result<(Lost, Spending), DeviceError> {
@@ -366,10 +370,10 @@ fn lost(
         transaction: leaf.data.transaction,
         expires_at: leaf.data.expires_at,
     };
-    let engine = TallyEngine { seals: world.seals };
+    let engine = TallyEngine { seals };
     let certified = proof.verify(&spend, trust, &engine).map_err(|_| refused())?;
     let unlock = Unlock::from_wire(&claim.owner, leaf.data.unlock.as_slice());
-    let signature = unlock.map_err(|_| refused())?.owner_signature().clone();
+    let signature = unlock.map_err(|_| refused())?.0.owner_signature().clone();
     let key = Predicate::key(&claim.owner).clone();
     let lost =
         Lost { source: claim.source, loser: claim.tx, winner, key, at: certified.reference_time() };

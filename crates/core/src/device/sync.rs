@@ -161,11 +161,13 @@ impl Device {
             restored: matches!(self.mode, Mode::ReceiveOnly(_)),
             seen: List::truncated(seen),
             forks: self.forks_unlike(&[]),
+            revocation: self.revocation(page).cloned(),
         }
     }
 
     fn synced(&mut self, from: DeviceId, sync: &Sync) -> Result<Output, DeviceError> {
         let mut output = self.learn(&[], &sync.forks);
+        output.extend(self.learn_revocation(sync.revocation.as_ref()));
         let findings = self.findings(sync);
         let contact = self.contact(&from)?;
         let history = self.history_for(contact, sync);
@@ -185,13 +187,15 @@ impl Device {
     ) -> Result<Output, DeviceError> {
         let mut output = self.learn(&reply.findings.branches, &reply.findings.forks);
         output.extend(self.learn(&[], &reply.sync.forks));
+        output.extend(self.learn_revocation(reply.sync.revocation.as_ref()));
         output.extend(self.recover(world, &from, reply.history)?);
         let findings = self.findings(&reply.sync);
         let history = self.history_for(self.contact(&from)?, &reply.sync);
         output.send.push((from, Message::SyncEnd(SyncEnd { findings, history })));
         // Each page of mine is compared with all of theirs, and the other way round.
         let next = self.sync_with(self.contact(&from)?, reply.sync.page.saturating_add(1));
-        if reply.sync.page < MAX_PAGES && !(next.seen.is_empty() && reply.sync.seen.is_empty()) {
+        let silent = |sync: &Sync| sync.seen.is_empty() && sync.revocation.is_none();
+        if reply.sync.page < MAX_PAGES && !(silent(&next) && silent(&reply.sync)) {
             output.send.push((from, Message::Sync(next)));
         } else {
             output.events.push(Event::Met { contact: from });

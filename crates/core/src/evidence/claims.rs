@@ -16,7 +16,7 @@ use crate::notary::{
 };
 use crate::policy::Policy;
 use crate::predicate::{Predicate, Unlock};
-use crate::seal::SlotVerifier;
+use crate::seal::{Scoped, SealCertificate, SlotVerifier, Vouch};
 use crate::time::Time;
 
 /// One spend that a notary can certify.
@@ -32,6 +32,8 @@ pub struct Claim {
     pub expires_at: Option<Time>,
     /// What unlocks it.
     pub unlock: Unlock,
+    /// The enrollment of the seal that proved it, if one did: a notary sees no cards.
+    pub enrollment: Option<SealCertificate>,
     /// Whether the evidence has a certification of it already.
     pub certified: bool,
 }
@@ -70,7 +72,7 @@ pub struct Settlement {
 impl Claim {
     /// What the notary is asked.
     pub fn request(&self) -> CertificationRequest {
-        let unlock = Blob::new(self.unlock.to_wire(&self.owner));
+        let unlock = Blob::new(self.unlock.to_wire(&self.owner, self.enrollment.as_ref()));
         CertificationRequest::new(CertificationData {
             predicate: self.owner.to_wire(),
             source: self.source.into(),
@@ -102,10 +104,13 @@ impl Claim {
         root: &CertifiedRoot,
         seals: &dyn SlotVerifier,
     ) -> Result<(), EvidenceError> {
+        let certificates = self.enrollment.as_slice();
+        let vouch = Vouch { enrollers: None, certificates, certified: true };
+        let seals = Scoped { seals, vouch };
         let wire = self.owner.to_wire();
         let certified = root.includes(&self.spend(&wire), proof.time, &proof.path);
         let at = certified.map_err(|_| EvidenceError::Certification)?.reference_time();
-        Ok(self.owner.check(&self.source, &self.tx, &self.unlock, at, seals)?)
+        Ok(self.owner.check(&self.source, &self.tx, &self.unlock, at, &seals)?)
     }
 }
 
@@ -145,7 +150,9 @@ impl Evidence {
             let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
             let claim = |(source, witness): (&CoinId, &Witness)| {
                 let owner = owners.get(source)?.clone();
+                let enrollment = self.enrollment(&owner, &witness.unlock).cloned();
                 Some(Claim {
+                    enrollment,
                     owner,
                     source: *source,
                     tx,
@@ -158,6 +165,14 @@ impl Evidence {
             owners.extend(hop.tx.made().map(|(id, coin)| (id, coin.owner.clone())));
         }
         claims
+    }
+
+    /// The enrollment under which a notary is asked: of those of the seal that cover the lock, the one
+    /// that ends last.
+    fn enrollment(&self, owner: &Predicate, unlock: &Unlock) -> Option<&SealCertificate> {
+        let (Predicate::Sealed(sealed), Unlock::Sealed(..)) = (owner, unlock) else { return None };
+        let of_seal = self.enrollments.iter().filter(|e| e.seal() == sealed.slot.seal);
+        of_seal.max_by_key(|e| e.terms().expires)
     }
 
     /// This evidence with what `settlement` certifies of it, in place of older certifications.
@@ -192,7 +207,8 @@ impl Evidence {
         };
         let mints = List::truncated(self.mints.iter().map(mint).collect());
         let hops = List::truncated(self.hops.iter().map(hop).collect());
-        Self::pruned(mints, hops, certificates)
+        let settled = Self::pruned(mints, hops, certificates)?;
+        settled.enrolled(self.enrollments.iter().cloned())
     }
 }
 
@@ -213,6 +229,7 @@ impl Minted {
             tx: self.mint.body.id(),
             expires_at: None,
             unlock: Unlock::Signature(signed.signature.clone()),
+            enrollment: None,
             certified: self.certified.is_some(),
         })
     }

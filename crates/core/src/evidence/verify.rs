@@ -13,7 +13,7 @@ use crate::mint::{MintError, MintStanding};
 use crate::notary::{CertifiedRoot, Spend, StateHash, TransactionHash, TrustBase};
 use crate::policy::Policy;
 use crate::predicate::{Predicate, UnlockError};
-use crate::seal::SlotVerifier;
+use crate::seal::{Scoped, SealCertificate, SlotVerifier, Vouch};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::transaction::TransactionError;
@@ -131,7 +131,14 @@ impl Evidence {
         now: Time,
     ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
         let roots = certified_roots(self, trust)?;
-        let mut walk = Walk { trust, now, roots, unspent: BTreeMap::new(), spent: Vec::new() };
+        let mut walk = Walk {
+            trust,
+            now,
+            roots,
+            enrollments: &self.enrollments,
+            unspent: BTreeMap::new(),
+            spent: Vec::new(),
+        };
         for minted in self.mints.iter() {
             walk.mint(minted)?;
         }
@@ -150,7 +157,8 @@ impl Verified<BTreeMap<CoinId, Holding>> {
     /// [`EvidenceError`] for the first rule that it breaks.
     pub fn extend(&self, hop: &Hop, trust: &Trust<'_>, now: Time) -> Result<Self, EvidenceError> {
         let unspent = self.0.clone();
-        let mut walk = Walk { trust, now, roots: Vec::new(), unspent, spent: Vec::new() };
+        let (roots, spent) = (Vec::new(), Vec::new());
+        let mut walk = Walk { trust, now, roots, enrollments: &[], unspent, spent };
         walk.hop(hop)?;
         Ok(Self(walk.unspent))
     }
@@ -172,6 +180,8 @@ struct Walk<'a> {
     trust: &'a Trust<'a>,
     now: Time,
     roots: Vec<CertifiedRoot>,
+    /// Enrollments of seals that came with the evidence, unchecked.
+    enrollments: &'a [SealCertificate],
     unspent: BTreeMap<CoinId, Holding>,
     spent: Vec<CoinId>,
 }
@@ -345,7 +355,15 @@ impl<'a> Walk<'a> {
             Some(c) => Some(self.certified(owner, &input.id, tx, hop.expires_at(), c)?),
         };
         let at = certified_at.unwrap_or(self.now);
-        owner.check(&input.id, tx, &witness.unlock, at, self.trust.seals)?;
+        // The issuer says whose word for a seal counts (spec `SEAL-18`).
+        let policy = self.policy(&input.coin.asset)?;
+        let vouch = Vouch {
+            enrollers: Some(&policy.offline.enrollers),
+            certificates: self.enrollments,
+            certified: certified_at.is_some(),
+        };
+        let seals = Scoped { seals: self.trust.seals, vouch };
+        owner.check(&input.id, tx, &witness.unlock, at, &seals)?;
         if certified_at.is_none() && (self.trust.bricked)(owner.key()) {
             return Err(EvidenceError::Bricked);
         }

@@ -3,11 +3,11 @@
 use core::fmt;
 
 use super::{Predicate, Unlock};
-use crate::cbor::{DecodeError, from_bytes, to_bytes};
+use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, from_bytes, to_bytes};
 use crate::id::{CoinId, TxId};
 use crate::keys::Signature;
 use crate::notary::{Engine, Spend};
-use crate::seal::SlotVerifier;
+use crate::seal::{Scoped, SealCertificate, SlotVerifier, Vouch};
 use crate::time::Time;
 
 /// Decides Tally's own predicates on the notary's wire by the one function for all of them.
@@ -26,34 +26,74 @@ impl fmt::Debug for TallyEngine<'_> {
 impl Engine for TallyEngine<'_> {
     fn unlocks(&self, spend: &Spend<'_>, unlock: &[u8], at: Time) -> bool {
         let Ok(predicate) = Predicate::from_wire(spend.predicate) else { return false };
-        let Ok(unlock) = Unlock::from_wire(&predicate, unlock) else { return false };
+        let Ok((unlock, enrollment)) = Unlock::from_wire(&predicate, unlock) else { return false };
         let coin = CoinId::new(*spend.source.as_bytes());
         let tx = TxId::new(*spend.transaction.as_bytes());
-        predicate.check(&coin, &tx, &unlock, at, self.seals).is_ok()
+        let certificates = enrollment.as_slice();
+        let vouch = Vouch { enrollers: None, certificates, certified: true };
+        let seals = Scoped { seals: self.seals, vouch };
+        predicate.check(&coin, &tx, &unlock, at, &seals).is_ok()
     }
 }
 
 impl Unlock {
     /// The unlock as the notary's wire carries it beside `predicate`: a bare signature for the
-    /// wire's own predicate, its encoding for Tally's (spec `PRED-8`).
-    pub fn to_wire(&self, predicate: &Predicate) -> alloc::vec::Vec<u8> {
-        match (predicate, self) {
-            (Predicate::Signature(_), Self::Signature(owner)) => owner.as_bytes().into(),
+    /// wire's own predicate, its encoding for Tally's (spec `PRED-8`). A seal's proof is followed by
+    /// the enrollment under which it is to be checked: a notary knows no seals by itself.
+    pub fn to_wire(
+        &self,
+        predicate: &Predicate,
+        enrollment: Option<&SealCertificate>,
+    ) -> alloc::vec::Vec<u8> {
+        match (predicate, self, enrollment) {
+            (Predicate::Signature(_), Self::Signature(owner), _) => owner.as_bytes().into(),
+            (_, Self::Sealed(owner, proof), Some(enrollment)) => {
+                let mut w = Writer::new();
+                w.array(4);
+                w.uint(KIND_SEALED);
+                owner.encode(&mut w);
+                proof.encode(&mut w);
+                enrollment.encode(&mut w);
+                w.into_bytes()
+            }
             _ => to_bytes(self),
         }
     }
 
-    /// The unlock that the notary's wire carries beside `predicate`.
+    /// The unlock that the notary's wire carries beside `predicate`, and the enrollment in it.
     ///
     /// # Errors
     /// [`DecodeError`] when it is none.
-    pub fn from_wire(predicate: &Predicate, bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub fn from_wire(
+        predicate: &Predicate,
+        bytes: &[u8],
+    ) -> Result<(Self, Option<SealCertificate>), DecodeError> {
         match predicate {
             Predicate::Signature(_) => {
                 let bytes = bytes.try_into().map_err(|_| DecodeError::WrongLength)?;
-                Ok(Self::Signature(Signature::secp256k1(bytes)))
+                Ok((Self::Signature(Signature::secp256k1(bytes)), None))
             }
-            _ => from_bytes(bytes),
+            _ => from_bytes(bytes).map(|WireUnlock(unlock, enrollment)| (unlock, enrollment)),
         }
+    }
+}
+
+const KIND_SEALED: u64 = 1;
+
+/// An unlock of one of Tally's predicates as the wire carries it.
+struct WireUnlock(Unlock, Option<SealCertificate>);
+
+impl Decode for WireUnlock {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if r.is_bytes()? {
+            return Ok(Self(Unlock::decode(r)?, None));
+        }
+        r.variant(|r, kind, rest| match (kind, rest) {
+            (KIND_SEALED, 3) => {
+                let unlock = Unlock::Sealed(Decode::decode(r)?, Decode::decode(r)?);
+                Ok(Self(unlock, Some(Decode::decode(r)?)))
+            }
+            _ => Unlock::decode_variant(r, kind, rest).map(|unlock| Self(unlock, None)),
+        })
     }
 }

@@ -234,6 +234,9 @@ pub enum EnrollmentError {
     /// Taken back by its enroller.
     #[error("the enroller has taken this enrollment back: do not rely on the seal")]
     Revoked,
+    /// It ends before the lock of the coin does.
+    #[error("the seal's enrollment ends before the coin's lock: have it enrolled again")]
+    Ends,
     /// Older than what is known already.
     #[error("a newer list of this enroller is known already: nothing to do")]
     Stale,
@@ -252,6 +255,7 @@ impl EnrollmentError {
             Self::Enroller => "ENROLLMENT_ENROLLER",
             Self::Development => "ENROLLMENT_DEVELOPMENT",
             Self::Revoked => "ENROLLMENT_REVOKED",
+            Self::Ends => "ENROLLMENT_ENDS",
             Self::Stale => "ENROLLMENT_STALE",
             Self::TooMany => "ENROLLMENT_TOO_MANY",
         }

@@ -13,12 +13,17 @@ mod certificate;
 mod proof;
 mod revocation;
 pub mod tpm;
+mod vouch;
 
+#[cfg(feature = "p256")]
+mod attest;
 #[cfg(feature = "p256")]
 mod registry;
 #[cfg(feature = "p256")]
 mod verify;
 
+#[cfg(feature = "p256")]
+pub use attest::{CertifiedProofs, Enrollers, TpmProofs};
 #[cfg(feature = "p256")]
 pub use registry::{MAX_CERTIFICATES, MAX_SEALS, Seals};
 #[cfg(feature = "p256")]
@@ -30,6 +35,8 @@ pub use certificate::{
 };
 pub use proof::{ClockInfo, HardwareProof, MAX_TPM_PROOF, TpmAudit};
 pub use revocation::{MAX_REVOKED, REVOCATION_VERSION, Revocation, RevocationTerms};
+pub(crate) use vouch::Scoped;
+pub use vouch::Vouch;
 
 use crate::cbor::{Blob, Decode, DecodeError, Encode, Reader, Writer, record};
 use crate::id::{Digest, TxId};
@@ -172,6 +179,34 @@ pub trait SlotVerifier {
     fn proves_until(&self, slot: &Slot, until: Time, tx_id: &TxId, proof: &SlotProof) -> bool {
         let _ = until;
         self.proves(slot, tx_id, proof)
+    }
+
+    /// Whether `proof` verifies under exactly this certificate. Whether the certificate counts is
+    /// for the caller to say.
+    fn attests(
+        &self,
+        certificate: &SealCertificate,
+        slot: &Slot,
+        tx_id: &TxId,
+        proof: &SlotProof,
+    ) -> bool {
+        let _ = certificate;
+        self.proves(slot, tx_id, proof)
+    }
+
+    /// The same as [`SlotVerifier::proves_until`] for a coin of which more is known: whose word
+    /// counts for its asset, and which certificates came along (spec `SEAL-18`). A verifier that
+    /// has accepted enrollers of its own keeps this default.
+    fn proves_for(
+        &self,
+        vouch: &Vouch<'_>,
+        slot: &Slot,
+        until: Time,
+        tx_id: &TxId,
+        proof: &SlotProof,
+    ) -> bool {
+        let _ = vouch;
+        self.proves_until(slot, until, tx_id, proof)
     }
 }
 

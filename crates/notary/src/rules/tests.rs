@@ -1,5 +1,6 @@
+use tally_core::id::{CoinId, TxId};
 use tally_core::notary::{CertificationData, CertificationRequest, StateHash, TransactionHash};
-use tally_core::predicate::{Reserved, consent_digest, spend_digest};
+use tally_core::predicate::{Predicate, Reserved, Unlock, consent_digest, spend_digest};
 use tally_core::{cbor::Blob, cbor::to_bytes, keys::SecretKey};
 
 use super::*;

@@ -1,12 +1,14 @@
 //! An invoice says which tier its payee takes, before the payer signs.
 
 use super::scene::{NOW, Person, Scene, mint};
+use super::sealed::vouched;
+use super::tpm::ENROLLED_UNTIL;
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
 use crate::device::{Event, Input, Terms, World};
 use crate::invoice::Invoice;
-use crate::predicate::tests::{FakeSeals, slot};
-use crate::predicate::{Predicate, Sealed};
+use crate::predicate::Predicate;
+use crate::predicate::tests::FakeSeals;
 use crate::tier::Tier;
 
 fn least(person: &Person, scene: &Scene, units: u64) -> Result<Tier, &'static str> {
@@ -76,10 +78,12 @@ fn an_invoice_above_the_payees_limit_is_not_signed_by_whoever_cannot_reach_its_t
 
 #[test]
 fn a_coin_that_reaches_the_tier_pays_although_a_weaker_one_fits_better() {
-    let mut scene = careful();
-    let key = scene.people[0].key.public();
-    let (slot, until) = (slot(5), NOW.plus(7 * 24 * 60 * 60));
-    let owner = Predicate::Sealed(Sealed { key, slot, until });
+    let people = alloc::vec![Person::sealed(1, ENROLLED_UNTIL), Person::new(2)];
+    let mut scene = Scene::of(people, vouched);
+    scene.mint_to(0, 1, 1000);
+    scene.people[1].tell(Input::AcceptPolicy(AcceptPolicy::default())).expect("always");
+    scene.people[0].look_for_a_counter();
+    let owner = scene.people[0].device.predicate_for(&scene.people[0].world(), &scene.asset);
     let sealed = mint(&scene.issuer, scene.asset, 2, 2000, owner);
     scene.people[0].tell(Input::Mint(sealed.into())).expect("a good mint");
     let invoice = scene.invoice(1, 501);
@@ -94,22 +98,13 @@ fn a_coin_that_reaches_the_tier_pays_although_a_weaker_one_fits_better() {
 
 #[test]
 fn a_coin_with_a_weak_move_behind_it_does_not_reach_a_strong_tier() {
-    let mut scene = Scene::new(3, 1000);
-    let key = scene.people[1].key.public();
-    let owner = Predicate::Sealed(Sealed { key, slot: slot(5), until: NOW.plus(999_999) });
-    let mut invoice = scene.invoice(1, 900);
-    invoice.accept.owner = owner;
+    let people = alloc::vec![Person::new(1), Person::sealed(2, ENROLLED_UNTIL), Person::new(3)];
+    let mut scene = Scene::of(people, vouched);
+    scene.mint_to(0, 1, 1000);
+    let invoice = scene.invoice(1, 900);
+    assert!(matches!(invoice.accept.owner, Predicate::Sealed(_)));
     scene.people[2].tell(Input::AcceptPolicy(AcceptPolicy::default())).expect("always");
     // Bob's seal guards his own moves only: what Alice signed before stays what it was.
-    let nonce = invoice.accept.nonce;
-    let terms = Terms {
-        payer: None,
-        asset: scene.asset,
-        amount: invoice.amount,
-        owner: invoice.accept.owner.clone(),
-        expires_at: invoice.expires_at,
-    };
-    scene.people[1].tell(Input::Ask { nonce, terms }).expect("good terms");
     scene.pay_invoice(0, 1, &invoice);
     scene.deliver();
     assert_eq!(scene.balances()[1], 900);

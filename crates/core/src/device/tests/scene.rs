@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use super::tpm::FakeTpm;
 use crate::accept::{AcceptPolicy, TierLimits};
 use crate::amount::Amount;
 use crate::card::{CARD_VERSION, Card, Name, Signed};
@@ -16,12 +17,14 @@ use crate::message::{Accept, Message};
 use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use crate::notary::TrustBase;
 use crate::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
-use crate::predicate::tests::{FakeSeals, fake_proof};
+use crate::predicate::tests::FakeSeals;
 use crate::predicate::{Predicate, Unlock};
-use crate::seal::SealIdentity;
+use crate::seal::{SealCertificate, SealIdentity, Slot};
 use crate::time::Time;
 
 pub(crate) const NOW: Time = Time::from_unix(1_800_000_000);
+/// How long a coin that arrives is locked to its payee's hardware, in seconds.
+pub(crate) const LOCK: u64 = 30 * 24 * 60 * 60;
 
 /// Somebody's key, device, disk, and what is about to be sent. The seals are fake.
 ///
@@ -38,17 +41,35 @@ pub(crate) struct Person {
     pub(crate) dies_in: Option<u32>,
     pub(crate) restarts: u32,
     pub(crate) notary: Option<TrustBase>,
+    /// The hardware, which every copy of the wallet shares.
+    pub(crate) tpm: Option<FakeTpm>,
+    pub(crate) enrollment: Option<SealCertificate>,
     signed: BTreeMap<u64, TxId>,
     nonces: u64,
 }
 
 impl Person {
     pub(crate) fn new(byte: u8) -> Self {
+        Self::with(byte, None)
+    }
+
+    /// Somebody whose device has hardware, enrolled until `until`.
+    pub(crate) fn sealed(byte: u8, until: Time) -> Self {
+        let tpm = FakeTpm::new(byte);
+        let enrollment = tpm.enrolled(until);
+        let mut person = Self::with(byte, Some(tpm));
+        person.tell(Input::Enrolled(enrollment.clone().into())).expect("its own seal");
+        Self { enrollment: Some(enrollment), ..person }
+    }
+
+    fn with(byte: u8, tpm: Option<FakeTpm>) -> Self {
         let key = SecretKey::new([byte; 32]).expect("a small scalar");
-        let me =
-            Me { owner: key.public(), seal: SealIdentity::Software, network: NetworkId::LOCAL };
+        let seal = tpm.as_ref().map_or(SealIdentity::Software, FakeTpm::identity);
+        let me = Me { owner: key.public(), seal, network: NetworkId::LOCAL };
         let device = Device::new(me);
         Self {
+            tpm,
+            enrollment: None,
             key,
             device,
             out: VecDeque::new(),
@@ -73,8 +94,9 @@ impl Person {
             network: NetworkId::LOCAL,
             name: Name::new("somebody").expect("a name"),
             owner: self.key.public(),
-            seal: SealIdentity::Software,
+            seal: self.device.me().seal,
             session_key: Blob::default(),
+            enrollment: self.enrollment.clone(),
         };
         Signed::card(&card, &self.key).expect("a short card")
     }
@@ -162,10 +184,21 @@ impl Person {
                     before.is_none_or(|before| before == tx),
                     "two transactions for step {seq}"
                 );
+                let slots = inputs.iter().filter_map(|input| input.slot);
+                let proved = |slot| self.tpm.as_ref().and_then(|tpm| tpm.prove(&slot, &tx));
+                let proofs: Vec<_> = slots.map(|slot| (slot, proved(slot))).collect();
+                if proofs.iter().any(|(_, proof)| proof.is_none()) {
+                    self.signed.remove(&seq);
+                    let value = |slot: &Slot| self.tpm.as_ref().map(|tpm| tpm.value(slot.counter));
+                    let slots = proofs.iter().map(|(slot, _)| *slot);
+                    let slots = slots.filter(|slot| value(slot) != Some(slot.value)).collect();
+                    return Input::SlotsLost { tx: Some(tx), slots };
+                }
                 let unlock = |input: &crate::device::SpendToSign| {
                     let signature = self.key.sign(&input.digest);
-                    match input.slot {
-                        Some(slot) => Unlock::Sealed(signature, fake_proof(&slot, &tx)),
+                    let proof = proofs.iter().find(|(slot, _)| Some(*slot) == input.slot);
+                    match proof.and_then(|(_, proof)| proof.clone()) {
+                        Some(proof) => Unlock::Sealed(signature, proof),
                         None => Unlock::Signature(signature),
                     }
                 };
@@ -181,7 +214,20 @@ impl Person {
     pub(crate) fn hear(&mut self, from: DeviceId, message: &Message) -> Result<(), DeviceError> {
         let message = from_bytes(&to_bytes(message)).expect("what was encoded decodes");
         let nonce = self.nonce();
+        self.look_for_a_counter();
         self.tell(Input::Message { from, message, nonce })
+    }
+
+    /// Tells the device of a free counter, if the hardware has one.
+    pub(crate) fn look_for_a_counter(&mut self) {
+        let Some(tpm) = &self.tpm else { return };
+        let until = self.now.plus(LOCK);
+        let lock = tpm.free(&self.key.public(), until, &self.device.taken());
+        self.device.handle(&self.world(), Input::Lock(lock)).expect("always possible");
+    }
+
+    pub(crate) fn world(&self) -> World<'static> {
+        World { now: self.now, seals: &FakeSeals, notary: None }
     }
 
     pub(crate) fn balance(&self, asset: &AssetId) -> u64 {
@@ -258,11 +304,15 @@ impl Scene {
 
     /// People who have nothing, and know an asset after `edit`.
     pub(crate) fn with_policy(people: u8, edit: impl FnOnce(&mut Policy)) -> Self {
+        Self::of((1..=people).map(Person::new).collect(), edit)
+    }
+
+    /// These people, who have nothing, and know an asset after `edit`.
+    pub(crate) fn of(mut people: Vec<Person>, edit: impl FnOnce(&mut Policy)) -> Self {
         let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
         let mut policy = policy(&issuer);
         edit(&mut policy);
         let asset = policy.id();
-        let mut people: Vec<Person> = (1..=people).map(Person::new).collect();
         let cards: Vec<Signed> = people.iter().map(Person::card).collect();
         for (i, person) in people.iter_mut().enumerate() {
             person.tell(Input::Policy(policy.clone())).expect("a good policy");
@@ -300,7 +350,9 @@ impl Scene {
     pub(crate) fn invoice(&mut self, payee: usize, units: u64) -> Invoice {
         let asset = self.asset;
         let person = &mut self.people[payee];
-        let (nonce, owner) = (person.nonce(), Predicate::Signature(person.key.public()));
+        person.look_for_a_counter();
+        let owner = person.device.predicate_for(&person.world(), &asset);
+        let nonce = person.nonce();
         let (amount, expires_at) = (Amount::new(units), person.now.plus(600));
         // An invoice is shown once its terms are durable.
         let dies_in = person.dies_in.take();

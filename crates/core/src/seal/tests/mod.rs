@@ -1,5 +1,6 @@
 //! Every rule of `spec/seal.md`, by real proofs recorded in `spec/vectors/seal-slots.json`.
 
+mod attest;
 mod certificates;
 mod identity;
 mod registry;

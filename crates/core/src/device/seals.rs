@@ -1,0 +1,413 @@
+//! Know whose hardware counts, bind coins that arrive to it, and give up what it cannot prove.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::{
+    Change, Contact, Device, DeviceError, Event, Mode, Outgoing, OutgoingState, Output, Pocket,
+    World,
+};
+use crate::card::Card;
+use crate::cbor::{from_bytes, record};
+use crate::evidence::Evidence;
+use crate::id::{AssetId, NetworkId, TxId};
+use crate::keys::PublicKey;
+use crate::predicate::{Predicate, Sealed};
+use crate::seal::{
+    EnrollmentError, Revocation, SealCertificate, SealId, SealIdentity, SealTerms, Slot, SlotProof,
+    SlotVerifier, Vouch,
+};
+use crate::time::Time;
+
+/// Most enrollments of one seal that are kept: one is renewed when it ends or firmware is updated.
+const MAX_KEPT: usize = 4;
+
+/// A slot from which the seal gives no proof any more, and why it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Burned {
+    /// The slot.
+    pub slot: Slot,
+    /// When that was found.
+    pub at: Time,
+}
+
+record!(Burned { slot, at });
+
+/// The seals that are known, and what has become of this device's own slots.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Enrolled {
+    /// Enrollments that were checked: of contacts, from their cards, and of this device.
+    certificates: BTreeMap<SealId, Vec<SealCertificate>>,
+    revocations: BTreeMap<PublicKey, Revocation>,
+    burned: BTreeMap<Slot, Burned>,
+    /// A free slot of this device's seal, for a coin that arrives. It does not survive a restart.
+    lock: Option<Sealed>,
+}
+
+impl Enrolled {
+    pub(super) fn add(&mut self, certificate: SealCertificate) {
+        let known = self.certificates.entry(certificate.seal()).or_default();
+        if known.contains(&certificate) {
+            return;
+        }
+        known.push(certificate);
+        known.sort_by_key(|c| core::cmp::Reverse(c.terms().expires));
+        known.truncate(MAX_KEPT);
+    }
+
+    /// Takes the enrollment from a contact's card, which was checked when it was added.
+    pub(super) fn add_contact(&mut self, contact: &Contact) {
+        let card = from_bytes::<Card>(contact.card.payload()).ok();
+        if let Some(enrollment) = card.and_then(|card| card.enrollment) {
+            self.add(enrollment);
+        }
+    }
+
+    pub(super) fn revoke(&mut self, revocation: Revocation) {
+        self.revocations.insert(revocation.terms().enroller().clone(), revocation);
+    }
+
+    pub(super) fn burn(&mut self, burned: Burned) {
+        self.burned.insert(burned.slot, burned);
+    }
+
+    /// The enrollments of a seal that are known here.
+    fn of(&self, seal: &SealId) -> &[SealCertificate] {
+        self.certificates.get(seal).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_revoked(&self, terms: &SealTerms) -> bool {
+        let list = self.revocations.get(&terms.enroller);
+        list.is_some_and(|l| l.terms().seals().binary_search(&terms.hardware.seal()).is_ok())
+    }
+}
+
+/// What a device knows of seals, beside what checks their proofs.
+pub(super) struct Known<'a> {
+    network: NetworkId,
+    enrolled: &'a Enrolled,
+    seals: &'a dyn SlotVerifier,
+}
+
+impl Known<'_> {
+    /// Why a certificate does not count for a lock, if it does not (spec `SEAL-18`).
+    fn counts(
+        &self,
+        certificate: &SealCertificate,
+        vouch: &Vouch<'_>,
+        slot: &Slot,
+        until: Time,
+    ) -> Result<(), EnrollmentError> {
+        let own = [certificate.terms().enroller.clone()];
+        // What a notary has certified counts by the enrollers that count there.
+        let (enrollers, development) = match vouch.enrollers {
+            Some(enrollers) => (enrollers, self.network.is_development()),
+            None => (&own[..], true),
+        };
+        certificate.covers(slot, until, enrollers, development)?;
+        if !vouch.certified && self.enrolled.is_revoked(certificate.terms()) {
+            return Err(EnrollmentError::Revoked);
+        }
+        if !self.enrolled.of(&slot.seal).contains(certificate) {
+            certificate.check(self.network)?;
+        }
+        Ok(())
+    }
+
+    /// The certificates of a slot's seal that are known here or came along.
+    fn all<'b>(
+        &'b self,
+        vouch: &Vouch<'b>,
+        slot: &'b Slot,
+    ) -> impl Iterator<Item = &'b SealCertificate> {
+        let came = vouch.certificates.iter().filter(|c| c.seal() == slot.seal);
+        self.enrolled.of(&slot.seal).iter().chain(came)
+    }
+
+    /// Whether some certificate vouches for a slot until the end of its lock.
+    pub(super) fn vouched(
+        &self,
+        vouch: &Vouch<'_>,
+        slot: &Slot,
+        until: Time,
+    ) -> Result<(), EnrollmentError> {
+        let mut why = EnrollmentError::Enroller;
+        for certificate in self.all(vouch, slot) {
+            match self.counts(certificate, vouch, slot, until) {
+                Ok(()) => return Ok(()),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+}
+
+impl SlotVerifier for Known<'_> {
+    fn proves(&self, _: &Slot, _: &TxId, _: &SlotProof) -> bool {
+        false
+    }
+
+    fn proves_for(
+        &self,
+        vouch: &Vouch<'_>,
+        slot: &Slot,
+        until: Time,
+        tx_id: &TxId,
+        proof: &SlotProof,
+    ) -> bool {
+        let mut counting =
+            self.all(vouch, slot).filter(|c| self.counts(c, vouch, slot, until).is_ok());
+        counting.any(|certificate| self.seals.attests(certificate, slot, tx_id, proof))
+    }
+}
+
+impl Device {
+    pub(super) fn known<'a>(&'a self, world: &World<'a>) -> Known<'a> {
+        Known { network: self.me.network, enrolled: &self.enrolled, seals: world.seals }
+    }
+
+    /// This device's own enrollment, the one that ends last.
+    pub fn enrollment(&self) -> Option<&SealCertificate> {
+        match self.me.seal {
+            SealIdentity::Hardware(seal) => self.enrolled.of(&seal).first(),
+            SealIdentity::Software => None,
+        }
+    }
+
+    /// The revocations that are known, by enroller.
+    pub fn revocations(&self) -> &BTreeMap<PublicKey, Revocation> {
+        &self.enrolled.revocations
+    }
+
+    /// The slots from which this device's seal gives no proof any more.
+    pub fn burned(&self) -> impl Iterator<Item = &Burned> {
+        self.enrolled.burned.values()
+    }
+
+    /// What enrollers say of the seals that proved something in a history: never show the tier
+    /// `Sealed` without it.
+    pub fn seals_in(&self, evidence: &Evidence) -> Vec<&SealTerms> {
+        let seals = evidence.seals();
+        self.terms_of(seals.iter().copied())
+    }
+
+    /// What enrollers say of these seals, as far as this device was told.
+    pub fn terms_of(&self, seals: impl IntoIterator<Item = SealId>) -> Vec<&SealTerms> {
+        let first = |seal: SealId| self.enrolled.of(&seal).first();
+        seals.into_iter().filter_map(first).map(SealCertificate::terms).collect()
+    }
+
+    /// Whether a slot's seal counts for an asset until `until`, by what is known here.
+    ///
+    /// # Errors
+    /// [`EnrollmentError`] for the reason that it does not.
+    pub fn vouches(
+        &self,
+        world: &World<'_>,
+        asset: &AssetId,
+        slot: &Slot,
+        until: Time,
+        came: &[SealCertificate],
+    ) -> Result<(), EnrollmentError> {
+        let policy = self.policies.get(asset).ok_or(EnrollmentError::Enroller)?;
+        let enrollers = Some(&policy.offline.enrollers[..]);
+        let vouch = Vouch { enrollers, certificates: came, certified: false };
+        self.known(world).vouched(&vouch, slot, until)
+    }
+
+    /// The slots of this device's seal that are taken: by a coin, or by terms that are open.
+    pub fn taken(&self) -> Vec<Slot> {
+        let slot = |owner: &Predicate| match owner {
+            Predicate::Sealed(sealed) => Some(sealed.slot),
+            _ => None,
+        };
+        let coins = self.ledger.pockets().filter_map(|pocket| slot(&pocket.coin.as_ref()?.1.owner));
+        let terms = self.terms.values().filter_map(|terms| slot(&terms.owner));
+        coins.chain(terms).collect()
+    }
+
+    /// The driver found a free slot for a coin that arrives, or none.
+    pub(super) fn lock(&mut self, lock: Option<Sealed>) {
+        self.enrolled.lock = lock;
+    }
+
+    /// The predicate for a coin of an asset that arrives: under the free slot, if there is one and this
+    /// device's seal counts for the asset; else the key's, and then it is worth less when it is paid on.
+    pub fn predicate_for(&self, world: &World<'_>, asset: &AssetId) -> Predicate {
+        let plain = Predicate::Signature(self.me.owner.clone());
+        let Some(sealed) = &self.enrolled.lock else { return plain };
+        let mine = sealed.key == self.me.owner
+            && self.me.seal == SealIdentity::Hardware(sealed.slot.seal)
+            && world.now < sealed.until
+            && self.taken().iter().all(|slot| slot.counter != sealed.slot.counter);
+        let counts = || self.vouches(world, asset, &sealed.slot, sealed.until, &[]).is_ok();
+        if mine && counts() { Predicate::Sealed(sealed.clone()) } else { plain }
+    }
+
+    /// Whether this device could move a coin under this predicate, one day: who names another key or
+    /// another seal has paid somebody else.
+    pub(super) fn is_mine(&self, owner: &Predicate) -> bool {
+        let seal = match owner {
+            Predicate::Sealed(sealed) => self.me.seal == SealIdentity::Hardware(sealed.slot.seal),
+            Predicate::Signature(_) => true,
+            Predicate::Reserved(_) => false,
+        };
+        seal && owner.key() == &self.me.owner
+    }
+
+    /// When a coin that is here can be moved again, if it cannot be now: its slot gives no proof, and
+    /// its key alone moves it once the lock has ended. Nothing is lost.
+    pub fn locked_until(&self, owner: &Predicate, now: Time) -> Option<Time> {
+        let Predicate::Sealed(sealed) = owner else { return None };
+        let stuck = self.enrolled.burned.contains_key(&sealed.slot)
+            || self.me.seal != SealIdentity::Hardware(sealed.slot.seal);
+        Some(sealed.until).filter(|until| stuck && now < *until)
+    }
+
+    /// The slot that has to be left to spend a coin; none if its key alone moves it.
+    pub(super) fn slot_to_leave(&self, owner: &Predicate) -> Option<Slot> {
+        match owner {
+            Predicate::Sealed(sealed) => {
+                Some(sealed.slot).filter(|slot| !self.enrolled.burned.contains_key(slot))
+            }
+            _ => None,
+        }
+    }
+
+    /// The device was enrolled, or its enrollment was renewed.
+    pub(super) fn enroll(&mut self, certificate: SealCertificate) -> Result<Output, DeviceError> {
+        certificate.check(self.me.network)?;
+        if self.me.seal != SealIdentity::Hardware(certificate.seal()) {
+            return Err(DeviceError::NotForMe);
+        }
+        Ok(self.record([Change::Enrollment(Box::new(certificate))]))
+    }
+
+    /// An enroller takes enrollments back. It is heard if some asset here names it.
+    pub(super) fn revoked(&mut self, list: Revocation) -> Result<Output, DeviceError> {
+        let enroller = list.terms().enroller();
+        if !self.policies.values().any(|p| p.offline.enrollers.contains(enroller)) {
+            return Err(EnrollmentError::Enroller.into());
+        }
+        let known = self.enrolled.revocations.get(enroller).map(|known| known.terms().number());
+        if known.is_some_and(|known| known >= list.terms().number()) {
+            return Err(EnrollmentError::Stale.into());
+        }
+        list.check(self.me.network)?;
+        // What was checked of an open offer may rest on it.
+        self.offers.clear();
+        Ok(self.record([Change::Revocation(Box::new(list))]))
+    }
+
+    /// The revocation that a page of a meeting tells.
+    pub(super) fn revocation(&self, page: u32) -> Option<&Revocation> {
+        self.enrolled.revocations.values().nth(usize::try_from(page).ok()?)
+    }
+
+    /// Takes over what another device says that an enroller took back. What is not newer, or is by
+    /// nobody whom an asset here names, is passed over.
+    pub(super) fn learn_revocation(&mut self, list: Option<&Revocation>) -> Output {
+        list.and_then(|list| self.revoked(list.clone()).ok()).unwrap_or_default()
+    }
+
+    /// The seal gives no proof from these slots. If a payment was to leave them, and nothing of it was
+    /// signed, it is given up: its coins are back where they were, and wait for their locks to end.
+    pub(super) fn burn(
+        &mut self,
+        world: &World<'_>,
+        tx: Option<TxId>,
+        slots: &[Slot],
+    ) -> Result<Output, DeviceError> {
+        let outgoing = tx.map(|tx| self.outgoing.all().get(&tx).ok_or(DeviceError::NotWaiting));
+        let outgoing = outgoing.transpose()?.cloned();
+        let given_up = outgoing.filter(|outgoing| self.may_give_up(outgoing));
+        let at = world.now;
+        let mut output =
+            self.record(slots.iter().map(|slot| Change::Burned(Burned { slot: *slot, at })));
+        if let Some(outgoing) = given_up {
+            self.give_up_payment(&mut output, &outgoing)?;
+        }
+        Ok(output)
+    }
+
+    /// Whether nothing of a payment can have left this device: it is the latest step, it waits for the
+    /// seal, and it did not come out of a backup.
+    fn may_give_up(&self, outgoing: &Outgoing) -> bool {
+        let burned = |slot: &Slot| self.enrolled.burned.contains_key(slot);
+        self.mode == Mode::Normal
+            && outgoing.state == OutgoingState::Intent
+            && outgoing.transaction.step.seq == self.seq
+            && !slots_of(outgoing).any(|slot| burned(&slot))
+    }
+
+    fn give_up_payment(
+        &mut self,
+        output: &mut Output,
+        outgoing: &Outgoing,
+    ) -> Result<(), DeviceError> {
+        let offer = &outgoing.payment.offer;
+        let contact = self.contact(&outgoing.payee)?.clone();
+        let pockets = outgoing.sources.iter().map(|source| Pocket {
+            id: source.pocket,
+            link: source.link,
+            coin: Some((source.id, source.coin.clone())),
+            evidence: offer.evidence.behind(&source.id),
+        });
+        let mut changes: Vec<Change> = pockets.map(|p| Change::Pocket(Box::new(p))).collect();
+        let state = OutgoingState::GivenUp;
+        changes.push(Change::Outgoing(Box::new(Outgoing { state, ..outgoing.clone() })));
+        changes.push(Change::Contact(Box::new(Contact { link: offer.link, ..contact })));
+        self.live.remove(&outgoing.tx);
+        self.add(output, changes);
+        let burned = |owner: &Predicate| self.locked_until(owner, Time::from_unix(0));
+        output.events.push(Event::GivenUp {
+            tx: outgoing.tx,
+            payee: outgoing.payee,
+            asset: offer.asset,
+            amount: offer.amount,
+            until: outgoing.sources.iter().filter_map(|s| burned(&s.coin.owner)).max(),
+        });
+        Ok(())
+    }
+
+    /// The slots of payments that wait for the seal while the device was set back: what they prove may
+    /// have left it before.
+    pub(super) fn doubtful(&self) -> BTreeSet<Slot> {
+        let waiting = self.outgoing.all().values().filter(|o| o.state == OutgoingState::Intent);
+        waiting.flat_map(slots_of).collect()
+    }
+
+    /// A history with this device's own enrollments, as a notary or a stranger needs it.
+    pub fn with_own_enrollments(&self, evidence: Evidence) -> Evidence {
+        let SealIdentity::Hardware(seal) = self.me.seal else { return evidence };
+        let all = evidence.enrollments.to_vec().into_iter();
+        let all = all.chain(self.enrolled.of(&seal).iter().cloned());
+        evidence.clone().enrolled(all).unwrap_or(evidence)
+    }
+
+    /// The same without them, as it is kept and offered: whoever is paid has the card.
+    pub(super) fn without_own_enrollments(&self, evidence: Evidence) -> Evidence {
+        let SealIdentity::Hardware(seal) = self.me.seal else { return evidence };
+        let others = evidence.enrollments.to_vec().into_iter().filter(|e| e.seal() != seal);
+        evidence.clone().enrolled(others).unwrap_or(evidence)
+    }
+
+    /// What lies behind a coin that came from a contact, with that contact's enrollments.
+    pub(super) fn with_enrollments_of(&self, payer: &Contact, evidence: Evidence) -> Evidence {
+        let card = from_bytes::<Card>(payer.card.payload()).ok();
+        let Some(SealIdentity::Hardware(seal)) = card.map(|card| card.seal) else {
+            return evidence;
+        };
+        let all = evidence.enrollments.to_vec().into_iter();
+        let all = all.chain(self.enrolled.of(&seal).iter().cloned());
+        evidence.clone().enrolled(all).unwrap_or(evidence)
+    }
+}
+
+fn slots_of(outgoing: &Outgoing) -> impl Iterator<Item = Slot> {
+    outgoing.sources.iter().filter_map(|source| match &source.coin.owner {
+        Predicate::Sealed(sealed) => Some(sealed.slot),
+        _ => None,
+    })
+}
