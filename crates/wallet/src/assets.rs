@@ -15,7 +15,6 @@ use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker
 use tally_core::predicate::Predicate;
 use tally_core::seal::NoSeals;
 use tally_core::tier::Tier;
-use tally_seal::Seal;
 
 use crate::store::{Batch, Issued};
 use crate::wallet::now;

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use tally_core::device::{Device, Mode, OutgoingState};
-use tally_seal::Seal;
 use tally_seal::journal::Rollback;
 
 use crate::Wallet;
@@ -92,7 +91,9 @@ impl Wallet {
 
     fn check_waiting(&self) -> Finding {
         let outgoing = self.device.outgoing().values();
-        let waiting = outgoing.filter(|o| o.state != OutgoingState::Receipted).count();
+        let waiting = outgoing
+            .filter(|o| matches!(o.state, OutgoingState::Intent | OutgoingState::Signed))
+            .count();
         let what = format!("{waiting} payments wait for a receipt");
         Finding::new(waiting == 0, what, "send them again: tally resend, or sync with the payee")
     }

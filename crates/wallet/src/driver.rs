@@ -12,9 +12,8 @@ use tally_core::device::{
 use tally_core::id::{DeviceId, TxId};
 use tally_core::message::{Message, Payment};
 use tally_core::packet::{Hello, Packet};
-use tally_core::predicate::{Unlock, spend_digest};
-use tally_core::seal::{NoSeals, Slot};
-use tally_seal::{Seal, SealError};
+use tally_core::seal::TpmProofs;
+use tally_seal::SealError;
 use tally_transport::session::{KemPublic, Role, Session, SessionError, initiate};
 
 use crate::notary::Notaries;
@@ -65,7 +64,7 @@ impl Wallet {
             output.events.iter().for_each(&mut *show);
             sent.extend(packets);
             for sign in output.sign {
-                turns.push(vec![self.sign(sign)?]);
+                turns.push(self.sign(sign)?);
             }
         }
         Ok(sent)
@@ -77,7 +76,7 @@ impl Wallet {
         via: Option<Via>,
     ) -> Result<(Output, Vec<Sent>), WalletError> {
         let notary = self.notaries.as_ref().map(Notaries::trust);
-        let world = World { now: now(), seals: &NoSeals, notary };
+        let world = World { now: now(), seals: &TpmProofs, notary };
         let mut output = Output::default();
         for input in inputs {
             match self.device.handle(&world, input) {
@@ -166,10 +165,10 @@ impl Wallet {
         self.hints.extend(peer.hints.iter().map(|hint| (*hint, *contact)));
     }
 
-    fn sign(&mut self, sign: Sign) -> Result<Input, WalletError> {
+    fn sign(&mut self, sign: Sign) -> Result<Vec<Input>, WalletError> {
         match sign {
             Sign::Receipt { tx, digest } => {
-                Ok(Input::ReceiptSigned { tx, signature: self.seal.sign(&digest)? })
+                Ok(vec![Input::ReceiptSigned { tx, signature: self.seal.sign(&digest)? }])
             }
             Sign::Spend { tx, seq, head, inputs } => {
                 // An older intent, of a restored wallet, is behind steps that the journal holds:
@@ -177,11 +176,7 @@ impl Wallet {
                 if seq == self.device.seq() && *self.device.mode() == Mode::Normal {
                     self.observe(seq, &head)?;
                 }
-                let mut unlocks = Vec::new();
-                for input in inputs {
-                    unlocks.push(self.unlock(&tx, input.slot, &spend_digest(&input.coin, &tx))?);
-                }
-                Ok(Input::Signed { tx, unlocks })
+                self.prove_and_sign(tx, &inputs)
             }
         }
     }
@@ -205,19 +200,6 @@ impl Wallet {
         self.turn(vec![Input::Restored], None).map(|_| ())
     }
 
-    fn unlock(
-        &mut self,
-        tx: &TxId,
-        slot: Option<Slot>,
-        digest: &tally_core::id::Digest,
-    ) -> Result<Unlock, WalletError> {
-        let Some(slot) = slot else {
-            return Ok(Unlock::Signature(self.seal.sign(digest)?));
-        };
-        let proof = self.seal.prove(&slot, tx)?;
-        Ok(Unlock::Sealed(self.seal.sign(digest)?, proof))
-    }
-
     /// Signs what waits for the seal, so that nothing new is begun before.
     pub(crate) fn finish_intents(
         &mut self,
@@ -227,13 +209,16 @@ impl Wallet {
             return Ok(());
         }
         let intents = self.device.outgoing().values();
-        let intents = intents.filter(|o| o.state == OutgoingState::Intent);
+        // One that a backup brought back may have to wait for the end of its coins' locks.
+        let ready =
+            |o: &&Outgoing| o.state == OutgoingState::Intent && self.device.can_sign(o, now());
+        let intents = intents.filter(ready);
         let mut signs: Vec<(u64, Sign)> =
-            intents.map(|o| (o.transaction.step.seq, to_sign(o))).collect();
+            intents.map(|o| (o.transaction.step.seq, self.device.to_sign(o))).collect();
         signs.sort_by_key(|(seq, _)| *seq);
         for (_, sign) in signs {
-            let input = self.sign(sign)?;
-            self.run(vec![input], None, show)?;
+            let inputs = self.sign(sign)?;
+            self.run(inputs, None, show)?;
         }
         Ok(())
     }
@@ -362,24 +347,5 @@ impl Wallet {
         let mut waiting: Vec<&Outgoing> = outgoing.filter(signed).collect();
         waiting.sort_by_key(|o| o.transaction.step.seq);
         waiting.iter().map(|o| (o.tx, Message::Payment(o.payment.clone()))).collect()
-    }
-}
-
-/// What the seal is asked for an outgoing payment that waits for it.
-fn to_sign(outgoing: &Outgoing) -> Sign {
-    let step = outgoing.transaction.step;
-    let input = |source: &tally_core::trade::Source| tally_core::device::SpendToSign {
-        coin: source.id,
-        digest: spend_digest(&source.id, &outgoing.tx),
-        slot: match &source.coin.owner {
-            tally_core::predicate::Predicate::Sealed(sealed) => Some(sealed.slot),
-            _ => None,
-        },
-    };
-    Sign::Spend {
-        tx: outgoing.tx,
-        seq: step.seq,
-        head: step.head_after(&outgoing.transaction.link),
-        inputs: outgoing.sources.iter().map(input).collect(),
     }
 }

@@ -14,6 +14,7 @@ mod live;
 pub mod notary;
 mod packets;
 mod peer;
+mod sealed;
 mod settle;
 mod store;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use backup::{BackupError, restore};
 pub use check::Finding;
 pub use error::{Class, WalletError};
 pub use peer::PeerError;
+pub use sealed::LOCK_SECONDS;
 pub use settle::{Progress, Settling, Spent};
 pub use store::StoreError;
 pub use wallet::{Setup, Wallet};

@@ -3,21 +3,19 @@
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{Change, Event, Input, Output, Terms, World};
+use tally_core::device::{Change, Event, Input, Output, Terms};
 use tally_core::hash::{Tag, sha256};
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::message::{Accept, Message, Receipt};
 use tally_core::packet::{Hello, Packet};
-use tally_core::predicate::Predicate;
-use tally_core::seal::NoSeals;
-use tally_seal::Seal;
 use tally_transport::session::{
     Hint, KemCiphertext, MAX_PENDING, Role, Session, SessionError, accept,
 };
 
 use crate::driver::{Sent, Via};
 use crate::peer::{Line, LineId, Peer};
+use crate::sealed::world;
 use crate::wallet::{now, random};
 use crate::{PeerError, Wallet, WalletError};
 
@@ -51,12 +49,12 @@ impl Wallet {
         valid_for_secs: u64,
     ) -> Result<Signed, WalletError> {
         let nonce = Nonce::new(random()?);
-        let owner = Predicate::Signature(self.seal.owner_key());
+        self.find_counter()?;
+        let owner = self.device.predicate_for(&world(), &asset);
         let expires_at = now().plus(valid_for_secs);
         let terms = Terms { payer: None, asset, amount, owner: owner.clone(), expires_at };
         self.act(Input::Ask { nonce, terms }, &mut |_| {})?;
-        let world = World { now: now(), seals: &NoSeals, notary: None };
-        let least = self.device.least_tier(&world, asset, amount)?;
+        let least = self.device.least_tier(&world(), asset, amount)?;
         let invoice = Invoice {
             version: INVOICE_VERSION,
             card: self.card.clone(),
@@ -161,6 +159,9 @@ impl Wallet {
             Err(error) => return self.heard_before(&packet_hash, error, show),
         };
         let Opened { from, line, stranger, message } = opened;
+        if matches!(message, Message::Offer(_)) {
+            self.find_counter()?;
+        }
         let nonce = Nonce::new(random()?);
         let message = Input::Message { from, message: Box::new(message), nonce };
         let inputs: Vec<Input> =
@@ -175,7 +176,7 @@ impl Wallet {
 
     /// Tries the inputs on a copy, so that a refused packet can be tried again later.
     fn would_refuse(&mut self, inputs: &[Input]) -> Result<(), WalletError> {
-        let world = World { now: now(), seals: &NoSeals, notary: None };
+        let world = world();
         let mut copy = self.device.clone();
         let mut output = Output::default();
         for input in inputs {

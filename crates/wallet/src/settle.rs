@@ -14,7 +14,7 @@ use tally_core::evidence::{Claim, Claims};
 use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
 use tally_core::notary::StateId;
-use tally_core::seal::NoSeals;
+use tally_core::seal::CertifiedProofs;
 use tally_core::time::Time;
 use tally_transport::http::Url;
 
@@ -164,7 +164,7 @@ impl Wallet {
     /// [`WalletError::Notary`].
     pub fn look_up_state(&mut self, state: StateId) -> Result<Spent, WalletError> {
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
+        let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
         let looked = first(&notaries.clients(), |client| {
             let exclusion = client.exclusion(state)?;
             let round = match &exclusion {
@@ -270,7 +270,8 @@ impl Wallet {
             self.device.unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
         let clients = notaries.clients();
-        let decisions = decide_all(&clients, &histories, now(), &NoSeals, progress);
+        let decisions =
+            decide_all(&clients, &histories, now(), &CertifiedProofs(self.network), progress);
         let known = |tx: &TxId| matches!(decisions.get(tx), Some(Decision::Certified));
         let fresh = |claims: &&Claims| known(&claims.tx) && !claims.certified();
         let certified: Vec<&Vec<Claims>> =
@@ -306,7 +307,7 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
+        let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
         let shown = first(clients, |client| {
             let proof = client.inclusion(claim.state_id(), std::time::Duration::ZERO)?.proof;
             match verifier.verdict(&claim, &proof)? {

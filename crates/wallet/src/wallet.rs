@@ -13,7 +13,7 @@ use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, DeviceId, NetworkId};
 use tally_core::policy::Policy;
-use tally_core::seal::NoSeals;
+use tally_core::seal::TpmProofs;
 use tally_core::time::Time;
 use tally_seal::journal::Rollback;
 use tally_seal::machine::Machine;
@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::notary::Notaries;
 use crate::peer::Peer;
+use crate::sealed::DeviceSeal;
 use crate::store::{Batch, Issued, Loaded, Store};
 use crate::{PeerError, StoreError, WalletError};
 
@@ -76,7 +77,7 @@ pub struct Wallet {
     pub(crate) touched: BTreeSet<DeviceId>,
     pub(crate) issued: BTreeMap<AssetId, Issued>,
     pub(crate) notaries: Option<Notaries>,
-    pub(crate) seal: SoftwareSeal,
+    pub(crate) seal: DeviceSeal,
     pub(crate) kem: KemSecret,
     pub(crate) key: Zeroizing<[u8; 32]>,
     pub(crate) store: Store,
@@ -129,7 +130,7 @@ impl Wallet {
         batch.meta.push(("card", to_bytes(&card)));
         let mut store = Store::open(dir, true)?;
         store.begin(&batch)?;
-        Self::start(dir, setup.kdf, seal, store)
+        Self::start(dir, setup, seal, store)
     }
 
     /// Opens a wallet, and finishes what a crash left unfinished.
@@ -147,16 +148,17 @@ impl Wallet {
         let place = Place::new(dir, &setup.state_dir);
         let seal = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock)?;
         let store = Store::open(dir, false)?;
-        Self::start(dir, setup.kdf, seal, store)
+        Self::start(dir, setup, seal, store)
     }
 
     pub(crate) fn start(
         dir: &Path,
-        kdf: KdfParams,
+        setup: &Setup,
         seal: SoftwareSeal,
         store: Store,
     ) -> Result<Self, WalletError> {
         let loaded = store.load()?.ok_or_else(|| StoreError::Missing(dir.to_owned()))?;
+        let seal = DeviceSeal::of(&Place::new(dir, &setup.state_dir), seal, &loaded)?;
         let (name, network) = (meta(&loaded, "name")?, meta(&loaded, "network")?);
         let card = meta(&loaded, "card")?;
         let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
@@ -164,7 +166,7 @@ impl Wallet {
         let me = Me { owner: seal.owner_key(), seal: seal.identity(), network };
         let mut wallet = Self {
             dir: dir.to_owned(),
-            kdf,
+            kdf: setup.kdf,
             name,
             network,
             card,
@@ -333,7 +335,7 @@ impl Wallet {
             return Ok(());
         }
         let notary = self.notaries.as_ref().map(Notaries::trust);
-        let world = World { now: now(), seals: &NoSeals, notary };
+        let world = World { now: now(), seals: &TpmProofs, notary };
         self.device.clone().handle(&world, Input::ConfirmRecovery)?;
         let (seq, head) = (self.device.seq(), self.device.head());
         match self.seal.check(seq, &head) {
@@ -343,6 +345,7 @@ impl Wallet {
             Rollback::None => {}
             _ => self.seal.adopt(seq, &head)?,
         }
+        self.look_at_counters()?;
         self.run(vec![Input::ConfirmRecovery], None, &mut |_| {})?;
         self.finish_intents(&mut |_| {})
     }
@@ -383,8 +386,8 @@ pub(crate) fn is_begun(dir: &Path) -> Result<bool, StoreError> {
     Ok(Store::open(dir, false)?.load()?.is_some())
 }
 
-fn own_card(
-    seal: &mut SoftwareSeal,
+pub(crate) fn own_card(
+    seal: &mut dyn Seal,
     kem: &KemSecret,
     name: &Name,
     network: NetworkId,
@@ -397,6 +400,7 @@ fn own_card(
         owner: seal.owner_key(),
         seal: seal.identity(),
         session_key,
+        enrollment: seal.certificate().cloned(),
     };
     let payload = to_bytes(&card);
     let signature = seal.sign(&Signed::digest(Tag::Card, &payload))?;

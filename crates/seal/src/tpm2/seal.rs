@@ -63,6 +63,11 @@ impl Tpm2Seal {
         Ok(Self { software, certificate, tpm, chip, slots, taken: 0, _lock: lock })
     }
 
+    /// The keystore that signs beside the TPM.
+    pub const fn keystore(&self) -> &SoftwareSeal {
+        &self.software
+    }
+
     /// The TPM, for whoever wants to look at it.
     pub const fn chip(&mut self) -> &mut Chip {
         &mut self.chip

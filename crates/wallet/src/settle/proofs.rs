@@ -7,7 +7,7 @@ use std::thread;
 use tally_core::device::{Event, Input};
 use tally_core::evidence::{Claim, Proof, Settlement};
 use tally_core::notary::{InclusionProof, StateId, UnicityCertificate};
-use tally_core::seal::NoSeals;
+use tally_core::seal::CertifiedProofs;
 
 use super::{Settling, first};
 use crate::notary::{MAX_AT_ONCE, NotaryClient, NotaryError, Verdict, Verifier};
@@ -32,7 +32,7 @@ impl Wallet {
             return Ok(());
         }
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
+        let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
         let proofs = first(clients, |client| fetch(client, claims))?;
         let mut rounds: BTreeMap<u64, (UnicityCertificate, Vec<Proof>)> = BTreeMap::new();
         for (claim, proof) in claims.iter().zip(proofs) {
