@@ -172,7 +172,8 @@ impl AcceptPolicy {
                 owed.checked_add(facts.amount).is_none_or(|after| after > limit)
             })
         };
-        let margin = |end: Time| end.since(now) < self.settle_margin;
+        // A lock that has ended holds nobody back, however little time the owner asks for.
+        let margin = |end: Time| end <= now || end.since(now) < self.settle_margin;
         let stale = |max: u64| facts.certified_at.is_none_or(|at| now.since(at) > max);
         if !limits.accept {
             Err(Refusal::Tier)

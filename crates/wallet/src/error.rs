@@ -119,6 +119,7 @@ impl WalletError {
                 DeviceError::ReceiveOnly | DeviceError::Bricked | DeviceError::NotRecovered(..),
             )
             | Self::InUse
+            | Self::Store(StoreError::InUse)
             | Self::Seal(SealError::RolledBack(_)) => Class::Conflict,
             Self::Notary(NotaryError::Http(_) | NotaryError::Late)
             | Self::Notary(NotaryError::Fault { later: true, .. }) => Class::Unreachable,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
@@ -162,9 +163,14 @@ impl Store {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(create).truncate(false).mode(0o600);
             let opened = options.open(&file).map_err(|e| failed("open", &file, &e))?;
-            let mut builder = Database::builder();
-            let database = builder.set_cache_size(CACHE).create_file(opened);
-            database.map_err(|e| refused("open", &file)(e.into()))
+            unbroken("open", &file, || {
+                let mut database = Database::builder().set_cache_size(CACHE).create_file(opened)?;
+                // What the disk or another program altered must not pass for what was written.
+                if create || database.check_integrity()? {
+                    return Ok(database);
+                }
+                Err(redb::Error::Corrupted("its checksums do not fit its contents".into()))
+            })
         };
         Self::with(path, Box::new(opener))
     }
@@ -209,7 +215,7 @@ impl Store {
         if let Some(fuse) = &mut self.fuse {
             fuse.before()?;
         }
-        self.commit(batch).map_err(refused("write", &self.path))?;
+        unbroken("write", &self.path, || self.commit(batch))?;
         #[cfg(test)]
         if let Some(fuse) = &mut self.fuse {
             fuse.after()?;
@@ -248,21 +254,21 @@ impl Store {
 
     /// Which payment this packet brought, if it was one and is still remembered.
     pub(crate) fn packet(&self, hash: &[u8; 32]) -> Result<Option<TxId>, StoreError> {
-        let look = |database: &Database| -> Result<Option<TxId>, redb::Error> {
+        let database = self.database()?;
+        unbroken("read", &self.path, || {
             let txn = database.begin_read()?;
             match txn.open_table(PACKETS) {
                 Ok(table) => Ok(table.get(hash)?.map(|tx| TxId::new(tx.value()))),
                 Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
                 Err(e) => Err(e.into()),
             }
-        };
-        look(self.database()?).map_err(refused("read", &self.path))
+        })
     }
 
     /// Everything that is stored; nothing if the file is new.
     pub(crate) fn load(&self) -> Result<Option<Loaded>, StoreError> {
         let mut records = Vec::new();
-        let loaded = self.read_all(&mut records).map_err(refused("read", &self.path))?;
+        let loaded = unbroken("read", &self.path, || self.read_all(&mut records))?;
         let Some(mut loaded) = loaded else { return Ok(None) };
         match loaded.meta("schema").and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
         {
@@ -343,6 +349,18 @@ fn remember(txn: &redb::WriteTransaction, hash: &[u8; 32], tx: &TxId) -> Result<
 
 fn failed(doing: &'static str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::Io { doing, path: path.to_owned(), why: error.to_string() }
+}
+
+/// Runs what touches the file. The database takes its file's structure for granted, and panics on
+/// one that was altered: here that is a damaged file like any other.
+fn unbroken<T>(
+    doing: &'static str,
+    path: &Path,
+    run: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<T, StoreError> {
+    let done = catch_unwind(AssertUnwindSafe(run));
+    let broken = |_| StoreError::Damaged("its structure contradicts itself".into());
+    done.map_err(broken)?.map_err(refused(doing, path))
 }
 
 fn refused(doing: &'static str, path: &Path) -> impl FnOnce(redb::Error) -> StoreError {

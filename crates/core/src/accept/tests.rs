@@ -73,6 +73,10 @@ fn a_lock_that_ends_too_soon_is_refused() {
     assert_eq!(ends(NOW.plus(day)), None);
     assert_eq!(ends(NOW.plus(day - 1)), Some(Refusal::SettleMargin));
     assert_eq!(ends(Time::from_unix(1)), Some(Refusal::SettleMargin), "one that has ended");
+    let hasty = AcceptPolicy { settle_margin: 0, ..AcceptPolicy::default() };
+    let ends = |at| hasty.check(&Facts { settle_by: Some(at), ..facts(1) }, NOW).err();
+    assert_eq!(ends(NOW.plus(1)), None);
+    assert_eq!(ends(NOW), Some(Refusal::SettleMargin), "no margin is no reason to take it");
 }
 
 #[test]

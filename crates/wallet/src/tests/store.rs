@@ -79,6 +79,35 @@ fn damaged_records_are_named_and_never_used() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_records_is_found_and_never_shown_as_money() {
+    let town = Town::new();
+    let (mut people, _) = town.people(["alice"]);
+    let right = people[0].device().clone();
+    people[0].ready().unwrap();
+    drop(people);
+    let file = Store::path_in(&town.dir("alice"));
+    let whole = fs::read(&file).unwrap();
+    let mut refused = 0;
+    for at in (0..whole.len()).step_by(whole.len() / 97) {
+        let mut bent = whole.clone();
+        bent[at] ^= 0x10;
+        fs::write(&file, &bent).unwrap();
+        match town.open("alice") {
+            // Not every byte of the file means something.
+            Ok(wallet) => assert_eq!(*wallet.device(), right, "byte {at}"),
+            Err(error) => {
+                let codes = ["WALLET_DAMAGED", "WALLET_STORE", "WALLET_SCHEMA", "WALLET_MISSING"];
+                assert!(codes.contains(&error.code()), "byte {at}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0);
+    fs::write(&file, &whole).unwrap();
+    town.open("alice").unwrap();
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     let town = Town::new();
     let mut alice = town.create("alice");
