@@ -4,12 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tally_core::id::{DeviceId, Head};
 use tally_core::time::Time;
-use tally_seal::Entropy;
+use tally_seal::journal::Rollback;
 use tally_seal::machine::HostMachine;
-use tally_seal::software::Place;
+use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::unlock::{KdfParams, MAX_PASSPHRASE, Passphrase, Unlock};
-use tally_wallet::{Setup, Wallet};
+use tally_seal::{Entropy, Seal};
+use tally_wallet::{Setup, StoreError, Wallet, WalletError};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
@@ -87,7 +89,45 @@ impl Context {
     /// # Errors
     /// [`CliError`] when it is not there, is in use, or does not open.
     pub fn open(&self) -> Result<Wallet, CliError> {
-        Ok(Wallet::open(&self.dir, &self.setup()?)?)
+        match Wallet::open(&self.dir, &self.setup()?) {
+            Err(WalletError::Store(StoreError::Missing(_))) if self.place().keystore().exists() => {
+                Err(self.records_are_gone(
+                    "if `tally init` was interrupted, run it again; else restore the wallet from a backup into another folder (tally restore)",
+                ))
+            }
+            opened => Ok(opened?),
+        }
+    }
+
+    /// Insists that no key lies in the folder that has signed payments before: a wallet that began
+    /// anew with it would sign its first step again, which is a fork.
+    ///
+    /// # Errors
+    /// [`CliError`] when there is one, or it does not open.
+    pub fn check_new(&self) -> Result<(), CliError> {
+        let (place, setup) = (self.place(), self.setup()?);
+        if !place.keystore().exists() {
+            return Ok(());
+        }
+        match Wallet::open(&self.dir, &setup) {
+            Err(WalletError::Store(StoreError::Missing(_))) => {}
+            // Whoever makes the wallet says what is there instead.
+            _ => return Ok(()),
+        }
+        let seal = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock)?;
+        let genesis = Head::genesis(&DeviceId::of(&seal.owner_key(), &seal.identity()));
+        if seal.check(0, &genesis) == Rollback::FirstUse {
+            return Ok(());
+        }
+        Err(self.records_are_gone(
+            "restore the wallet from a backup into another folder (tally restore), and keep this one",
+        ))
+    }
+
+    fn records_are_gone(&self, next: &str) -> CliError {
+        let what =
+            format!("there is a wallet's key in {}, but its records are gone", self.dir.display());
+        CliError::new(Exit::Failure, "WALLET_DAMAGED", what, next)
     }
 }
 

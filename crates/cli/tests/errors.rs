@@ -307,3 +307,48 @@ fn an_interrupted_terminal_ends_with_130() {
     assert!(killed.success());
     assert_eq!(lines(terminal).0, 130);
 }
+
+#[test]
+fn damaged_records_are_an_error_with_a_code_and_no_panic() {
+    let world = World::with_money();
+    let file = world.path("alice/wallet.redb");
+    let whole = fs::read(&file).expect("read");
+    // Every page bent, one bit bent, cut short.
+    let bend = |step: usize| {
+        let mut bent = whole.clone();
+        bent.iter_mut().skip(4096).step_by(step).for_each(|byte| *byte ^= 0x55);
+        bent
+    };
+    for bytes in [bend(512), bend(4096), whole[..whole.len() / 2].to_vec()] {
+        fs::write(&file, bytes).expect("written");
+        for line in ["balance", "policy set --max-unsettled 3"] {
+            let refused = world.run("alice", line);
+            refused.fails(1, "WALLET_DAMAGED");
+        }
+        let doctor = world.run("alice", "doctor");
+        assert_eq!((doctor.code, &doctor.json()["ok"]), (1, &serde_json::Value::Bool(false)));
+        assert!(!doctor.stderr.contains("panicked"), "{doctor:?}");
+    }
+    fs::write(&file, &whole).expect("written");
+    assert_eq!(world.balance("alice"), "100.00");
+}
+
+#[test]
+fn a_key_that_has_signed_is_not_begun_anew_when_its_records_are_gone() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 1 --out invoice");
+    world.ok("alice", "pay --invoice invoice --out payment");
+    let file = world.path("alice/wallet.redb");
+    let whole = fs::read(&file).expect("read");
+    for gone in [fs::remove_file as fn(_) -> _, |path| fs::write(path, "")] {
+        gone(&file).expect("gone");
+        let opened = world.run("alice", "balance");
+        assert!(opened.fails(1, "WALLET_DAMAGED")["error"]["next"].to_string().contains("restore"));
+        world.run("alice", "init --name alice").fails(1, "WALLET_DAMAGED");
+    }
+    fs::write(&file, &whole).expect("written");
+    assert_eq!(world.balance("alice"), "99.00");
+    // A key that has signed nothing was only just made: a crash came between.
+    fs::remove_file(world.path("carol/wallet.redb")).expect("gone");
+    world.ok("carol", "init --name carol");
+}

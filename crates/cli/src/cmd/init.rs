@@ -47,6 +47,7 @@ pub fn run(at: &Context, name: &str, network: u16) -> Result<Done, CliError> {
             "use 1 to 65535; 3 is for local tests",
         )
     })?;
+    at.check_new()?;
     let wallet = Wallet::create(&at.dir, &at.setup()?, valid, network)?;
     Ok(Done::new(&Made {
         name: name.into(),

@@ -1,6 +1,7 @@
 //! The merchant's terminal: take payments over TCP, and say of each what it is worth.
 
 use serde::Serialize;
+use tally_core::device::Event;
 use tally_transport::TransportError;
 use tally_transport::tcp::{Limits, Listener, Stopper, TcpChannel};
 use tally_wallet::{Wallet, WalletError};
@@ -62,7 +63,13 @@ pub fn run(at: &Context, out: Out, address: &str, count: Option<u64>) -> Result<
 fn serve(wallet: &mut Wallet, channel: &mut TcpChannel, out: Out) -> Result<(), CliError> {
     let names = Names::of(wallet.device());
     let mut shown = Ok(());
+    let mut met = false;
     let served = wallet.serve_one(channel, &mut |event| {
+        // One meeting has several rounds.
+        let again = matches!(event, Event::Met { .. }) && std::mem::replace(&mut met, true);
+        if again {
+            return;
+        }
         // At once, and not when the payer hangs up: the payee waits for this line.
         let now = out.now(&Shown::of(&names, event));
         if shown.is_ok() {

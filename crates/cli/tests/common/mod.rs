@@ -68,7 +68,9 @@ impl World {
     pub fn command(&self, who: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tally"));
         command.current_dir(self.0.path());
-        for variable in ["TALLY_PASSPHRASE_FILE", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
+        for variable in
+            ["RUST_BACKTRACE", "TALLY_PASSPHRASE_FILE", "XDG_DATA_HOME", "XDG_STATE_HOME"]
+        {
             command.env_remove(variable);
         }
         command.env("TALLY_WALLET", self.path(who));
