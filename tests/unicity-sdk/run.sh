@@ -27,12 +27,15 @@ finish() {
 }
 trap finish EXIT
 
-# One whole line of JSON says that the network is ready.
-for _ in $(seq 600); do
-    [ "$(wc -l <"$work/up.json")" -ge 1 ] && break
-    kill -0 "$network" 2>/dev/null || { echo "the network did not start" >&2; exit 1; }
+# One whole line of JSON from a program that goes on says that the network is ready.
+ready() {
     sleep 0.1
+    kill -0 "$network" 2>/dev/null || { echo "the network did not start" >&2; exit 1; }
+    [ "$(wc -l <"$work/up.json")" -ge 1 ]
+}
+for _ in $(seq 600); do
+    ready && break
 done
-[ "$(wc -l <"$work/up.json")" -ge 1 ] || { echo "the network was not ready in 60 seconds" >&2; exit 1; }
+ready || { echo "the network was not ready in 60 seconds" >&2; exit 1; }
 
 node --test-reporter=spec suite.mjs <"$work/up.json"
