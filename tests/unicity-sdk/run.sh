@@ -20,6 +20,12 @@ network=$!
 finish() {
     status=$?
     kill -INT "$network" 2>/dev/null || true
+    # Its validators end when it does, however it ends.
+    for _ in $(seq 150); do
+        kill -0 "$network" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$network" 2>/dev/null || true
     wait "$network" 2>/dev/null || true
     [ "$status" -eq 0 ] || tail -n 50 "$work"/up.log "$work"/net/*/log.txt >&2 || true
     rm -rf "$work"
