@@ -19,6 +19,11 @@ demo:
 bench:
     cargo bench -p tally-bench
 
+# Requests that four validators certify a second on this machine, and how long one takes.
+bench-notary seconds="60":
+    cargo build --release -p tally-cli
+    cargo run --release -p tally-cli --example bench_notary -- target/release/tally {{ seconds }}
+
 # Format and lints.
 lint:
     cargo fmt --all --check
@@ -46,6 +51,14 @@ sim SEED="1":
 # Ten thousand of them, and one line in the end.
 sim-long:
     cargo run --release -p tally-sim -- --seeds 10000
+
+# One random life of a network of validators, with what broke it.
+sim-notary SEED="1":
+    SEED={{ SEED }} cargo test -p tally-notary --test sim whatever_fails -- --nocapture
+
+# Ten thousand of them.
+sim-notary-long:
+    SEEDS=10000 cargo test --release -p tally-notary --test sim whatever_fails -- --nocapture
 
 # Explore every order of messages, losses and crashes of the production state machines.
 model-check:

@@ -6,6 +6,10 @@ use std::time::Duration;
 use commonware_actor::Feedback;
 use commonware_consensus::Reporter;
 use commonware_consensus::marshal::Update;
+use commonware_consensus::marshal::core::Mailbox;
+use commonware_consensus::marshal::standard::Standard;
+use commonware_consensus::simplex::scheme::ed25519::Scheme;
+use commonware_consensus::types::Height;
 use commonware_runtime::Clock;
 use commonware_utils::Acknowledgement;
 use commonware_utils::acknowledgement::Exact;
@@ -67,6 +71,7 @@ pub(super) struct Executor {
     validator: Validator,
     store: Store,
     tasks: mpsc::UnboundedReceiver<Task>,
+    blocks: Mailbox<Scheme, Standard<WireBlock>>,
 }
 
 impl Executor {
@@ -74,8 +79,9 @@ impl Executor {
         validator: Validator,
         store: Store,
         tasks: mpsc::UnboundedReceiver<Task>,
+        blocks: Mailbox<Scheme, Standard<WireBlock>>,
     ) -> Self {
-        Self { validator, store, tasks }
+        Self { validator, store, tasks, blocks }
     }
 
     /// Works until nobody sends any more, or something is wrong that waiting does not mend.
@@ -116,21 +122,45 @@ impl Executor {
                 acknowledge.acknowledge();
                 continue;
             }
-            let executed = self.validator.execute_final(&block).map_err(|e| self.stop(&e))?;
-            let seal = self.validator.next_seal(&executed, None).map_err(|e| self.stop(&e))?;
-            let hash = seal.seal.signed_digest();
-            while let Err(error) = self.store.commit(&[(executed.clone(), hash)]) {
-                if !matches!(error, StoreError::Full) {
-                    return Err(self.stop(&error));
-                }
-                self.validator.set_stuck(true);
-                context.sleep(FULL_AGAIN).await;
+            while self.store.height() + 1 < block.height() {
+                let lost = self.lost(self.store.height() + 1).await?;
+                made.extend(self.take(context, &lost).await?);
             }
-            self.validator.set_stuck(false);
+            made.extend(self.take(context, &block).await?);
             acknowledge.acknowledge();
-            made.extend(self.validator.finalized(&executed, seal).map_err(|e| self.stop(&e))?);
         }
         Ok(made)
+    }
+
+    /// Makes the block after the last one durable and signs it. The certificate, if that was the last
+    /// signature which was missing.
+    async fn take<E: Clock>(
+        &mut self,
+        context: &E,
+        block: &Block,
+    ) -> Result<Option<UnicityCertificate>, Stop> {
+        let executed = self.validator.execute_final(block).map_err(|e| self.stop(&e))?;
+        let seal = self.validator.next_seal(&executed, None).map_err(|e| self.stop(&e))?;
+        let hash = seal.seal.signed_digest();
+        while let Err(error) = self.store.commit(&[(executed.clone(), hash)]) {
+            if !matches!(error, StoreError::Full) {
+                return Err(self.stop(&error));
+            }
+            self.validator.set_stuck(true);
+            context.sleep(FULL_AGAIN).await;
+        }
+        self.validator.set_stuck(false);
+        self.validator.finalized(&executed, seal).map_err(|e| self.stop(&e))
+    }
+
+    /// A block that was durable and acknowledged, and is not in the store any more: a disk lied, or was
+    /// damaged, and recovery cut the end off.
+    async fn lost(&self, height: u64) -> Result<Block, Stop> {
+        tracing::warn!(height, "a stored block was lost, and is taken from the engine's files");
+        let block = self.blocks.get_block(Height::new(height)).await;
+        block.map(|block| block.inner().0.clone()).ok_or_else(|| {
+            self.stop(&"blocks are lost: move the data folder away and start the validator again")
+        })
     }
 
     fn certify(&mut self, certificate: UnicityCertificate) -> Result<(), Stop> {

@@ -179,6 +179,7 @@ where
     .await;
 
     let app = App::<Scheme>::new(validator.clone(), tuning);
+    let stored = mailbox.clone();
     let inline = Inline::new(context.child("inline"), app, mailbox, epocher);
     let engine = simplex::Engine::new(
         context.child("simplex"),
@@ -210,7 +211,7 @@ where
     );
 
     let (tasks, queue) = mpsc::unbounded_channel();
-    let executor = Executor::new(validator.clone(), store, queue);
+    let executor = Executor::new(validator.clone(), store, queue, stored);
     context.child("executor").dedicated().spawn(move |context| executor.run(context));
     let finals = Finals::new(validator.clone(), tasks.clone());
     let names = Arc::new(names);

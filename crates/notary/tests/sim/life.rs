@@ -150,6 +150,8 @@ async fn happen(world: &mut World, random: &mut Random, memory: &mut Memory) {
                 world.crash(node, random.below(256) as u8);
                 if random.happens(25) && world.may_lose_disk() {
                     world.lose_disk(node);
+                } else if random.happens(15) {
+                    world.spoil(node);
                 }
             }
         }
@@ -211,6 +213,10 @@ async fn progress(world: &World) {
         }
     }
     let heights: Vec<_> = world.honest().map(|v| (v.final_height(), v.applied_height())).collect();
+    if std::env::var_os("SEED").is_some() {
+        world.pass(60_000).await;
+        println!("a minute later: {:?}", world.honest().map(|v| (v.final_height(), v.applied_height())).collect::<Vec<_>>());
+    }
     let why: Vec<_> = world.honest().map(|v| v.ready()).collect();
     panic!("no progress with a quorum: final and applied heights {heights:?}, {why:?}");
 }

@@ -177,7 +177,8 @@ fn two_malicious_of_four_certify_a_state_twice_and_both_certificates_name_them()
             for number in others {
                 world.start(number).await;
             }
-            world.pass(4_000).await;
+            // The leader that is not there is waited for.
+            world.pass(20_000).await;
             let wanted = request(1, payment);
             let proof = certified(&world, others[2], &wanted).await.proof;
             proof

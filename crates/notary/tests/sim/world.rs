@@ -22,7 +22,7 @@ use tally_notary::certify::Sealer;
 use tally_notary::engine::{Links, Parts, Tuning, channel, channel_quotas, max_message, start};
 use tally_notary::mempool::Limits;
 use tally_notary::rules::{Rules, TallyEngine};
-use tally_notary::store::disk::MemoryDisk;
+use tally_notary::store::disk::{Disk as _, MemoryDisk};
 use tally_notary::store::{ForkLog, Store};
 use tally_notary::validator::{Clock, Setup, Validator};
 
@@ -204,13 +204,26 @@ impl World {
         node.disks += 1;
     }
 
+    /// Spoils the last record of a stopped validator's store.
+    pub fn spoil(&self, number: usize) {
+        let disk = &self.nodes[number].disk;
+        let names = disk.names().expect("it is in memory");
+        let last = names.iter().rfind(|name| name.starts_with("blocks-")).expect("there is one");
+        let size = disk.size(last).expect("it is there");
+        // The head alone is no record.
+        if size > 52 {
+            disk.spoil(last, size - 1);
+        }
+    }
+
     /// Limits how much a validator can still write.
     pub fn set_room(&self, number: usize, room: Option<u64>) {
         self.nodes[number].disk.set_room(room);
     }
 
-    /// Starts a validator that is down.
+    /// Starts a validator that is down. Whoever starts it has made room on its disk.
     pub async fn start(&mut self, number: usize) {
+        self.nodes[number].disk.set_room(None);
         let control = self.oracle.control(self.key(number));
         let mut channels = Vec::new();
         for (id, quota) in (0..).zip(channel_quotas()) {
