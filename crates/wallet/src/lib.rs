@@ -26,6 +26,6 @@ pub use check::Finding;
 pub use error::{Class, WalletError};
 pub use peer::PeerError;
 pub use sealed::LOCK_SECONDS;
-pub use settle::{Progress, Settling, Spent};
+pub use settle::{Certified, Progress, Settling, Spent};
 pub use store::StoreError;
 pub use wallet::{Setup, Wallet};

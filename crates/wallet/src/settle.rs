@@ -10,11 +10,11 @@ mod proofs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tally_core::device::{Event, Input, Lost, Mode};
-use tally_core::evidence::{Claim, Claims};
+use tally_core::evidence::{Claim, Claims, Minted};
 use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
 use tally_core::notary::StateId;
-use tally_core::seal::CertifiedProofs;
+use tally_core::seal::{CertifiedProofs, NoSeals};
 use tally_core::time::Time;
 use tally_transport::http::Url;
 
@@ -53,6 +53,15 @@ pub struct Settling {
     pub failed: Vec<(TxId, NotaryError)>,
     /// Contradictions between certificates that were met on the way.
     pub splits: Vec<SplitView>,
+}
+
+/// Under which round's root something was shown to be certified.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Certified {
+    /// The round.
+    pub round: u64,
+    /// Reference time of the round that certified it first.
+    pub at: Time,
 }
 
 /// Whether a coin is spent, as the notary shows it.
@@ -121,6 +130,40 @@ impl Wallet {
         settled.map(|()| settling)
     }
 
+    /// Has the serial of a mint of this wallet's certified, so that it mints once. The receiver finds the
+    /// proof when it settles.
+    ///
+    /// # Errors
+    /// [`NotaryError::None`]; [`WalletError::Mint`] when the network knows another mint of the serial;
+    /// [`WalletError::Notary`] when it did not decide: the mint is good, and is certified when its
+    /// receiver settles.
+    pub fn certify_mint(&mut self, minted: &Minted) -> Result<Certified, WalletError> {
+        let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
+        let claim = minted.claim(self.device.policies());
+        let claim = claim.ok_or(WalletError::Mint("its first issuer did not sign it"))?;
+        let (clients, tx) = (notaries.clients(), claim.tx);
+        let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
+        let histories = [vec![Claims { tx, spends: vec![claim.clone()] }]];
+        let mut decisions = decide_all(&clients, &histories, now(), &NoSeals, &mut |_| {});
+        match decisions.remove(&tx) {
+            Some(Decision::Failed(error)) => return Err(error.into()),
+            Some(Decision::Spent(_)) => {
+                return Err(WalletError::Mint("the network knows another mint of this serial"));
+            }
+            _ => {}
+        }
+        let shown = first(&clients, |client| {
+            let proof = client.inclusion(claim.state_id(), std::time::Duration::ZERO)?.proof;
+            match verifier.verdict(&claim, &proof)? {
+                Verdict::Certified(shown) => {
+                    Ok(Certified { round: proof.certificate.record.round, at: shown.time })
+                }
+                _ => Err(NotaryError::Late),
+            }
+        });
+        Ok(shown?)
+    }
+
     /// Asks each validator for its latest certificate, and compares. What contradicts is kept.
     ///
     /// # Errors
@@ -175,6 +218,22 @@ impl Wallet {
             Ok(Spent { state, spent, round })
         });
         Ok(looked?)
+    }
+
+    /// How many coins that this wallet believes to have are spent for the network: so many steps of its
+    /// own it does not know. A network that is not reached says nothing.
+    pub(crate) fn spent_elsewhere(&mut self) -> Result<u32, WalletError> {
+        let pockets = self.device.ledger().pockets().filter(|pocket| pocket.is_ready());
+        let coins: Vec<CoinId> = pockets.filter_map(|p| Some(p.coin.as_ref()?.0)).collect();
+        let mut spent = 0u32;
+        for coin in coins {
+            match self.look_up(&coin) {
+                Ok(found) => spent = spent.saturating_add(u32::from(found.spent)),
+                Err(WalletError::Notary(error)) if error.is_passing() => break,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(spent)
     }
 
     /// The state that a coin of this wallet's is for a notary: of a coin that is here, or that was

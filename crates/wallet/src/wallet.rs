@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
-use tally_core::device::{Device, Event, Input, Me, Mode, OutgoingState, World};
+use tally_core::device::{Device, DeviceError, Event, Input, Me, Mode, OutgoingState, World};
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, DeviceId, NetworkId};
@@ -337,6 +337,12 @@ impl Wallet {
         let notary = self.notaries.as_ref().map(Notaries::trust);
         let world = World { now: now(), seals: &TpmProofs, notary };
         self.device.clone().handle(&world, Input::ConfirmRecovery)?;
+        if self.notaries.is_some() {
+            let spent = self.spent_elsewhere()?;
+            if spent > 0 {
+                return Err(DeviceError::NotRecovered(0, spent).into());
+            }
+        }
         let (seq, head) = (self.device.seq(), self.device.head());
         match self.seal.check(seq, &head) {
             told @ (Rollback::Behind { .. } | Rollback::Contradiction) => {

@@ -231,6 +231,26 @@ fn a_notary_is_kept_with_its_trust_base_and_comes_back_from_a_backup() {
 }
 
 #[test]
+fn a_restored_wallet_whose_coin_is_spent_for_the_network_does_not_sign() {
+    let town = Town::new();
+    let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+    let validator = Validator::start();
+    validator.serve(&mut [&mut alice, &mut bob]);
+    let file = town.root.path().join("backup");
+    alice.backup(super::scene::passphrase("open"), &file).unwrap();
+    pay(&mut alice, &mut bob, asset, 400).payer.unwrap();
+    settle(&mut bob);
+    let (phrase, setup) = (super::scene::passphrase("open"), town.setup_on("elsewhere"));
+    let mut restored = crate::restore(&file, &phrase, &town.dir("restored"), &setup).unwrap();
+    // Whoever gives up on the one who was paid would sign a fork; the network knows better.
+    restored.give_up(bob.device().id()).unwrap();
+    assert_eq!(restored.confirm_recovery().unwrap_err().code(), "NOT_RECOVERED");
+    sync(&mut restored, &mut bob).payer.unwrap();
+    restored.confirm_recovery().unwrap();
+    assert_eq!(balance(&restored, &asset), 600);
+}
+
+#[test]
 fn validators_of_another_trust_base_or_network_are_not_added() {
     let town = Town::new();
     let mut alice = town.create("alice");
