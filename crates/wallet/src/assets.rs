@@ -6,18 +6,16 @@ use tally_core::amount::Amount;
 use tally_core::card::Card;
 use tally_core::cbor::List;
 use tally_core::coin::Coin;
-use tally_core::device::{DeviceError, Event, Input, Mode, Pocket};
-use tally_core::evidence::{Holding, Minted, Trust};
+use tally_core::device::{DeviceError, Event, Input, Mode, Pocket, World};
+use tally_core::evidence::{Holding, Minted};
 use tally_core::id::{AssetId, CoinId};
-use tally_core::keys::PublicKey;
 use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody, MintStanding};
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use tally_core::predicate::Predicate;
-use tally_core::seal::NoSeals;
 use tally_core::tier::Tier;
 
+use crate::sealed::world;
 use crate::store::{Batch, Issued};
-use crate::wallet::now;
 use crate::{PeerError, Wallet, WalletError};
 
 impl Wallet {
@@ -122,18 +120,12 @@ impl Wallet {
     /// # Errors
     /// None today.
     pub fn holdings(&self) -> Result<Vec<(Holding, bool)>, WalletError> {
-        let bricked = |key: &PublicKey| self.device.is_bricked(key);
-        let owner = self.seal.owner_key();
-        let trust = Trust {
-            network: self.network,
-            policies: self.device.policies(),
-            notary: self.notaries.as_ref().map(crate::notary::Notaries::trust),
-            seals: &NoSeals,
-            bricked: &bricked,
-            viewer: Some(&owner),
-        };
+        let notary = self.notaries.as_ref().map(crate::notary::Notaries::trust);
+        let world = World { notary, ..world() };
         let look = |pocket: &Pocket, id: &CoinId, coin: &Coin| {
-            let verified = pocket.evidence.verify(&trust, now()).ok();
+            // Its own proofs are in its own history, which is kept without its own enrollments.
+            let evidence = self.device.with_own_enrollments(pocket.evidence.clone());
+            let verified = self.device.verify(&world, &evidence).ok();
             let holding = verified.and_then(|all| all.get().get(id).cloned());
             let found = holding.is_some();
             (holding.unwrap_or_else(|| unverified(pocket, id, coin)), found)

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::card::Card;
 use crate::cbor::{from_bytes, record};
-use crate::evidence::Evidence;
-use crate::id::{AssetId, NetworkId, TxId};
+use crate::evidence::{Evidence, EvidenceError, Holding, Verified};
+use crate::id::{AssetId, CoinId, NetworkId, TxId};
 use crate::keys::PublicKey;
 use crate::predicate::{Predicate, Sealed};
 use crate::seal::{
@@ -165,6 +165,19 @@ impl SlotVerifier for Known<'_> {
 impl Device {
     pub(super) fn known<'a>(&'a self, world: &World<'a>) -> Known<'a> {
         Known { network: self.me.network, enrolled: &self.enrolled, seals: world.seals }
+    }
+
+    /// Checks a history by all that this device knows, and says what its coins are worth now.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] for the first rule that it breaks.
+    pub fn verify(
+        &self,
+        world: &World<'_>,
+        evidence: &Evidence,
+    ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
+        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
+        evidence.verify(&self.trusting(world, &known, &bricked), world.now)
     }
 
     /// This device's own enrollment, the one that ends last.

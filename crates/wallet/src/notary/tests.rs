@@ -92,6 +92,7 @@ fn claim(coin: u8, tx: u8) -> Claim {
     let (source, tx) = (CoinId::new([coin; 32]), TxId::new([tx; 32]));
     let owner = secret(0x22);
     Claim {
+        enrollment: None,
         owner: Predicate::Signature(owner.public()),
         source,
         tx,

@@ -7,6 +7,7 @@ mod notary;
 mod owner;
 mod packets;
 mod scene;
+mod sealed;
 mod settle;
 mod store;
 mod trade;

@@ -10,7 +10,7 @@ use redb::{Database, StorageBackend};
 use tally_core::card::Name;
 use tally_core::id::NetworkId;
 use tally_seal::software::{Place, SoftwareSeal};
-use tally_seal::unlock::{KdfParams, Unlock};
+use tally_seal::unlock::Unlock;
 
 use super::scene::{Town, balance, passphrase, pay, sync};
 use crate::store::{Batch, Store};
@@ -182,7 +182,7 @@ fn a_full_disk_loses_nothing_and_the_payment_goes_on_once_there_is_room() {
     let place = Place::new(&dir, &setup.state_dir);
     let seal = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock).unwrap();
     let store = Store::with(path.clone(), Box::new(opener)).unwrap();
-    let mut alice = Wallet::start(&dir, KdfParams::WEAK_FOR_TESTS, seal, store).unwrap();
+    let mut alice = Wallet::start(&dir, &setup, seal, store).unwrap();
     room.store(4096, Ordering::SeqCst);
     let met = pay(&mut alice, &mut bob, asset, 10);
     assert_eq!(code(met.payer), "WALLET_STORE");
