@@ -22,7 +22,7 @@ bench:
 # Requests that four validators certify a second on this machine, and how long one takes.
 bench-notary seconds="60":
     cargo build --release -p tally-cli
-    cargo run --release -p tally-cli --example bench_notary -- target/release/tally {{ seconds }}
+    cargo run --release -p tally-cli --features processes --example bench_notary -- target/release/tally {{ seconds }}
 
 # Format and lints.
 lint:
@@ -60,6 +60,10 @@ sim-notary SEED="1":
 sim-notary-long:
     SEEDS=10000 cargo test --release -p tally-notary --test sim whatever_fails -- --nocapture
 
+# What fails under four validators as processes: kills, a frozen one, a cut network, a full disk.
+faults-notary:
+    cargo test -p tally-cli --features processes --test faults
+
 # Explore every order of messages, losses and crashes of the production state machines.
 model-check:
     cargo test --release -p tally-sim model -- --include-ignored --nocapture
@@ -70,7 +74,7 @@ seal-audit-long:
 
 # Every small change of the seals' verifier must be noticed by a test; needs cargo-mutants.
 seal-mutants:
-    cargo mutants -p tally-core --features p256 -f 'crates/core/src/seal/*.rs' -- --lib seal::
+    cargo mutants -p tally-core --features p256 -C=--lib -f 'crates/core/src/seal/*.rs' -- seal::
 
 # Change the code in small ways and see that a test notices; needs cargo-mutants.
 mutants package="tally-core":

@@ -110,6 +110,12 @@ fn a_renewed_certificate_counts_beside_the_old_one() {
     assert_eq!(seals.certificate(&seal), Some(&renewed));
 }
 
+/// The same seal before its firmware was updated.
+fn older_firmware(recorded: &Recorded) -> TpmSeal {
+    let tpm = recorded.tpm();
+    TpmSeal { firmware: tpm.firmware - 1, ..tpm }
+}
+
 #[test]
 fn of_too_many_certificates_the_one_that_ends_first_goes() {
     let recorded = Recorded::first();
@@ -123,6 +129,9 @@ fn of_too_many_certificates_the_one_that_ends_first_goes() {
     }
     assert_eq!(seals.learn(ending(100)).expect("known already"), recorded.slot.seal);
     assert_eq!(seals.learn(ending(99)), Err(EnrollmentError::TooMany));
+    // One that ends with the first is not worth dropping it for.
+    let older = SealTerms { expires: Time::from_unix(100), ..terms(older_firmware(&recorded), 1) };
+    assert_eq!(seals.learn(issue(older, 1)), Err(EnrollmentError::TooMany));
     assert!(proves(&seals, &recorded, Time::from_unix(103)));
     seals.learn(ending(200)).expect("it ends later than the first");
     assert!(proves(&seals, &recorded, Time::from_unix(200)));
