@@ -14,6 +14,8 @@ use tally_transport::file::FileError;
 use tally_transport::qr::QrError;
 use tally_wallet::{Class, WalletError};
 
+use crate::show::advice;
+
 /// How the program ends. Scripts rely on the numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
@@ -132,8 +134,11 @@ impl From<WalletError> for CliError {
             Class::InsufficientFunds => Exit::Funds,
             Class::Conflict => Exit::Conflict,
         };
-        if let WalletError::Refused { code, .. } = &error {
-            return Self::refused(code, &error.to_string());
+        if let WalletError::Refused { code, text } = &error {
+            // Of the other side's refusals only the code travels.
+            let advice =
+                if text.is_empty() { format!(": {}", advice(code)) } else { String::new() };
+            return Self::refused(code, &format!("{error}{advice}"));
         }
         Self::from_text(exit, error.code(), &error.to_string())
     }

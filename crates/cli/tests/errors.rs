@@ -352,3 +352,35 @@ fn a_key_that_has_signed_is_not_begun_anew_when_its_records_are_gone() {
     fs::remove_file(world.path("carol/wallet.redb")).expect("gone");
     world.ok("carol", "init --name carol");
 }
+
+#[test]
+fn assets_and_people_with_one_name_are_shown_with_their_digits() {
+    let world = World::with_money();
+    world.ok("eve", "init --name Alice");
+    world.ok("eve", "contact card --out eve.card");
+    world.ok("eve", "asset create --ticker COIN --decimals 2 --out fake.asset");
+    world.ok("eve", "mint COIN 500 --to bob.card --out fake.mint");
+    assert_eq!(world.text("bob", "balance").stdout, "nothing yet\n");
+    let received = world.text("bob", "receive fake.mint");
+    let digits = |id: &serde_json::Value| id.as_str().expect("an id")[..12].to_owned();
+    let fake = digits(&world.ok("bob", "balance")["assets"][0]["asset"]);
+    assert!(received.stdout.contains(&format!("500.00 COIN ({fake})")), "{received:?}");
+    world.ok("bob", "contact add eve.card");
+    let coin = digits(&world.ok("alice", "asset list")["assets"][0]["asset"]);
+    let line = format!("invoice {coin} 1 --out invoice");
+    world.ok("bob", &line);
+    world.ok("alice", "pay --invoice invoice --out payment");
+    let alice = digits(&world.ok("alice", "id")["device"]);
+    let received = world.text("bob", "receive payment").stdout;
+    assert!(received.contains(&format!("1.00 COIN ({coin}) from alice ({alice})")), "{received}");
+}
+
+#[test]
+fn a_payee_that_refuses_over_a_connection_says_what_to_do() {
+    let world = World::with_money();
+    let (terminal, address) = world.listen("bob", 1);
+    let refused = world.run("alice", &format!("pay bob 50 COIN --connect {address}"));
+    let error = refused.fails(3, "ACCEPT_PER_PAYMENT");
+    assert!(error["error"]["next"].to_string().contains("pay less"), "{error}");
+    assert_eq!(lines(terminal).0, 0);
+}
