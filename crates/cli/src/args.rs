@@ -153,6 +153,10 @@ pub enum Command {
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
+    /// Have the network certify everything that is not certified yet
+    Settle,
+    /// Show what is certified, what is at risk, and what is locked until when
+    Status,
     /// Show what any object is; needs no wallet
     Inspect {
         /// An object file, or a PNG with its code
@@ -191,6 +195,9 @@ pub enum Command {
     /// The seal: what keeps this device from forking
     #[command(subcommand)]
     Seal(SealCommand),
+    /// The notary: run a validator of it, or check one from outside
+    #[command(subcommand)]
+    Notary(NotaryCommand),
     /// Check the wallet and its surroundings
     Doctor,
     /// Print a script that completes commands in a shell
@@ -205,6 +212,26 @@ pub enum Command {
         /// Keep the wallets in this folder, which must not exist
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
+    },
+}
+
+/// Commands about the notary.
+#[derive(Subcommand, Debug)]
+pub enum NotaryCommand {
+    /// Believe these validators, and ask the one at this address
+    Add {
+        /// Where a validator is, such as http://notary.example:7200/
+        #[arg(long, value_name = "URL")]
+        url: String,
+        /// The network's trust base, from its operator
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+    },
+    /// List the validators that are asked, and compare what they say
+    List {
+        /// Ask nobody
+        #[arg(long)]
+        offline: bool,
     },
 }
 
@@ -289,6 +316,9 @@ pub struct Pay {
     /// Pay this invoice: an object file, or a PNG with its code
     #[arg(long, value_name = "FILE")]
     pub invoice: Option<PathBuf>,
+    /// Have the network certify the payment at once; settles everything before it too
+    #[arg(long)]
+    pub online: bool,
     /// Where to put the payment
     #[command(flatten)]
     pub deliver: Deliver,

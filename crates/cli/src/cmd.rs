@@ -11,17 +11,20 @@ mod invoice;
 mod listen;
 mod meet;
 mod mint;
+mod notaries;
 mod pay;
 mod policy;
 mod receive;
 mod seal;
+mod settle;
 mod shell;
+mod status;
 mod verify;
 mod view;
 
 pub use asset::policy_of;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, NotaryCommand};
 use crate::context::Context;
 use crate::demo;
 use crate::error::CliError;
@@ -66,6 +69,10 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         }
         Command::Recover { give_up } => backup::recover(&at()?, &give_up),
         Command::Seal(command) => seal::run(&at()?, command),
+        Command::Notary(NotaryCommand::Add { url, trust }) => notaries::add(&at()?, &url, &trust),
+        Command::Notary(NotaryCommand::List { offline }) => notaries::list(&at()?, offline),
+        Command::Settle => settle::run(&at()?, out),
+        Command::Status => status::run(&at()?),
         Command::Doctor => doctor::run(&at()?),
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man => shell::man(),

@@ -1,5 +1,6 @@
 //! Tell a story with real wallets, real TCP and real pictures of codes; every turn is checked.
 
+mod race;
 mod stage;
 
 use std::path::Path;
@@ -50,6 +51,7 @@ pub fn run(keep: Option<&Path>, out: Out) -> Result<Done, CliError> {
     story.clone_pays_twice()?;
     story.fork_is_proved()?;
     story.alice_is_refused()?;
+    story.race()?;
     let mut outcome = story.outcome;
     outcome.seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     Ok(Done::new(&outcome))
@@ -63,6 +65,7 @@ struct Outcome {
     refused_large: String,
     fork: Option<Fork>,
     refused_by: Vec<Refusal>,
+    race: Option<race::Race>,
     assumptions: Vec<&'static str>,
     seconds: f64,
 }

@@ -11,6 +11,7 @@ use tally_core::policy::PolicyError;
 use tally_seal::SealError;
 use tally_transport::TransportError;
 use tally_transport::file::FileError;
+use tally_transport::http::HttpError;
 use tally_transport::qr::QrError;
 use tally_wallet::{Class, WalletError};
 
@@ -208,6 +209,7 @@ macro_rules! always {
 }
 
 always! {
+    HttpError => Exit::Usage;
     QrError => Exit::Failure;
     DecodeError => Exit::Refused;
     SignedError => Exit::Refused;

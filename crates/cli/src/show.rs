@@ -70,7 +70,7 @@ impl Names {
     }
 
     /// The contact who has this key.
-    fn of_key(&self, key: &PublicKey) -> Option<DeviceId> {
+    pub fn of_key(&self, key: &PublicKey) -> Option<DeviceId> {
         self.keys.get(key).copied()
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{World, lines};
 
 /// Every command that needs nobody else, in an order in which each can be done.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 41] = [
     "id",
     "contact card --out a.card2 --png a.png --qr",
     "contact list",
@@ -34,6 +34,9 @@ const COMMANDS: [&str; 38] = [
     "verify a.png",
     "verify b.payment",
     "verify alice.mint",
+    "status",
+    "notary list",
+    "settle",
     "policy show",
     "policy set --max-unsettled 3 --max-certified-age 7days",
     "fork list",
@@ -55,7 +58,7 @@ fn every_command_prints_exactly_one_document() {
         let ended = world.run("alice", line);
         let document = ended.json();
         assert_eq!(ended.code != 0, document.get("error").is_some(), "{line}: {ended:?}");
-        let fails = ["contact add a-stranger", "mint MINE 9 --to alice --out too-much"];
+        let fails = ["contact add a-stranger", "mint MINE 9 --to alice --out too-much", "settle"];
         assert_eq!(ended.code != 0, fails.contains(&line), "{line}: {ended:?}");
     }
 }
@@ -81,8 +84,16 @@ fn commands_that_need_somebody_print_one_document_too() {
 #[test]
 fn text_says_the_same_to_people_and_errors_go_beside() {
     let world = World::with_money();
-    for line in ["id", "balance", "history", "contact list", "policy show", "doctor", "seal status"]
-    {
+    for line in [
+        "id",
+        "balance",
+        "history",
+        "status",
+        "contact list",
+        "policy show",
+        "doctor",
+        "seal status",
+    ] {
         let ended = world.text("alice", line);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{line}");
         assert!(ended.stdout.ends_with('\n'), "{line}");

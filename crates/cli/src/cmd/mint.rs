@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use tally_core::card::Card;
+use tally_core::evidence::Minted;
 use tally_core::object::{MintFile, Object};
-use tally_wallet::Wallet;
+use tally_wallet::{Wallet, WalletError};
 
 use super::asset::{parse_amount, policy_of};
 use crate::args::Deliver;
@@ -23,6 +24,9 @@ struct Made {
     device: String,
     serial: u64,
     tx: String,
+    /// Whether the network has certified the serial; nothing if the wallet has no notary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certified: Option<bool>,
     #[serde(flatten)]
     delivered: Delivered,
 }
@@ -30,10 +34,15 @@ struct Made {
 impl Report for Made {
     fn text(&self) -> String {
         format!(
-            "minted {} for {} (serial {})\n{}",
+            "minted {} for {} (serial {}{})\n{}",
             self.money.text(),
             self.to,
             self.serial,
+            match self.certified {
+                None => "",
+                Some(true) => ", certified: it mints once",
+                Some(false) => ", not certified yet",
+            },
             self.delivered.text()
         )
     }
@@ -55,12 +64,29 @@ pub fn run(
     let card = find_card(&wallet, to)?;
     let minted = wallet.mint(asset, amount, &card)?;
     let (serial, tx) = (minted.mint.body.serial, minted.mint.body.id().to_string());
+    let certified = certify(&mut wallet, out, &minted)?;
     let policy = policy_of(wallet.device(), &asset)?;
     let object = Object::Mint(MintFile { policy, minted });
     let delivered = carrier::deliver(&object, deliver, out)?;
     let money = Money::of(&Names::of(wallet.device()), &asset, amount);
     let (to, device) = (card.name.as_str().into(), card.device().to_string());
-    Ok(Done::new(&Made { money, to, device, serial, tx, delivered }))
+    Ok(Done::new(&Made { money, to, device, serial, tx, certified, delivered }))
+}
+
+/// Has the serial certified, if there is a network to ask. A network that is not there keeps nobody
+/// from minting: the receiver settles.
+fn certify(wallet: &mut Wallet, out: Out, minted: &Minted) -> Result<Option<bool>, CliError> {
+    if wallet.notaries().is_none() {
+        return Ok(None);
+    }
+    match wallet.certify_mint(minted) {
+        Ok(_) => Ok(Some(true)),
+        Err(WalletError::Notary(error)) => {
+            out.note(&format!("the serial is not certified yet: {error}"));
+            Ok(Some(false))
+        }
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The card of a contact, in a file, or of this wallet itself.
@@ -78,7 +104,6 @@ fn find_card(wallet: &Wallet, to: &str) -> Result<Card, CliError> {
     }
     let device = wallet.find_contact(to)?;
     let contact = wallet.device().contacts().get(&device);
-    let contact = contact
-        .ok_or(tally_wallet::WalletError::NotFound { what: "contact", name: to.to_owned() })?;
+    let contact = contact.ok_or(WalletError::NotFound { what: "contact", name: to.to_owned() })?;
     Ok(contact.card.open_card()?)
 }

@@ -7,12 +7,14 @@ use tally_core::device::Event;
 use tally_core::object::Object;
 use tally_core::packet::Packet;
 use tally_transport::tcp::{self, Limits};
+use tally_wallet::Wallet;
 
 use super::asset::parse_amount;
+use super::settle::{self, Settled};
 use crate::args::{Deliver, Pay};
 use crate::carrier::{self, Delivered};
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 use crate::output::{Done, Out, Report};
 use crate::show::Events;
 
@@ -24,6 +26,8 @@ struct Paid {
     payment: Option<Delivered>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wire: Option<Wire>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled: Option<Settled>,
 }
 
 #[derive(Serialize)]
@@ -38,16 +42,21 @@ impl Report for Paid {
             delivered.text()
                 + "Signing was the payment: give this to the payee, as often as it takes.\n"
         });
-        self.events.text() + &payment.unwrap_or_default()
+        let settled = self.settled.as_ref().map(Report::text).unwrap_or_default();
+        self.events.text() + &payment.unwrap_or_default() + &settled
+    }
+
+    fn exit(&self) -> Exit {
+        self.settled.as_ref().map_or(self.events.exit(), Report::exit)
     }
 }
 
 /// Pays an invoice, or a contact who listens.
 pub fn run(at: &Context, out: Out, pay: &Pay) -> Result<Done, CliError> {
     match (&pay.invoice, &pay.contact, &pay.amount, &pay.asset, &pay.connect) {
-        (Some(invoice), ..) => by_invoice(at, out, invoice, &pay.deliver),
+        (Some(invoice), ..) => by_invoice(at, out, invoice, &pay.deliver, pay.online),
         (None, Some(contact), Some(amount), Some(asset), Some(connect)) => {
-            over_tcp(at, contact, amount, asset, connect)
+            over_tcp(at, out, [contact, amount, asset, connect], pay.online)
         }
         _ => Err(CliError::usage(
             "USAGE",
@@ -57,13 +66,20 @@ pub fn run(at: &Context, out: Out, pay: &Pay) -> Result<Done, CliError> {
     }
 }
 
-fn by_invoice(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<Done, CliError> {
+fn by_invoice(
+    at: &Context,
+    out: Out,
+    file: &Path,
+    deliver: &Deliver,
+    online: bool,
+) -> Result<Done, CliError> {
     carrier::require(deliver)?;
     let invoice = match carrier::load(file)?.object {
         Object::Invoice(file) => file.invoice,
         other => return Err(carrier::wrong_kind(&other, "an invoice")),
     };
     let mut wallet = at.open()?;
+    before(&mut wallet, out, online)?;
     let (packet, events) = wallet.pay_invoice(&invoice)?;
     let events = Events::of(wallet.device(), &events);
     events.check()?;
@@ -73,17 +89,18 @@ fn by_invoice(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<
         next: format!("{}; the payment is made: give it with `tally resend`", error.next),
         ..error
     })?;
-    Ok(Done::new(&Paid { events, payment: Some(payment), wire: None }))
+    let settled = after(&mut wallet, out, online)?;
+    Ok(Done::new(&Paid { events, payment: Some(payment), wire: None, settled }))
 }
 
 fn over_tcp(
     at: &Context,
-    contact: &str,
-    amount: &str,
-    asset: &str,
-    address: &str,
+    out: Out,
+    [contact, amount, asset, address]: [&str; 4],
+    online: bool,
 ) -> Result<Done, CliError> {
     let mut wallet = at.open()?;
+    before(&mut wallet, out, online)?;
     let payee = wallet.find_contact(contact)?;
     let asset = wallet.find_asset(asset)?;
     let amount = parse_amount(wallet.device(), &asset, amount)?;
@@ -92,5 +109,38 @@ fn over_tcp(
     wallet.pay_over(&mut channel, payee, asset, amount, &mut |event| seen.push(event.clone()))?;
     let events = Events::of(wallet.device(), &seen);
     let wire = Wire { sent_bytes: channel.sent_bytes(), received_bytes: channel.received_bytes() };
-    Ok(Done::new(&Paid { events, payment: None, wire: Some(wire) }))
+    drop(channel);
+    let settled = after(&mut wallet, out, online)?;
+    Ok(Done::new(&Paid { events, payment: None, wire: Some(wire), settled }))
+}
+
+/// Before an online payment, what it is paid with is certified: so a network that is not there, or a
+/// race that is lost, stops it before anything is signed.
+fn before(wallet: &mut Wallet, out: Out, online: bool) -> Result<(), CliError> {
+    if !online {
+        return Ok(());
+    }
+    let settling = wallet.settle(&mut |progress| settle::note(out, progress), &mut |_| {})?;
+    let settled = Settled::of(wallet, settling, &[]);
+    match settled.exit() {
+        Exit::Ok => Ok(()),
+        exit => {
+            let next = "nothing was paid: see `tally status`, then pay again";
+            Err(CliError::new(exit, "PAY_ONLINE", settled.text().trim_end().to_owned(), next))
+        }
+    }
+}
+
+fn after(wallet: &mut Wallet, out: Out, online: bool) -> Result<Option<Settled>, CliError> {
+    if !online {
+        return Ok(None);
+    }
+    let mut seen = Vec::new();
+    let mut show = |event: &Event| seen.push(event.clone());
+    let settled = wallet.settle(&mut |progress| settle::note(out, progress), &mut show);
+    let settling = settled.map_err(CliError::from).map_err(|error| CliError {
+        next: "the payment is made: have it certified with `tally settle`".into(),
+        ..error
+    })?;
+    Ok(Some(Settled::of(wallet, settling, &seen)))
 }

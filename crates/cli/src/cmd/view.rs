@@ -257,6 +257,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             minted: None,
             state: match outgoing.state {
                 OutgoingState::Intent => "not signed yet",
+                _ if device.settled_at(&outgoing.tx).is_some() => "settled",
                 OutgoingState::Signed => "signed, waits for the payee",
                 OutgoingState::Receipted => "the payee has it",
                 OutgoingState::GivenUp => "given up: the seal gave no proof, nothing was paid",

@@ -1,0 +1,200 @@
+//! Say what is certified, what is at risk, and what is locked until when.
+
+use serde::Serialize;
+use tally_core::device::{Device, OutgoingState};
+use tally_core::evidence::{Claims, Holding};
+use tally_core::predicate::Predicate;
+use tally_core::tier::Tier;
+use tally_core::time::Time;
+
+use super::view::mode;
+use crate::context::{Context, now};
+use crate::error::CliError;
+use crate::output::{Done, Report};
+use crate::show::{Money, Names, Who, date, short};
+
+#[derive(Serialize)]
+struct Status {
+    mode: &'static str,
+    coins: Vec<Coin>,
+    payments: Vec<Payment>,
+    lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notary: Option<Seen>,
+}
+
+#[derive(Serialize)]
+struct Coin {
+    coin: String,
+    #[serde(flatten)]
+    money: Money,
+    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost` or `not valid`.
+    state: &'static str,
+    tier: &'static str,
+    minted: &'static str,
+    uncertified: u32,
+    evidence_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settle_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<Lock>,
+}
+
+#[derive(Serialize)]
+struct Lock {
+    kind: &'static str,
+    until: String,
+    ended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payee: Option<Who>,
+}
+
+#[derive(Serialize)]
+struct Payment {
+    tx: String,
+    to: Who,
+    #[serde(flatten)]
+    money: Money,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certified_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Seen {
+    validators: usize,
+    asked: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    splits: usize,
+}
+
+impl Report for Status {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if self.mode != "normal" {
+            text += "This wallet receives only: see `tally doctor`.\n";
+        }
+        if self.coins.is_empty() {
+            text += "no coins\n";
+        }
+        text += &self.coins.iter().map(Coin::text).collect::<String>();
+        for payment in &self.payments {
+            text += &format!(
+                "paid {} to {}  {}  {}\n",
+                payment.money.text(),
+                payment.to.text(),
+                payment.state,
+                short(&payment.tx)
+            );
+        }
+        text + &match &self.notary {
+            None => "no notary: what is at risk stays so (tally notary add)\n".to_owned(),
+            Some(seen) => {
+                let last = match (seen.round, &seen.time) {
+                    (Some(round), Some(time)) => format!("last seen in round {round}, {time}"),
+                    _ => "not asked yet".into(),
+                };
+                let split =
+                    if seen.splits > 0 { "  SPLIT VIEW: see `tally notary list`" } else { "" };
+                format!("notary of {} validators, {last}{split}\n", seen.validators)
+            }
+        }
+    }
+}
+
+impl Coin {
+    fn text(&self) -> String {
+        let mut text = format!("{}  {}  [{}]", self.money.text(), self.state, self.tier);
+        if let Some(by) = &self.settle_by {
+            text += &format!("  settle by {by}");
+        }
+        if let Some(lock) = &self.lock {
+            let whom = lock.payee.as_ref().map(|who| format!(" for {}", who.text()));
+            let (kind, until, whom) = (lock.kind, &lock.until, whom.unwrap_or_default());
+            let ended = if lock.ended { " (ended)" } else { "" };
+            text += &format!("  {kind}{whom} until {until}{ended}");
+        }
+        format!("{text}  {}\n", short(&self.coin))
+    }
+}
+
+/// Shows where everything stands; asks nobody.
+pub fn run(at: &Context) -> Result<Done, CliError> {
+    let wallet = at.open()?;
+    let device = wallet.device();
+    let names = Names::of(device);
+    let now = now();
+    let coins = wallet.holdings()?;
+    let coins = coins.iter().map(|(holding, valid)| coin(device, &names, holding, *valid, now));
+    let outgoing = device.outgoing().values();
+    let payments = outgoing.filter(|o| o.payee != device.id()).map(|outgoing| {
+        let offer = &outgoing.payment.offer;
+        let certified_at = device.settled_at(&outgoing.tx);
+        Payment {
+            tx: outgoing.tx.to_string(),
+            to: Who::of(&names, &outgoing.payee),
+            money: Money::of(&names, &offer.asset, offer.amount),
+            state: match (certified_at, outgoing.state) {
+                (Some(_), _) => "certified",
+                (None, OutgoingState::Intent) => "not signed yet",
+                (None, OutgoingState::Signed) => "signed, waits for the payee, not certified",
+                (None, OutgoingState::Receipted) => "receipted, not certified",
+                (None, OutgoingState::GivenUp) => "given up, nothing was paid",
+            },
+            certified_at: certified_at.map(date),
+        }
+    });
+    let notary = wallet.notaries().map(|notaries| Seen {
+        validators: notaries.trust().nodes().count(),
+        asked: notaries.endpoints().len(),
+        round: notaries.kept().map(|kept| kept.record.round),
+        time: notaries.kept().map(|kept| date(kept.record.timestamp)),
+        splits: notaries.splits().len(),
+    });
+    let lost = u64::try_from(device.lost().len()).unwrap_or(u64::MAX);
+    let (coins, payments) = (coins.collect(), payments.collect());
+    Ok(Done::new(&Status { mode: mode(device), coins, payments, lost, notary }))
+}
+
+fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Time) -> Coin {
+    let pocket = device.ledger().pocket(&holding.pocket);
+    let lost = pocket.is_some_and(|pocket| device.is_lost(pocket));
+    let claims = pocket.map(|pocket| pocket.evidence.claims(device.policies())).unwrap_or_default();
+    let certified = !claims.is_empty() && claims.iter().all(Claims::certified);
+    let moved = holding.uncertified > 0 || holding.certified_at.is_some();
+    let state = match (lost, valid) {
+        (true, _) => "lost",
+        (_, false) => "not valid",
+        _ if certified => "certified",
+        _ if holding.tier == Tier::Signed => "at risk",
+        _ if !moved => "fresh",
+        _ => "not certified yet",
+    };
+    let owner = &holding.coin.owner;
+    let lock = owner.until().map(|until| Lock {
+        kind: match owner {
+            Predicate::Reserved(_) => "reserved",
+            _ => "sealed",
+        },
+        until: date(until),
+        ended: now >= until,
+        payee: match owner {
+            Predicate::Reserved(r) => names.of_key(&r.payee).map(|device| Who::of(names, &device)),
+            _ => None,
+        },
+    });
+    Coin {
+        coin: holding.id.to_string(),
+        money: Money::of(names, &holding.coin.asset, holding.coin.amount),
+        state,
+        tier: if moved { holding.tier.name() } else { crate::show::MINTED },
+        minted: holding.minted.name(),
+        uncertified: holding.uncertified,
+        evidence_bytes: pocket.map_or(0, |p| tally_core::cbor::to_bytes(&p.evidence).len()),
+        settle_by: holding.settle_by.map(date),
+        lock,
+    }
+}

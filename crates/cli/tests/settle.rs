@@ -1,0 +1,155 @@
+//! Wallets and a network of four validators: settle, lose a race, and see where everything stands.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{World, lines};
+use tally_notary::devnet::Devnet;
+
+/// A network, with its trust base beside the people's files.
+fn network(world: &World) -> Devnet {
+    let network = Devnet::start(&world.path("network"), 4).expect("a network");
+    fs::copy(network.trust_base_path(), world.path("trust.json")).expect("copied");
+    network
+}
+
+fn add(world: &World, network: &Devnet, who: &str, number: usize) {
+    let url = &network.urls()[number];
+    let added = world.ok(who, &format!("notary add --url {url} --trust trust.json"));
+    assert_eq!((&added["validators"], &added["quorum"]), (&4.into(), &3.into()));
+}
+
+/// `payer` pays `payee` over TCP.
+fn pay(world: &World, payer: &str, payee: &str, amount: &str) {
+    let (terminal, address) = world.listen(payee, 1);
+    world.ok(payer, &format!("pay {payee} {amount} COIN --connect {address}"));
+    lines(terminal);
+}
+
+#[test]
+fn what_was_paid_offline_is_settled_and_the_status_says_so() {
+    let world = World::with_money();
+    pay(&world, "alice", "bob", "4");
+    assert_eq!(world.ok("bob", "status")["coins"][0]["state"], "at risk");
+    world.run("bob", "settle").fails(1, "NOTARY_NONE");
+    let network = network(&world);
+    for (who, number) in [("alice", 0), ("bob", 1), ("bob", 2)] {
+        add(&world, &network, who, number);
+    }
+    let listed = world.ok("bob", "notary list");
+    assert_eq!(listed["notaries"].as_array().expect("a list").len(), 2);
+    assert!(listed["notaries"][0]["round"].as_u64().expect("a round") > 0);
+    assert_eq!(listed["splits"].as_array().expect("a list").len(), 0);
+    let ended = world.run("bob", "settle");
+    assert!(ended.stderr.contains("certified or decided: 2 of 2"), "{}", ended.stderr);
+    let settled = ended.ok();
+    assert_eq!(settled["certified"].as_array().expect("a list").len(), 2, "{settled}");
+    let status = world.ok("bob", "status");
+    assert_eq!(
+        (&status["coins"][0]["state"], &status["coins"][0]["tier"]),
+        (&"certified".into(), &"Certified".into())
+    );
+    // The payer finds the same, and a second time there is nothing to do.
+    world.ok("alice", "settle");
+    assert_eq!(world.ok("alice", "status")["payments"][0]["state"], "certified");
+    assert_eq!(world.ok("alice", "history")["entries"][0]["state"], "settled");
+    assert_eq!(world.text("bob", "settle").stdout, "everything is settled\n");
+    // What is certified is no longer owed: the next payment is within the default limits again.
+    assert_eq!(world.ok("bob", "balance")["assets"][0]["at_risk"]["units"], 0);
+}
+
+#[test]
+fn a_lost_race_ends_with_6_and_says_who_won() {
+    let world = World::with_money();
+    world.clone_wallet("alice", "copy");
+    pay(&world, "alice", "bob", "4");
+    pay(&world, "copy", "carol", "5");
+    let network = network(&world);
+    add(&world, &network, "bob", 0);
+    add(&world, &network, "carol", 3);
+    let winner = world.ok("bob", "settle")["certified"].clone();
+    let lost = world.run("carol", "settle");
+    assert_eq!(lost.code, 6, "{lost:?}");
+    let race = lost.json()["lost"][0].clone();
+    assert!(winner.as_array().expect("a list").contains(&race["winner"]), "{race}");
+    assert_eq!(race["cheat"]["name"], "alice");
+    assert_eq!(world.ok("carol", "status")["coins"][0]["state"], "lost");
+    let forks = world.ok("carol", "fork list");
+    assert_eq!(forks["forks"][0]["contact"], "alice");
+    // Bob is told by the network alone.
+    let told = world.run("bob", "settle");
+    assert_eq!((told.code, &told.json()["events"][0]["event"]), (6, &"forked".into()), "{told:?}");
+    let text = world.text("carol", "status").stdout;
+    assert!(text.contains("lost"), "{text}");
+}
+
+#[test]
+fn a_mint_is_certified_and_an_online_payment_at_once() {
+    let world = World::with_money();
+    let network = network(&world);
+    for (who, number) in [("mint", 0), ("alice", 1), ("bob", 2)] {
+        add(&world, &network, who, number);
+    }
+    let minted = world.ok("mint", "mint COIN 7 --to alice.card --out more.mint");
+    assert_eq!(minted["certified"], true);
+    world.ok("alice", "receive more.mint");
+    let (terminal, address) = world.listen("bob", 1);
+    let paid = world.ok("alice", &format!("pay bob 3 COIN --connect {address} --online"));
+    lines(terminal);
+    assert_eq!(paid["settled"]["certified"].as_array().expect("a list").len(), 1, "{paid}");
+    assert_eq!(world.ok("alice", "status")["payments"][0]["state"], "certified");
+}
+
+#[test]
+fn a_network_that_is_not_there_ends_with_4_and_changes_nothing() {
+    let world = World::with_money();
+    pay(&world, "alice", "bob", "4");
+    {
+        let network = network(&world);
+        add(&world, &network, "bob", 0);
+        add(&world, &network, "alice", 0);
+    }
+    world.run("bob", "settle").fails(4, "HTTP_UNREACHABLE");
+    assert_eq!(world.ok("bob", "status")["coins"][0]["state"], "at risk");
+    let (terminal, address) = world.listen("bob", 1);
+    let refused = world.run("alice", &format!("pay bob 1 COIN --connect {address} --online"));
+    refused.fails(4, "HTTP_UNREACHABLE");
+    drop(std::net::TcpStream::connect(&address));
+    lines(terminal);
+    assert_eq!(world.balance("bob"), "4.00", "nothing was paid");
+}
+
+#[test]
+fn a_trust_base_that_does_not_fit_is_refused() {
+    let world = World::with_money();
+    let network = network(&world);
+    let file = fs::read_to_string(world.path("trust.json")).expect("a file");
+    let url = &network.urls()[0];
+    fs::write(world.path("other.json"), file.replace("\"networkId\": 3", "\"networkId\": 2"))
+        .expect("written");
+    let line = format!("notary add --url {url} --trust");
+    assert_eq!(world.run("bob", &format!("{line} other.json")).error(), "TRUST_NETWORK");
+    fs::write(world.path("none.json"), "{}").expect("written");
+    assert_eq!(world.run("bob", &format!("{line} none.json")).error(), "TRUST_FILE");
+    assert_eq!(world.run("bob", &format!("{line} missing.json")).error(), "TRUST_FILE");
+    world.run("bob", "notary add --url ftp://x/ --trust trust.json").fails(2, "HTTP_URL");
+}
+
+#[test]
+fn every_command_of_the_page_on_settling_ends_well() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settling.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let world = World::with_money();
+    let network = network(&world);
+    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines: Vec<(&str, &str)> =
+        blocks.flat_map(str::lines).filter_map(|line| line.split_once("$ tally ")).collect();
+    assert!(lines.len() >= 10, "{lines:?}");
+    for (who, line) in lines {
+        let line = line.replace("http://127.0.0.1:7200/", &network.urls()[0]);
+        world.ok(who, &line.replace("http://127.0.0.1:7201/", &network.urls()[1]));
+    }
+    assert_eq!(world.ok("bob", "status")["coins"][0]["state"], "certified");
+}

@@ -1,0 +1,4 @@
+//! Try to spend one coin twice with whole wallets, before real validators.
+
+mod people;
+mod tries;
