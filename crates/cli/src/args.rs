@@ -198,6 +198,9 @@ pub enum Command {
     /// The notary: run a validator of it, or check one from outside
     #[command(subcommand)]
     Notary(NotaryCommand),
+    /// A whole notary on this machine, for tests and demonstrations
+    #[command(subcommand)]
+    Devnet(DevnetCommand),
     /// Check the wallet and its surroundings
     Doctor,
     /// Print a script that completes commands in a shell
@@ -218,6 +221,19 @@ pub enum Command {
 /// Commands about the notary.
 #[derive(Subcommand, Debug)]
 pub enum NotaryCommand {
+    /// Make a new network: keys, configurations, genesis and trust base
+    Init(NotaryInit),
+    /// Run one validator
+    Run {
+        /// Its configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// End when the standard input does
+        #[arg(long, hide = true)]
+        until_input_ends: bool,
+    },
+    /// Check from outside that a node's tree of spent states only grew
+    VerifyLog(VerifyLog),
     /// Believe these validators, and ask the one at this address
     Add {
         /// Where a validator is, such as http://notary.example:7200/
@@ -232,6 +248,68 @@ pub enum NotaryCommand {
         /// Ask nobody
         #[arg(long)]
         offline: bool,
+    },
+}
+
+/// What a new network is to be.
+#[derive(Args, Clone, Debug)]
+pub struct NotaryInit {
+    /// How many validators: 1, 4, 7, …; less than a third of them may fail
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub validators: u16,
+    /// Where to write the files
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The address at which all of them listen; edit the configurations for several machines
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// The first validator serves clients here, the next ones at the following ports; behind those
+    /// are the ports between validators
+    #[arg(long, value_name = "PORT", default_value_t = 7200)]
+    pub port: u16,
+    /// The network's number
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    pub network: u16,
+}
+
+/// How to check a node's log.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyLog {
+    /// The node
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// The network's trust base
+    #[arg(long, value_name = "FILE")]
+    pub trust: PathBuf,
+    /// Begin at the certified root of this block
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    pub from: u64,
+    /// End at this block [default: the latest]
+    #[arg(long, value_name = "BLOCK")]
+    pub to: Option<u64>,
+    /// Check the certificate of every block, and not only those at which growth is proved
+    #[arg(long)]
+    pub every: bool,
+    /// Look up so many of the leaves, and so many states that nobody spent
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub spots: u16,
+}
+
+/// Commands about a notary on this machine.
+#[derive(Subcommand, Debug)]
+pub enum DevnetCommand {
+    /// Run a network until Ctrl-C; prints where it is and the path of its trust base
+    Up {
+        /// How many validators: 1, 4, 7, …
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        validators: usize,
+        /// Keep the network here, and go on with one that is there [default: a temporary folder]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// The first validator serves clients here, the next ones at the following ports [default:
+        /// free ones]
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
     },
 }
 

@@ -12,6 +12,7 @@ mod listen;
 mod meet;
 mod mint;
 mod notaries;
+mod operate;
 mod pay;
 mod policy;
 mod receive;
@@ -24,7 +25,7 @@ mod view;
 
 pub use asset::policy_of;
 
-use crate::args::{Cli, Command, NotaryCommand};
+use crate::args::{Cli, Command, DevnetCommand, NotaryCommand};
 use crate::context::Context;
 use crate::demo;
 use crate::error::CliError;
@@ -69,13 +70,23 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         }
         Command::Recover { give_up } => backup::recover(&at()?, &give_up),
         Command::Seal(command) => seal::run(&at()?, command),
-        Command::Notary(NotaryCommand::Add { url, trust }) => notaries::add(&at()?, &url, &trust),
-        Command::Notary(NotaryCommand::List { offline }) => notaries::list(&at()?, offline),
         Command::Settle => settle::run(&at()?, out),
         Command::Status => status::run(&at()?),
         Command::Doctor => doctor::run(&at()?),
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man => shell::man(),
+        Command::Notary(command) => match command {
+            NotaryCommand::Init(init) => operate::init(&init),
+            NotaryCommand::Run { config, until_input_ends } => {
+                operate::run(out, &config, until_input_ends)
+            }
+            NotaryCommand::VerifyLog(what) => operate::verify_log(out, &what),
+            NotaryCommand::Add { url, trust } => notaries::add(&at()?, &url, &trust),
+            NotaryCommand::List { offline } => notaries::list(&at()?, offline),
+        },
+        Command::Devnet(DevnetCommand::Up { validators, dir, port }) => {
+            operate::devnet(out, validators, dir.as_deref(), port)
+        }
         Command::Demo { keep } => demo::run(keep.as_deref(), out),
     }
 }
