@@ -54,6 +54,11 @@ impl Course {
             Event::RefusedBy { payee, code } if payee == with => {
                 self.refused = Some((code.clone(), String::new()));
             }
+            // Nothing was signed, so nothing is to be waited for.
+            Event::GivenUp { payee, .. } if payee == with => {
+                let text = ": the seal gave no proof, so nothing was paid".to_owned();
+                self.refused = Some(("UNLOCK_SLOT_PROOF".to_owned(), text));
+            }
             Event::Refused { from, reason } if from == with => {
                 self.refused = Some((reason.code.clone(), format!(": {}", reason.text)));
             }
