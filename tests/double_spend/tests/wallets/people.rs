@@ -17,7 +17,7 @@ use tally_seal::unlock::{KdfParams, Passphrase, Unlock};
 use tally_transport::Channel;
 use tally_transport::http::Url;
 use tally_transport::tcp::{Limits, Listener, connect};
-use tally_wallet::{Setup, Settling, Wallet, WalletError};
+use tally_wallet::{Settling, Setup, Wallet, WalletError};
 
 struct Here;
 
@@ -161,7 +161,12 @@ pub fn over_tcp<T>(
     })
 }
 
-pub fn pay(payer: &mut Wallet, payee: &mut Wallet, asset: AssetId, units: u64) -> Result<TxId, WalletError> {
+pub fn pay(
+    payer: &mut Wallet,
+    payee: &mut Wallet,
+    asset: AssetId,
+    units: u64,
+) -> Result<TxId, WalletError> {
     let to = payee.device().id();
     let amount = Amount::new(units);
     over_tcp(payee, |channel| payer.pay_over(channel, to, asset, amount, &mut |_| {})).0

@@ -106,8 +106,8 @@ fn payer_restores_a_backup() {
     settle(&mut bob);
     drop(alice);
     let setup = town.setup("restored");
-    let mut alice =
-        tally_wallet::restore(&backup, &passphrase(), &town.path("restored"), &setup).expect("restored");
+    let mut alice = tally_wallet::restore(&backup, &passphrase(), &town.path("restored"), &setup)
+        .expect("restored");
     // It does not sign from the old state, before it has met whom it paid.
     let refused = pay(&mut alice, &mut carol, asset, 1000).expect_err("receives only");
     assert_eq!(refused.code(), "RECEIVE_ONLY");
