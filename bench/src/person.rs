@@ -9,7 +9,7 @@ use tally_core::keys::SecretKey;
 use tally_core::message::Message;
 use tally_core::packet::{Hello, Packet};
 use tally_core::predicate::Unlock;
-use tally_core::seal::{SealIdentity, Slot, SlotProof, SlotVerifier};
+use tally_core::seal::{SealCertificate, SealIdentity, Slot, SlotProof, SlotVerifier};
 use tally_core::tier::Tier;
 use tally_core::time::Time;
 use tally_transport::session::{KemPublic, KemSecret, Role, Session, accept, initiate};
@@ -41,6 +41,7 @@ pub struct Person {
     pub key: SecretKey,
     /// The device.
     pub device: Device,
+    enrollment: Option<SealCertificate>,
     kem: KemSecret,
     session: Option<Session>,
     nonces: u64,
@@ -49,11 +50,24 @@ pub struct Person {
 impl Person {
     /// The person number `byte`, who accepts everything.
     pub fn new(byte: u8) -> Self {
+        Self::with(byte, None)
+    }
+
+    /// The same with hardware that this enrollment is of.
+    pub fn sealed(byte: u8, enrollment: SealCertificate) -> Self {
+        let mut person = Self::with(byte, Some(enrollment.clone()));
+        person.tell(Input::Enrolled(Box::new(enrollment)));
+        person
+    }
+
+    fn with(byte: u8, enrollment: Option<SealCertificate>) -> Self {
         let key = SecretKey::new([byte; 32]).expect("a small scalar is one");
-        let seal = SealIdentity::Software;
+        let seal = enrollment
+            .as_ref()
+            .map_or(SealIdentity::Software, |e| SealIdentity::Hardware(e.seal()));
         let device = Device::new(Me { owner: key.public(), seal, network: NetworkId::LOCAL });
         let kem = KemSecret::from_seed([byte; 32]);
-        let mut person = Self { key, device, kem, session: None, nonces: 0 };
+        let mut person = Self { key, device, enrollment, kem, session: None, nonces: 0 };
         let mut accept = AcceptPolicy { max_unsettled: None, ..AcceptPolicy::default() };
         for tier in Tier::ALL {
             let limits = accept.limits_mut(tier);
@@ -75,9 +89,9 @@ impl Person {
             network: NetworkId::LOCAL,
             name: Name::new("somebody").expect("a plain word is a name"),
             owner: self.key.public(),
-            seal: SealIdentity::Software,
+            seal: self.device.me().seal,
             session_key: Blob::new(self.kem.public().to_bytes().to_vec()).expect("1,216 bytes fit"),
-            enrollment: None,
+            enrollment: self.enrollment.clone(),
         };
         Signed::card(&card, &self.key).expect("a card with a short name fits")
     }

@@ -4,8 +4,7 @@ use tally_core::amount::Amount;
 use tally_core::cbor::List;
 use tally_core::device::{Event, Input, Output, Terms};
 use tally_core::evidence::Minted;
-use tally_core::hash::sha256;
-use tally_core::id::{AssetId, Digest, NetworkId, TxId};
+use tally_core::id::{AssetId, NetworkId, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::keys::SecretKey;
 use tally_core::message::Accept;
@@ -13,7 +12,10 @@ use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use tally_core::packet::Hello;
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use tally_core::predicate::{Predicate, Sealed};
-use tally_core::seal::{SealId, Slot};
+use tally_core::seal::{
+    AttestationKey, CERTIFICATE_VERSION, Hardware, SealCertificate, SealIdentity, SealLabel,
+    SealTerms, Slot, TpmSeal,
+};
 
 use crate::person::{NOW, Person, sent};
 
@@ -77,9 +79,17 @@ impl Scene {
     /// Two people who know each other, one of whom has so many coins as they were minted.
     pub fn new(coins: u64, lock: Lock) -> Self {
         let issuer = SecretKey::new([0xee; 32]).expect("a scalar below the group's order");
-        let policy = policy(&issuer);
+        let enroller = SecretKey::new([0xed; 32]).expect("a scalar below the group's order");
+        let mut policy = policy(&issuer);
+        if lock == Lock::Sealed {
+            policy.offline.enrollers = List::truncated(vec![enroller.public()]);
+        }
         let asset = policy.id();
-        let (mut payer, mut payee) = (Person::new(1), Person::new(2));
+        let mut payee = Person::new(2);
+        let mut payer = match lock {
+            Lock::Signature => Person::new(1),
+            Lock::Sealed => Person::sealed(1, enrollment(&enroller)),
+        };
         for person in [&mut payer, &mut payee] {
             person.tell(Input::Policy(policy.clone()));
         }
@@ -136,7 +146,7 @@ impl Scene {
     /// A payment in which the payee asks to be paid under the same kind of lock. The device gives
     /// only `Signature` terms so far, so what a `Sealed` predicate adds to message 2 is added here.
     pub fn pay_locked(&mut self) -> Traffic {
-        let length = |lock| tally_core::cbor::to_bytes(&owner(&self.payee, lock, 1)).len();
+        let length = |lock| tally_core::cbor::to_bytes(&owner(&self.payer, lock, 1)).len();
         let more = length(self.lock) - length(Lock::Signature);
         let traffic = self.pay();
         Traffic { accept: traffic.accept + more, ..traffic }
@@ -235,11 +245,28 @@ fn owner(person: &Person, lock: Lock, value: u64) -> Predicate {
     match lock {
         Lock::Signature => Predicate::Signature(key),
         Lock::Sealed => {
-            let seal = SealId::new(Digest::new(sha256(key.as_bytes())));
+            let SealIdentity::Hardware(seal) = person.device.me().seal else {
+                return Predicate::Signature(key);
+            };
             let slot = Slot { seal, counter: 7, value: 1000 + value };
             Predicate::Sealed(Sealed { key, slot, until: NOW.plus(90 * 24 * 3600) })
         }
     }
+}
+
+/// The enrollment of hardware that is not there: the proofs are stand-ins too.
+fn enrollment(enroller: &SecretKey) -> SealCertificate {
+    let key = AttestationKey::from_coordinates(&[5; 32], &[5; 32]);
+    let terms = SealTerms {
+        version: CERTIFICATE_VERSION,
+        network: NetworkId::LOCAL,
+        hardware: Hardware::Tpm(TpmSeal { key, base: 0x0180_7a00, counters: 16, firmware: 1 }),
+        label: SealLabel::new("stand-in").expect("short"),
+        development: true,
+        expires: NOW.plus(365 * 24 * 3600),
+        enroller: enroller.public(),
+    };
+    SealCertificate::issue(terms, enroller)
 }
 
 fn policy(issuer: &SecretKey) -> Policy {
