@@ -23,8 +23,10 @@ const TPM_MANUFACTURER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.13
 const TPM_MODEL: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.2.2");
 
 /// Makers of TPMs that are programs: their state is a file, whoever signed their certificate.
-/// IBM's number is that of libtpms.
-const SOFTWARE: [&str; 3] = ["IBM", "VMW", "GOOG"];
+const SOFTWARE: [&str; 3] = [LIBTPMS, "VMW", "GOOG"];
+/// The letters that stand for libtpms, which has IBM's number, and their number in a certificate.
+const LIBTPMS: &str = "IBM";
+const LIBTPMS_NUMBER: u32 = 0x1014;
 
 /// What an authority's word is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -185,11 +187,11 @@ fn maker_and_model(names: &SubjectAltName) -> (String, String) {
     (maker, model)
 }
 
-/// `id:49465800` is `IFX`. libtpms has IBM's number, which has no letters.
+/// `id:49465800` is `IFX`; the number of libtpms spells nothing.
 fn letters(id: &str) -> String {
     let digits = id.strip_prefix("id:").unwrap_or(id);
     match u32::from_str_radix(digits, 16) {
-        Ok(0x0000_1014) => "IBM".into(),
+        Ok(LIBTPMS_NUMBER) => LIBTPMS.into(),
         Ok(number) => {
             let bytes = number.to_be_bytes();
             bytes.iter().filter(|b| b.is_ascii_graphic()).map(|b| char::from(*b)).collect()
