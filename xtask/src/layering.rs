@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_rooms_of_an_edge_for_tests_are_in_order() {
-        let at = |name| ROOMS.iter().position(|(room, _)| *room == name);
+        let at = |name: &str| ROOMS.iter().position(|(room, _)| *room == name);
         for (importer, import) in IN_TESTS {
             assert!(at(import).unwrap() < at(importer).unwrap());
         }

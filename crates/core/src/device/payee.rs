@@ -203,7 +203,7 @@ impl Device {
         }
         let agreed = self.check_terms(world, &from, payment);
         if !self.is_mine(&payment.accept.owner) {
-            agreed.clone()?;
+            agreed?;
             // Whoever lost its memory does not know its terms, but its keys it does.
             if payment.accept.owner.key() != &self.me.owner {
                 return Err(TradeError::Terms.into());

@@ -394,7 +394,7 @@ impl Device {
     /// A history with this device's own enrollments, as a notary or a stranger needs it.
     pub fn with_own_enrollments(&self, evidence: Evidence) -> Evidence {
         let SealIdentity::Hardware(seal) = self.me.seal else { return evidence };
-        let all = evidence.enrollments.to_vec().into_iter();
+        let all = evidence.enrollments.iter().cloned();
         let all = all.chain(self.enrolled.of(&seal).iter().cloned());
         evidence.clone().enrolled(all).unwrap_or(evidence)
     }
@@ -402,7 +402,7 @@ impl Device {
     /// The same without them, as it is kept and offered: whoever is paid has the card.
     pub(super) fn without_own_enrollments(&self, evidence: Evidence) -> Evidence {
         let SealIdentity::Hardware(seal) = self.me.seal else { return evidence };
-        let others = evidence.enrollments.to_vec().into_iter().filter(|e| e.seal() != seal);
+        let others = evidence.enrollments.iter().filter(|e| e.seal() != seal).cloned();
         evidence.clone().enrolled(others).unwrap_or(evidence)
     }
 
@@ -412,7 +412,7 @@ impl Device {
         let Some(SealIdentity::Hardware(seal)) = card.map(|card| card.seal) else {
             return evidence;
         };
-        let all = evidence.enrollments.to_vec().into_iter();
+        let all = evidence.enrollments.iter().cloned();
         let all = all.chain(self.enrolled.of(&seal).iter().cloned());
         evidence.clone().enrolled(all).unwrap_or(evidence)
     }

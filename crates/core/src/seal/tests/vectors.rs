@@ -76,7 +76,7 @@ fn undecodable() -> Json {
         ("cut short", good[..good.len() - 1].to_vec()),
         ("followed by something", [&good[..], &[0]].concat()),
     ];
-    let refuse = |(name, bytes): (&str, alloc::vec::Vec<u8>)| {
+    let refuse = |(name, bytes): (&str, vec::Vec<u8>)| {
         let code = from_bytes::<SealCertificate>(&bytes).expect_err(name).code();
         json!({ "name": name, "rule": "SEAL-4", "code": code, "bytes": text(&bytes) })
     };
