@@ -204,13 +204,19 @@ impl Store {
     }
 }
 
+/// Where a block's frame is.
+struct Located {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+}
+
 impl Reader {
     /// The block of this height, if it is there.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn block(&self, height: u64) -> Result<Option<Stored>, StoreError> {
-        let Some((file, at)) = self.locate(height)? else { return Ok(None) };
+        let Some(Located { file, at }) = self.locate(height)? else { return Ok(None) };
         let payload = Frame::read(&*file, at)?.ok_or(StoreError::Damaged)?;
         Stored::decode(&payload).map(Some)
     }
@@ -246,7 +252,7 @@ impl Reader {
     /// [`StoreError`]; [`StoreError::Damaged`] also if there is no such leaf.
     pub fn request(&self, number: u32) -> Result<(CertificationRequest, Time), StoreError> {
         let leaf = *self.leaves(number, 1)?.first().ok_or(StoreError::Damaged)?;
-        let (file, at) = self.locate(leaf.height)?.ok_or(StoreError::Damaged)?;
+        let Located { file, at } = self.locate(leaf.height)?.ok_or(StoreError::Damaged)?;
         let mut bytes = vec![0; leaf.size as usize];
         file.read_at(at + FRAME_HEAD + u64::from(leaf.offset), &mut bytes)?;
         let entry = Entry::decode(&bytes).map_err(|_| StoreError::Damaged)?;
@@ -264,12 +270,11 @@ impl Reader {
         self.0.certificates.get(height)
     }
 
-    /// Where a block's frame is.
-    fn locate(&self, height: u64) -> Result<Option<(Arc<dyn DiskFile>, u64)>, StoreError> {
+    fn locate(&self, height: u64) -> Result<Option<Located>, StoreError> {
         let Some(record) = self.height_record(height)? else { return Ok(None) };
         let segments = self.0.segments.read().unwrap_or_else(PoisonError::into_inner);
         let file = segments.get(&u64_at(&record, 0)).ok_or(StoreError::Damaged)?;
-        Ok(Some((Arc::clone(file), u64_at(&record, 8))))
+        Ok(Some(Located { file: Arc::clone(file), at: u64_at(&record, 8) }))
     }
 
     fn height_record(&self, height: u64) -> Result<Option<Vec<u8>>, StoreError> {

@@ -22,7 +22,7 @@ mod watch;
 pub use book::{Endpoint, MAX_NOTARIES, Notaries};
 pub use check::{Verdict, Verifier};
 pub(crate) use client::MAX_AT_ONCE;
-pub use client::{Answer, Exclusion, Growth, NotaryClient};
+pub use client::{Answer, Exclusion, Growth, NotaryClient, Step};
 pub use error::NotaryError;
 pub use trust_file::{MAX_TRUST_FILE, read_trust_base, write_trust_base};
 pub(crate) use watch::watch as look;

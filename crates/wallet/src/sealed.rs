@@ -32,7 +32,7 @@ const ENROLLMENT: &str = "enrollment";
 
 /// What signs for a wallet.
 pub(crate) enum DeviceSeal {
-    Software(SoftwareSeal),
+    Software(Box<SoftwareSeal>),
     Tpm(Box<Tpm2Seal>),
 }
 
@@ -40,7 +40,7 @@ impl Deref for DeviceSeal {
     type Target = dyn Seal;
     fn deref(&self) -> &Self::Target {
         match self {
-            Self::Software(seal) => seal,
+            Self::Software(seal) => seal.as_ref(),
             Self::Tpm(seal) => seal.as_ref(),
         }
     }
@@ -49,7 +49,7 @@ impl Deref for DeviceSeal {
 impl DerefMut for DeviceSeal {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
-            Self::Software(seal) => seal,
+            Self::Software(seal) => seal.as_mut(),
             Self::Tpm(seal) => seal.as_mut(),
         }
     }
@@ -63,7 +63,7 @@ impl DeviceSeal {
         loaded: &Loaded,
     ) -> Result<Self, WalletError> {
         let (Some(address), Some(certificate)) = (loaded.meta(TPM), loaded.meta(ENROLLMENT)) else {
-            return Ok(Self::Software(software));
+            return Ok(Self::Software(Box::new(software)));
         };
         let damaged = || StoreError::Damaged("its seal's record cannot be read".into());
         let certificate: SealCertificate = from_bytes(certificate).map_err(|_| damaged())?;

@@ -85,7 +85,7 @@ impl Story<'_> {
         let winner = race.winner.to_string();
         let screen = |wallet: &Wallet, side: &Side| {
             let told = |e: &&Event| matches!(e, Event::Lost { .. } | Event::Settled { .. });
-            let last = side.events.iter().filter(told).last();
+            let last = side.events.iter().rfind(told);
             screen_of(side.who, &Events::of(wallet.device(), last).text())
         };
         let (bobs, carols) = if won.who == "Bob" { (&won, &lost) } else { (&lost, &won) };

@@ -55,7 +55,7 @@ impl Validator {
         }
         // What no certificate vouches for is left out.
         steps.retain(|step: &Growth| step.height <= reached);
-        let more = self.rounds(reached, to).first().is_some();
+        let more = !self.rounds(reached, to).is_empty();
         if !more && let Some(last) = self.certificate_of(to)? {
             after = Some(last);
         }

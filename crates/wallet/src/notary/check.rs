@@ -125,9 +125,9 @@ impl Verifier<'_> {
             return Err(shrunk());
         }
         let mut at = TreeRoot::from(*before.root().as_bytes());
-        for (root, leaves, proof) in &growth.steps {
-            let next = TreeRoot::from(*root.as_bytes());
-            proof.verify(&at, &next, leaves).map_err(|_| shrunk())?;
+        for step in &growth.steps {
+            let next = TreeRoot::from(*step.root.as_bytes());
+            step.proof.verify(&at, &next, &step.leaves).map_err(|_| shrunk())?;
             at = next;
         }
         if at != TreeRoot::from(*after.root().as_bytes()) {

@@ -67,8 +67,19 @@ pub struct Growth {
     pub before: Option<UnicityCertificate>,
     /// Certificate of the round up to which the answer goes.
     pub after: UnicityCertificate,
-    /// Each step: the root after it, what was added, and the proof that nothing else changed.
-    pub steps: Vec<(Digest, Vec<(Key, LeafValue)>, ConsistencyProof)>,
+    /// One batch of leaves after another.
+    pub steps: Vec<Step>,
+}
+
+/// A batch of leaves by which the tree grew.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The root with the batch.
+    pub root: Digest,
+    /// The leaves, as they were added.
+    pub leaves: Vec<(Key, LeafValue)>,
+    /// That nothing else changed.
+    pub proof: ConsistencyProof,
 }
 
 #[derive(Deserialize)]
@@ -264,10 +275,7 @@ impl NotaryClient {
         Ok(Growth { before, after: self.object(&reply.after, "certificate")?, steps })
     }
 
-    fn step(
-        &self,
-        step: &StepReply,
-    ) -> Result<(Digest, Vec<(Key, LeafValue)>, ConsistencyProof), NotaryError> {
+    fn step(&self, step: &StepReply) -> Result<Step, NotaryError> {
         let no = || self.no("consistency proof");
         let root = Digest::from_hex(&step.root_hash).ok_or_else(no)?;
         let leaves = hex::decode(&step.leaves).ok_or_else(no)?;
@@ -283,7 +291,7 @@ impl NotaryClient {
         };
         let proof = hex::decode(&step.proof).ok_or_else(no)?;
         let proof = ConsistencyProof::decode(&proof).map_err(|_| no())?;
-        Ok((root, pairs.iter().map(leaf).collect(), proof))
+        Ok(Step { root, leaves: pairs.iter().map(leaf).collect(), proof })
     }
 
     /// The certificate of a round; of the latest one for `None`.

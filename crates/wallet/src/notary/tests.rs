@@ -17,7 +17,8 @@ use tally_core::time::Time;
 use tally_tree::{Key, Tree, Value};
 
 use super::{
-    Exclusion, Growth, Notaries, SplitView, Verdict, Verifier, read_trust_base, write_trust_base,
+    Exclusion, Growth, Notaries, SplitView, Step, Verdict, Verifier, read_trust_base,
+    write_trust_base,
 };
 
 const AT: Time = Time::from_unix(1_755_000_000);
@@ -272,7 +273,7 @@ fn grown() -> (CertifiedRoot, Growth) {
     let proof = tree.insert_batch_with_proof(&leaves).unwrap();
     let after = certificate(5, root_of(&tree));
     let root = before.verify(&trust()).unwrap();
-    let steps = vec![(root_of(&tree), leaves, proof)];
+    let steps = vec![Step { root: root_of(&tree), leaves, proof }];
     (root, Growth { before: Some(before), after, steps })
 }
 
@@ -285,8 +286,8 @@ fn growth_is_followed_from_what_was_verified_and_no_leaf_may_be_missing() {
     let wrong = |growth: &Growth| verifier.grown(&from, growth).unwrap_err().code().to_owned();
     let broken: [&dyn Fn(&mut Growth); 6] = [
         &|g| g.steps.clear(),
-        &|g| g.steps[0].1.clear(),
-        &|g| g.steps[0].1[0].1 = Value::from([0; 32]),
+        &|g| g.steps[0].leaves.clear(),
+        &|g| g.steps[0].leaves[0].1 = Value::from([0; 32]),
         &|g| g.before = None,
         &|g| g.before = Some(certificate(3, Digest::new([1; 32]))),
         &|g| g.after = certificate(5, Digest::new([1; 32])),

@@ -36,7 +36,7 @@ impl Wallet {
         let proofs = first(clients, |client| fetch(client, claims))?;
         let mut rounds: BTreeMap<u64, (UnicityCertificate, Vec<Proof>)> = BTreeMap::new();
         for (claim, proof) in claims.iter().zip(proofs) {
-            match verifier.verdict(&claim, &proof) {
+            match verifier.verdict(claim, &proof) {
                 Ok(Verdict::Certified(shown)) => {
                     let certificate = proof.certificate;
                     let round = certificate.record.round;
