@@ -41,21 +41,7 @@ struct Side {
 impl Story<'_> {
     /// The network comes up; Bob and Carol learn of it, and settle at the same time.
     pub(super) fn race(&mut self) -> Result<(), CliError> {
-        let began = Instant::now();
-        let network = Devnet::start(&self.root.join("network"), VALIDATORS).map_err(|e| {
-            let next = "free some ports and space, then run it again";
-            CliError::new(Exit::Failure, e.code(), e.to_string(), next)
-        })?;
-        let ready = round(began.elapsed().as_secs_f64() * 1e3);
-        let trust = std::fs::read(network.trust_base_path()).map_err(|e| {
-            let what = format!("the trust base cannot be read ({e})");
-            CliError::new(Exit::Failure, "TRUST_FILE", what, "free some space there")
-        })?;
-        for (wallet, at) in [(&mut self.bob, 0), (&mut self.carol, 1)] {
-            let url =
-                network.urls().get(at).cloned().ok_or_else(|| broken("a validator listens"))?;
-            wallet.add_notary(Url::new(&url)?, &trust)?;
-        }
+        let (_network, ready) = self.start_network()?;
         let claim = last_claim(&self.bob)?;
         expect(last_claim(&self.carol)?.source == claim.source, "both claim the same coin")?;
         let before = self.bob.look_up_state(claim.state_id())?;
@@ -115,6 +101,25 @@ impl Story<'_> {
         });
         self.outcome.assumptions.push("fewer than a third of the validators are malicious");
         self.say(&text)
+    }
+    /// Starts a network, and gives Bob and Carol a validator each; says how many milliseconds it took.
+    fn start_network(&mut self) -> Result<(Devnet, f64), CliError> {
+        let began = Instant::now();
+        let network = Devnet::start(&self.root.join("network"), VALIDATORS).map_err(|e| {
+            let next = "free some ports and space, then run it again";
+            CliError::new(Exit::Failure, e.code(), e.to_string(), next)
+        })?;
+        let ready = round(began.elapsed().as_secs_f64() * 1e3);
+        let trust = std::fs::read(network.trust_base_path()).map_err(|e| {
+            let what = format!("the trust base cannot be read ({e})");
+            CliError::new(Exit::Failure, "TRUST_FILE", what, "free some space there")
+        })?;
+        for (wallet, at) in [(&mut self.bob, 0), (&mut self.carol, 1)] {
+            let url =
+                network.urls().get(at).cloned().ok_or_else(|| broken("a validator listens"))?;
+            wallet.add_notary(Url::new(&url)?, &trust)?;
+        }
+        Ok((network, ready))
     }
 }
 

@@ -95,6 +95,8 @@ pub fn max_message(validators: u32) -> u32 {
 /// Starts a validator. It runs until the handle, or the context that it came from, is aborted.
 ///
 /// Nothing if its key is not one of the validators'.
+// Most of it is settings; apart, their generic types would be longer than they are.
+#[allow(clippy::too_many_lines)]
 pub async fn start<E, S, R, P, B>(
     context: E,
     parts: Parts,
