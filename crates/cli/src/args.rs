@@ -236,7 +236,7 @@ pub enum NotaryCommand {
     VerifyLog(VerifyLog),
     /// Believe these validators, and ask the one at this address
     Add {
-        /// Where a validator is, such as http://notary.example:7200/
+        /// The URL of a validator
         #[arg(long, value_name = "URL")]
         url: String,
         /// The network's trust base, from its operator

@@ -15,7 +15,8 @@ use crate::block::{BatchId, Entry};
 /// Batches whose signatures are remembered as checked, in each of two generations.
 pub const MAX_REMEMBERED: usize = 1 << 16;
 
-/// Decides Tally's own predicates (engine 84) as a payee's wallet does, by [`Predicate::check`].
+/// Decides Tally's own predicates (engine 84) as a payee's wallet does, by
+/// [`Predicate::check`](tally_core::predicate::Predicate::check).
 #[derive(Clone)]
 pub struct TallyEngine {
     seals: Arc<dyn SlotVerifier + Send + Sync>,

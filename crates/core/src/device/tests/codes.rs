@@ -74,6 +74,8 @@ fn every_test_that_a_rule_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = String::new();
     read_all(&root.join("src"), "rs", &mut sources);
+    // What a wallet must do with its store and a network is tested where both are.
+    read_all(&root.join("../wallet/src"), "rs", &mut sources);
     let specs = [
         "encoding",
         "assets",
