@@ -5,4 +5,5 @@
 mod bounds;
 mod double_spend;
 mod recovery;
+mod sealed;
 mod state;

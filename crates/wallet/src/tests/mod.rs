@@ -1,3 +1,4 @@
+mod adversary;
 mod backup;
 mod copies;
 mod crash;
@@ -6,6 +7,7 @@ mod lost;
 mod notary;
 mod owner;
 mod packets;
+mod patched;
 mod scene;
 mod sealed;
 mod settle;

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use tally_core::accept::{AcceptPolicy, TierLimits};
 use tally_core::amount::Amount;
@@ -64,7 +65,7 @@ impl Town {
     }
 
     pub(super) fn open(&self, name: &str) -> Result<Wallet, WalletError> {
-        Wallet::open(&self.dir(name), &self.setup_on("here"))
+        patiently(|| Wallet::open(&self.dir(name), &self.setup_on("here")))
     }
 
     /// People who know each other, the first of whom is the issuer and has 1000.
@@ -81,6 +82,23 @@ impl Town {
         }
         (people, asset)
     }
+}
+
+/// Tries again what was in use. A lock that was just released is held for another instant where a
+/// test beside this one starts a program: its child has all that is open until it becomes that
+/// program.
+pub(super) fn patiently<T>(
+    mut open: impl FnMut() -> Result<T, WalletError>,
+) -> Result<T, WalletError> {
+    for _ in 0..50 {
+        match open() {
+            Err(error) if error.code() == "WALLET_IN_USE" => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+    open()
 }
 
 /// Takes everything: limits have their own tests, in the core.

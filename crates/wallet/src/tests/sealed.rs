@@ -19,14 +19,14 @@ use tally_core::time::Time;
 use tally_seal::tpm2::Chip;
 use tally_seal::tpm2::swtpm::SoftwareTpm;
 
-use super::scene::{Met, Town, balance, copy_folder, pay};
+use super::scene::{Met, Town, balance, copy_folder, patiently, pay};
 use crate::Wallet;
 
 fn enroller() -> SecretKey {
     SecretKey::new([9; 32]).unwrap()
 }
 
-fn certificate(seal: TpmSeal) -> SealCertificate {
+pub(super) fn certificate(seal: TpmSeal) -> SealCertificate {
     let terms = SealTerms {
         version: CERTIFICATE_VERSION,
         network: NetworkId::LOCAL,
@@ -40,16 +40,17 @@ fn certificate(seal: TpmSeal) -> SealCertificate {
 }
 
 /// Alice has a TPM and 1000 under its first counter; Bob and Carol have none.
-struct Scene {
-    town: Town,
-    _tpm: SoftwareTpm,
-    alice: Wallet,
-    bob: Wallet,
-    carol: Wallet,
-    asset: AssetId,
+pub(super) struct Scene {
+    pub(super) town: Town,
+    pub(super) tpm: SoftwareTpm,
+    pub(super) counters: TpmSeal,
+    pub(super) alice: Wallet,
+    pub(super) bob: Wallet,
+    pub(super) carol: Wallet,
+    pub(super) asset: AssetId,
 }
 
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let town = Town::new();
     let tpm = SoftwareTpm::start(&town.dir("tpm")).unwrap();
     let mut chip = Chip::open(&tpm.address()).unwrap();
@@ -58,8 +59,8 @@ fn scene() -> Scene {
     drop(chip);
     drop(town.create("alice"));
     let (dir, setup) = (town.dir("alice"), town.setup_on("here"));
-    let mut alice =
-        Wallet::bind_to_tpm(&dir, &setup, &tpm.address(), certificate(counters)).unwrap();
+    let bind = || Wallet::bind_to_tpm(&dir, &setup, &tpm.address(), certificate(counters));
+    let mut alice = patiently(bind).unwrap();
     let (mut bob, mut carol) = (town.create("bob"), town.create("carol"));
     let issuer = SecretKey::new([0xee; 32]).unwrap();
     let enrollers = List::new(vec![enroller().public()]).unwrap();
@@ -98,10 +99,10 @@ fn scene() -> Scene {
     let signature = issuer.sign(&body.digest());
     let signatures = List::new(vec![IssuerSignature { issuer: 0, signature }]).unwrap();
     alice.receive_mint(Minted { mint: Mint { body, signatures }, certified: None }).unwrap();
-    Scene { town, _tpm: tpm, alice, bob, carol, asset }
+    Scene { town, tpm, counters, alice, bob, carol, asset }
 }
 
-fn tier<T>(met: &Met<T>) -> Option<Tier> {
+pub(super) fn tier<T>(met: &Met<T>) -> Option<Tier> {
     met.served.iter().find_map(|event| match event {
         Event::Received { tier, .. } => Some(*tier),
         _ => None,
@@ -110,7 +111,7 @@ fn tier<T>(met: &Met<T>) -> Option<Tier> {
 
 #[test]
 fn a_wallet_with_a_tpm_pays_with_change_and_goes_on_after_a_restart() {
-    let Scene { town, mut alice, mut bob, asset, _tpm, .. } = scene();
+    let Scene { town, mut alice, mut bob, asset, tpm: _tpm, .. } = scene();
     let met = pay(&mut alice, &mut bob, asset, 250);
     assert!(met.payer.is_ok(), "{:?}", met.payer);
     assert_eq!(tier(&met), Some(Tier::Sealed));
@@ -124,7 +125,7 @@ fn a_wallet_with_a_tpm_pays_with_change_and_goes_on_after_a_restart() {
 
 #[test]
 fn a_copy_of_the_wallet_and_of_all_its_files_gets_no_second_proof() {
-    let Scene { town, mut alice, mut bob, mut carol, asset, _tpm } = scene();
+    let Scene { town, mut alice, mut bob, mut carol, asset, tpm: _tpm, .. } = scene();
     drop(alice);
     copy_folder(&town.dir("alice"), &town.dir("copy"));
     copy_folder(&town.dir("state"), &town.dir("old state"));
@@ -150,13 +151,14 @@ fn a_copy_of_the_wallet_and_of_all_its_files_gets_no_second_proof() {
 
 #[test]
 fn only_a_wallet_that_did_nothing_yet_is_bound() {
-    let Scene { town, bob, _tpm, .. } = scene();
+    let Scene { town, bob, tpm, .. } = scene();
     drop(bob);
-    let mut chip = Chip::open(&_tpm.address()).unwrap();
+    let mut chip = Chip::open(&tpm.address()).unwrap();
     let base = chip.free_base().unwrap();
     let counters = chip.make_counters(base, 2).unwrap();
     drop(chip);
     let (dir, setup) = (town.dir("bob"), town.setup_on("here"));
-    let bound = Wallet::bind_to_tpm(&dir, &setup, &_tpm.address(), certificate(counters));
+    let bind = || Wallet::bind_to_tpm(&dir, &setup, &tpm.address(), certificate(counters));
+    let bound = patiently(bind);
     assert_eq!(bound.unwrap_err().code(), "NOT_FOR_ME");
 }

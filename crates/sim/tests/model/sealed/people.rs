@@ -1,0 +1,229 @@
+//! Who is in these models: a payer whose coin is sealed, two payees, and a notary.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use tally_core::accept::{AcceptPolicy, TierLimits};
+use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::cbor::{Blob, List, to_bytes};
+use tally_core::device::{Device, DeviceError, Input, Me, Output, Sign, World};
+use tally_core::evidence::Claim;
+use tally_core::id::{AssetId, CoinId, NetworkId, TxId};
+use tally_core::keys::SecretKey;
+use tally_core::notary::ShardId;
+use tally_core::policy::{OfflineRules, Policy};
+use tally_core::predicate::{Predicate, Sealed, TallyEngine};
+use tally_core::seal::{Enrollers, SealIdentity};
+use tally_core::tier::Tier;
+use tally_core::time::Time;
+use tally_sim::{Disk, NOW, mint, policy};
+
+use super::chip::{self, Remembering};
+
+/// When the lock of the payer's coin ends.
+pub(super) const UNTIL: Time = Time::from_unix(NOW.unix() + 48 * 60 * 60);
+/// What is in it.
+pub(super) const MINTED: u64 = 1000;
+
+/// The time, of which there are two: before the end of the lock, and its end.
+pub(super) fn time(late: bool) -> Time {
+    if late { UNTIL } else { NOW }
+}
+
+/// What devices decide by.
+pub(super) fn world(late: bool) -> World<'static> {
+    World { now: time(late), seals: &Remembering, notary: None }
+}
+
+/// Something large that most states share: hashed once, when it is made.
+#[derive(Clone)]
+pub(super) struct Shared<T>(Arc<T>, u64);
+
+impl<T: Hash> Shared<T> {
+    pub(super) fn new(inner: T) -> Self {
+        let mut hasher = DefaultHasher::new();
+        inner.hash(&mut hasher);
+        Self(Arc::new(inner), hasher.finish())
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Hash for Shared<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.1.hash(state);
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.1 == other.1 && (Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0)
+    }
+}
+
+impl<T: Eq> Eq for Shared<T> {}
+
+impl<T> std::fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.1)
+    }
+}
+
+/// A production device and what it made durable.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Person {
+    pub(super) device: Device,
+    pub(super) disk: Disk,
+    /// Nonces that were given to it.
+    pub(super) nonces: u8,
+}
+
+impl Person {
+    fn new(key: &SecretKey, seal: SealIdentity) -> Self {
+        let me = Me { owner: key.public(), seal, network: NetworkId::LOCAL };
+        Self { device: Device::new(me), disk: Disk::default(), nonces: 0 }
+    }
+
+    /// Gives the device an input and makes its changes durable. Nothing is signed here.
+    pub(super) fn tell(&mut self, late: bool, input: Input) -> Result<Output, DeviceError> {
+        let output = self.device.handle(&world(late), input)?;
+        self.disk.store(&output.changes);
+        Ok(output)
+    }
+
+    /// The same of somebody honest who has no hardware: whatever is to be signed is signed at once.
+    pub(super) fn tell_and_sign(&mut self, key: &SecretKey, late: bool, input: Input) -> Output {
+        let Ok(mut all) = self.tell(late, input) else { return Output::default() };
+        for sign in std::mem::take(&mut all.sign) {
+            let Sign::Receipt { tx, digest } = sign else { continue };
+            let signed = Input::ReceiptSigned { tx, signature: key.sign(&digest) };
+            let output = self.tell(late, signed).expect("it waits for that");
+            all.send.extend(output.send);
+        }
+        all
+    }
+
+    /// Everything that is not durable is gone.
+    pub(super) fn crash(&mut self) {
+        self.device = self.disk.device(self.device.me());
+    }
+
+    /// What the person was paid and took for FINAL while a seal's lock stood behind it: each coin
+    /// that was spent, and the payment that spent it.
+    pub(super) fn finals(&self) -> Vec<(CoinId, TxId)> {
+        let incoming = self.device.incoming().values();
+        let finals = incoming.filter(|i| i.accepted && i.tier >= Tier::Sealed);
+        let spends = finals.filter_map(|i| Some((i.tx, i.hop.as_ref()?)));
+        spends.flat_map(|(tx, hop)| hop.tx.body.inputs.iter().map(move |i| (*i, tx))).collect()
+    }
+
+    /// All that the person would have the notary certify.
+    pub(super) fn claims(&self) -> Vec<Claim> {
+        let unsettled = self.device.unsettled();
+        unsettled.into_iter().flat_map(|u| u.claims).flat_map(|c| c.spends).collect()
+    }
+}
+
+/// The first spend of each state: what a network of validators comes to, less the network.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Notary(BTreeMap<CoinId, TxId>);
+
+impl Notary {
+    pub(super) fn spent(&self, source: &CoinId) -> Option<TxId> {
+        self.0.get(source).copied()
+    }
+
+    pub(super) fn spent_by(&self, tx: TxId) -> bool {
+        self.0.values().any(|first| *first == tx)
+    }
+
+    /// Certifies a spend, unless there was one before or the production check of requests says no.
+    pub(super) fn ask(&mut self, claim: &Claim, late: bool) -> Option<()> {
+        let open = !self.0.contains_key(&claim.source) && is_good(claim, late);
+        open.then(|| {
+            self.0.insert(claim.source, claim.tx);
+        })
+    }
+}
+
+fn is_good(claim: &Claim, late: bool) -> bool {
+    type Verdicts = HashMap<(Vec<u8>, bool), bool>;
+    static KNOWN: LazyLock<Mutex<Verdicts>> = LazyLock::new(Mutex::default);
+    let request = claim.request();
+    let mut known = KNOWN.lock().expect("nobody fails with it in hand");
+    *known.entry((to_bytes(&request), late)).or_insert_with(|| {
+        let enrollers = vec![chip::enroller().public()];
+        let seals = Enrollers { network: NetworkId::LOCAL, enrollers };
+        request.verify(&ShardId::whole(), &TallyEngine { seals: &seals }, time(late)).is_ok()
+    })
+}
+
+/// How a model starts.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) keys: [SecretKey; 3],
+    pub(super) asset: AssetId,
+    /// The payer's coin, which is all there is.
+    pub(super) coin: CoinId,
+    pub(super) owner: Predicate,
+    pub(super) people: [Shared<Person>; 3],
+}
+
+impl Start {
+    pub(super) fn new() -> Self {
+        let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
+        let enrollers = List::new(vec![chip::enroller().public()]).expect("one");
+        let policy = Policy {
+            offline: OfflineRules { enrollers, ..OfflineRules::default() },
+            ..policy(&issuer)
+        };
+        let asset = policy.id();
+        let keys = [1, 2, 3].map(|byte| SecretKey::new([byte; 32]).expect("a small scalar"));
+        let seal = SealIdentity::Hardware(chip::certificate().seal());
+        let seals = [seal, SealIdentity::Software, SealIdentity::Software];
+        let mut people = [0, 1, 2].map(|who| Person::new(&keys[who], seals[who]));
+        let cards = [0, 1, 2].map(|who| card(&keys[who], seals[who]));
+        let enrolled = Input::Enrolled(Box::new(chip::certificate().clone()));
+        people[0].tell(false, enrolled).expect("its own seal");
+        for (who, person) in people.iter_mut().enumerate() {
+            person.tell(false, Input::Policy(policy.clone())).expect("a good policy");
+            person.tell(false, Input::AcceptPolicy(anything())).expect("any will do");
+            for (_, card) in cards.iter().enumerate().filter(|(other, _)| *other != who) {
+                person.tell(false, Input::Contact(card.clone())).expect("a good card");
+            }
+        }
+        let sealed = Sealed { key: keys[0].public(), slot: chip::slot(chip::FIRST), until: UNTIL };
+        let owner = Predicate::Sealed(sealed);
+        let minted = mint(&issuer, asset, 1, MINTED, owner.clone());
+        people[0].tell(false, Input::Mint(minted.into())).expect("a good mint");
+        let pocket = people[0].device.ledger().pockets().next();
+        let coin = pocket.and_then(|pocket| pocket.coin.as_ref()).expect("it came in").0;
+        Self { keys, asset, coin, owner, people: people.map(Shared::new) }
+    }
+}
+
+fn card(key: &SecretKey, seal: SealIdentity) -> Signed {
+    let enrollment = matches!(seal, SealIdentity::Hardware(_)).then(|| chip::certificate().clone());
+    let card = Card {
+        version: CARD_VERSION,
+        network: NetworkId::LOCAL,
+        name: Name::new("somebody").expect("a name"),
+        owner: key.public(),
+        seal,
+        session_key: Blob::default(),
+        enrollment,
+    };
+    Signed::card(&card, key).expect("a short card")
+}
+
+fn anything() -> AcceptPolicy {
+    let open = TierLimits { accept: true, ..TierLimits::default() };
+    AcceptPolicy { signed: open, ..AcceptPolicy::default() }
+}
