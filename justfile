@@ -56,7 +56,7 @@ sim-long:
 sim-notary SEED="1":
     SEED={{ SEED }} cargo test -p tally-notary --test sim whatever_fails -- --nocapture
 
-# Ten thousand of them.
+# Ten thousand of them, a quarter of an hour on two cores.
 sim-notary-long:
     SEEDS=10000 cargo test --release -p tally-notary --test sim whatever_fails -- --nocapture
 

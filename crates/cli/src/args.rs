@@ -270,6 +270,9 @@ pub struct NotaryInit {
     /// The network's number
     #[arg(long, value_name = "NUMBER", default_value_t = 3)]
     pub network: u16,
+    /// Take this enroller's word for hardware seals: its key in hexadecimal, or a file with it
+    #[arg(long, value_name = "KEY")]
+    pub enroller: Vec<String>,
 }
 
 /// How to check a node's log.
@@ -284,6 +287,9 @@ pub struct VerifyLog {
     /// Begin at the certified root of this block
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
     pub from: u64,
+    /// The root that was verified for that block before: if another one is shown now, history was changed
+    #[arg(long, value_name = "ROOT", requires = "from")]
+    pub root: Option<String>,
     /// End at this block [default: the latest]
     #[arg(long, value_name = "BLOCK")]
     pub to: Option<u64>,
@@ -310,6 +316,10 @@ pub enum DevnetCommand {
         /// free ones]
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
+        /// Take this enroller's word for hardware seals, in a network that is made new: its key in
+        /// hexadecimal, or a file with it
+        #[arg(long, value_name = "KEY")]
+        enroller: Vec<String>,
     },
 }
 

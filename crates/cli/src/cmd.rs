@@ -84,8 +84,8 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
             NotaryCommand::Add { url, trust } => notaries::add(&at()?, &url, &trust),
             NotaryCommand::List { offline } => notaries::list(&at()?, offline),
         },
-        Command::Devnet(DevnetCommand::Up { validators, dir, port }) => {
-            operate::devnet(out, validators, dir.as_deref(), port)
+        Command::Devnet(DevnetCommand::Up { validators, dir, port, enroller }) => {
+            operate::devnet(out, validators, dir.as_deref(), port, &enroller)
         }
         Command::Demo { keep } => demo::run(keep.as_deref(), out),
     }

@@ -18,7 +18,7 @@ use tally_core::notary::{
 use crate::block::BlockHash;
 use crate::block::Header;
 
-/// How far ahead of the newest certificate signatures are kept.
+/// How far ahead of the last block that is final here signatures are kept.
 pub const MAX_AHEAD: u64 = 256;
 
 /// How many heights may be open at once; older ones are given up.
@@ -164,7 +164,8 @@ impl Decode for SealMessage {
 #[derive(Debug)]
 pub struct Collector {
     trust: TrustBase,
-    newest: u64,
+    /// Signatures up to here come too late to wait for a block: it was opened, or is certified.
+    passed: u64,
     open: BTreeMap<u64, UnicityCertificate>,
     early: BTreeMap<u64, BTreeMap<NodeId, Signature>>,
     signed: BTreeMap<NodeId, u64>,
@@ -174,7 +175,7 @@ impl Collector {
     /// A collector for these validators, who have certified up to height `newest`.
     pub fn new(trust: TrustBase, newest: u64) -> Self {
         let (open, early, signed) = Default::default();
-        Self { trust, newest, open, early, signed }
+        Self { trust, passed: newest, open, early, signed }
     }
 
     /// The validators.
@@ -191,6 +192,7 @@ impl Collector {
     pub fn open(&mut self, unsigned: UnicityCertificate) -> Option<UnicityCertificate> {
         let height = unsigned.record.round;
         let waiting = self.early.remove(&height).unwrap_or_default();
+        self.pass(height);
         self.open.insert(height, unsigned);
         while self.open.len() > MAX_OPEN {
             self.open.pop_first();
@@ -209,7 +211,7 @@ impl Collector {
     ) -> Option<UnicityCertificate> {
         let key = &self.trust.node(&node)?.key;
         let Some(open) = self.open.get_mut(&height) else {
-            if height > self.newest && height - self.newest <= MAX_AHEAD {
+            if height > self.passed && height - self.passed <= MAX_AHEAD {
                 self.early.entry(height).or_default().insert(node, share);
             }
             return None;
@@ -226,7 +228,7 @@ impl Collector {
             return None;
         }
         let certificate = self.open.remove(&height)?;
-        self.advance(height);
+        self.pass(height);
         Some(certificate)
     }
 
@@ -236,13 +238,13 @@ impl Collector {
         self.open.get(&height).filter(|open| open.record == certificate.record)?;
         certificate.verify(&self.trust).ok()?;
         self.open.remove(&height);
-        self.advance(height);
+        self.pass(height);
         Some(certificate)
     }
 
-    fn advance(&mut self, height: u64) {
-        self.newest = height.max(self.newest);
-        self.early = self.early.split_off(&(self.newest + 1));
+    fn pass(&mut self, height: u64) {
+        self.passed = height.max(self.passed);
+        self.early = self.early.split_off(&self.passed.saturating_add(1));
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tally_core::id::NetworkId;
+use tally_core::keys::PublicKey;
 use tally_core::notary::TrustBase;
 use tally_core::time::Time;
 
@@ -79,12 +80,15 @@ pub struct Options {
     pub port: Option<u16>,
     /// The network's number.
     pub network: NetworkId,
+    /// Whose word for a hardware seal counts, if the network is made new.
+    pub enrollers: Vec<PublicKey>,
 }
 
 impl Options {
     /// So many validators, as threads, at free ports, on the local network.
     pub fn new(validators: usize) -> Self {
-        Self { validators, program: None, port: None, network: NetworkId::LOCAL }
+        let (network, enrollers) = (NetworkId::LOCAL, Vec::new());
+        Self { validators, program: None, port: None, network, enrollers }
     }
 
     /// The same, as processes of this program.
@@ -143,7 +147,8 @@ impl Devnet {
             let addresses = addresses(options)?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let time = Time::from_unix(now.as_secs());
-            setup::init(folder, &Plan { network: options.network, time, addresses })?;
+            let (network, enrollers) = (options.network, options.enrollers.clone());
+            setup::init(folder, &Plan { network, time, addresses, enrollers })?;
         }
         let genesis = Genesis::load(&genesis)?;
         let configs = genesis.validators.iter().map(|validator| {

@@ -10,6 +10,7 @@ mod app;
 mod executor;
 mod gossip;
 mod keys;
+mod settings;
 mod start;
 mod tuning;
 mod wire;

@@ -97,21 +97,17 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn start(config: Config) -> Result<Self, NodeError> {
-        Self::start_with(config, TallyEngine::default(), Tuning::default())
+        Self::start_with(config, Tuning::default())
     }
 
-    /// Like [`start`](Self::start), with other rules for Tally's own predicates, and other times.
+    /// Like [`start`](Self::start), with other times.
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn start_with(
-        config: Config,
-        engine: TallyEngine,
-        tuning: Tuning,
-    ) -> Result<Self, NodeError> {
+    pub fn start_with(config: Config, tuning: Tuning) -> Result<Self, NodeError> {
         let (started, wait) = mpsc::channel();
         let (stop, stopped) = watch::channel(false);
-        let plan = Start { config, engine, tuning };
+        let plan = Start { config, tuning };
         let thread = thread::Builder::new()
             .name("tally-notary".into())
             .spawn(move || plan.run(&started, stopped))
@@ -194,7 +190,6 @@ fn join(thread: JoinHandle<Result<(), NodeError>>) -> Result<(), NodeError> {
 /// What a thread needs to become a validator.
 struct Start {
     config: Config,
-    engine: TallyEngine,
     tuning: Tuning,
 }
 
@@ -204,7 +199,7 @@ impl Start {
         started: &mpsc::Sender<(SocketAddr, Validator)>,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), NodeError> {
-        let Self { config, engine, tuning } = self;
+        let Self { config, tuning } = self;
         let genesis = Genesis::load(&config.genesis)?;
         let keys = Keys::load(&config.keys)?;
         let name = own_name(&genesis, &config, &keys)?;
@@ -213,7 +208,7 @@ impl Start {
         // The engine would panic; here it is an error that says what to do.
         TcpListener::bind(config.listen)
             .map_err(|error| NodeError::Listen(config.listen, error))?;
-        let build = |clock: Clock| build(&genesis, &config, keys, name, engine, tuning, clock);
+        let build = |clock: Clock| build(&genesis, &config, keys, name, tuning, clock);
         let mut failed = Ok(());
         network::run(host, build, async |running, validator| {
             failed = serve(&config, running, validator, started, stopped).await;
@@ -270,7 +265,6 @@ fn build(
     config: &Config,
     keys: Keys,
     name: NodeId,
-    engine: TallyEngine,
     tuning: Tuning,
     clock: Clock,
 ) -> Result<Member, NodeError> {
@@ -279,6 +273,9 @@ fn build(
     let forks = ForkLog::open(&disk)?;
     let block = genesis.block();
     let (store, recovered) = Store::open(Arc::new(disk), &block)?;
+    let wrong = || SetupError::Field { path: PathBuf::from(&config.name), field: "enrollers" };
+    let enrollers = config.enrollers().ok_or_else(wrong)?;
+    let engine = TallyEngine::trusting(genesis.network, enrollers);
     let setup = Setup {
         trust: genesis.trust()?,
         sealer: Sealer::new(name, keys.seal),

@@ -13,7 +13,7 @@ mod genesis;
 mod keys;
 mod make;
 
-pub use config::Config;
+pub use config::{Config, MAX_ENROLLERS, enroller};
 pub use genesis::{Genesis, GenesisValidator};
 pub use keys::Keys;
 pub use make::{Made, Plan, init};

@@ -1,5 +1,6 @@
 //! Spends for tests: numbers in place of keys, coins and payments.
 
+use tally_core::cbor::{Blob, from_bytes};
 use tally_core::fork::{ForkProof, Spending};
 use tally_core::id::{CoinId, Digest, NetworkId, TxId};
 use tally_core::keys::SecretKey;
@@ -7,7 +8,8 @@ use tally_core::notary::{
     CertificationData, CertificationRequest, NodeId, Partition, RootNode, ShardId, StateHash,
     StateId, TransactionHash, TrustBase, UnicityCertificate,
 };
-use tally_core::predicate::spend_digest;
+use tally_core::predicate::{Predicate, Sealed, Unlock, spend_digest};
+use tally_core::seal::{SealCertificate, SealTerms, Slot, SlotProof};
 use tally_core::time::Time;
 
 use crate::backend::Batch;
@@ -96,4 +98,37 @@ pub(crate) fn fork(number: u8) -> ForkProof {
         Spending { coin, tx, signature: key.sign(&spend_digest(&coin, &tx)) }
     };
     ForkProof { key: key.public(), a: side(1).into(), b: side(2).into() }
+}
+
+/// The request to spend a sealed coin long before its lock ends, by a proof that a TPM made
+/// (`spec/vectors/seal-slots.json`), under an enrollment by the enroller of this key.
+pub(crate) fn sealed(enroller: &SecretKey) -> CertificationRequest {
+    const SLOTS: &str = include_str!("../../../spec/vectors/seal-slots.json");
+    let all: serde_json::Value = serde_json::from_str(SLOTS).expect("JSON");
+    let field = |name: &str| {
+        let text = all["valid"][0][name].as_str().expect("text");
+        crate::hex::decode(text).expect("digits")
+    };
+    let recorded: SealCertificate = from_bytes(&field("certificate")).expect("it decodes");
+    let terms = SealTerms {
+        network: NetworkId::LOCAL,
+        development: false,
+        expires: START.plus(2_000),
+        enroller: enroller.public(),
+        ..recorded.terms().clone()
+    };
+    let slot: Slot = from_bytes(&field("slot")).expect("it decodes");
+    let proof = SlotProof::new(field("proof")).expect("short");
+    let (coin, tx) = (CoinId::new(word(1)), TxId::new(field("tx_id").try_into().expect("32")));
+    let until = START.plus(1_000);
+    let predicate = Predicate::Sealed(Sealed { key: key().public(), slot, until });
+    let unlock = Unlock::Sealed(key().sign(&spend_digest(&coin, &tx)), proof);
+    let unlock = unlock.to_wire(&predicate, Some(&SealCertificate::issue(terms, enroller)));
+    CertificationRequest::new(CertificationData {
+        predicate: predicate.to_wire(),
+        source: StateHash::from(coin),
+        transaction: TransactionHash::from(tx),
+        expires_at: None,
+        unlock: Blob::new(unlock).expect("short"),
+    })
 }

@@ -118,6 +118,7 @@ pub(crate) struct Inner {
     outgoing: mpsc::Sender<Outgoing>,
     tip: AtomicU64,
     certified_at: AtomicU64,
+    asked_at: AtomicU64,
     full: AtomicBool,
     stuck: AtomicBool,
     stopping: AtomicBool,
@@ -188,6 +189,7 @@ impl Validator {
             growths: Mutex::default(),
             work: Notify::new(),
             tip: AtomicU64::new(0),
+            asked_at: AtomicU64::new(u64::MAX),
             full: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -367,14 +369,22 @@ impl Validator {
         Ok(())
     }
 
-    /// Asks the others for what is missing: the certificate of the last block in the tree.
-    pub fn ask(&self) {
-        let state = self.state();
-        let height = state.ledger.applied().header.height;
-        if state.certificate.is_none() && height > 0 {
-            drop(state);
-            self.tell(Outgoing::Seal(SealMessage::Want(height)));
+    /// Asks the others about the certificate of the last final block, if none came since this was called
+    /// before, and signs that block again: signatures get lost on the way, and in a crash. A certificate,
+    /// if its own signature was the one that was missing.
+    pub fn ask(&self) -> Option<UnicityCertificate> {
+        let (newest, height) = {
+            let state = self.state();
+            let newest = state.certificate.as_ref().map_or(0, |newest| newest.record.round);
+            (newest, state.ledger.last_final().header.height)
+        };
+        let before = self.0.asked_at.swap(newest, Ordering::Relaxed);
+        if newest >= height || newest != before {
+            return None;
         }
+        self.tell(Outgoing::Seal(SealMessage::Want(height)));
+        let unsigned = self.unsigned(height).ok().flatten()?;
+        self.share(height, self.node(), self.0.setup.sealer.sign(&unsigned))
     }
 
     fn share(&self, height: u64, from: &NodeId, share: Signature) -> Option<UnicityCertificate> {

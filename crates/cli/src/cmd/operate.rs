@@ -9,13 +9,14 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tally_core::id::NetworkId;
+use tally_core::id::{Digest, NetworkId};
+use tally_core::keys::PublicKey;
 use tally_core::time::Time;
 use tally_notary::devnet::{Devnet, DevnetError, Options};
 use tally_notary::node::{Node, NodeError};
 use tally_notary::setup::{self, Config, Plan, SetupError};
 use tally_notary::trust_file;
-use tally_notary::verify_log::{self, Audit, AuditError, Fetch, Start};
+use tally_notary::verify_log::{self, Audit, AuditError, Checkpoint, Fetch, Start};
 use tally_transport::http::{Client, HttpLimits, Url};
 
 use crate::args::{NotaryInit, VerifyLog};
@@ -91,8 +92,12 @@ pub fn init(init: &NotaryInit) -> Result<Done, CliError> {
         CliError::usage("USAGE", "there are not so many ports", "choose a smaller --port")
     })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let plan =
-        Plan { network: network(init.network)?, time: Time::from_unix(now.as_secs()), addresses };
+    let plan = Plan {
+        network: network(init.network)?,
+        time: Time::from_unix(now.as_secs()),
+        addresses,
+        enrollers: enrollers(&init.enroller)?,
+    };
     let setup::Made { trust_base, genesis, configs } = setup::init(&init.out, &plan)?;
     Ok(Done::new(&Made { trust_base, genesis, configs }))
 }
@@ -149,6 +154,7 @@ pub fn devnet(
     validators: usize,
     dir: Option<&Path>,
     port: Option<u16>,
+    enroller: &[String],
 ) -> Result<Done, CliError> {
     let failed = |error: std::io::Error| {
         CliError::new(Exit::Failure, "DEVNET_FOLDER", error.to_string(), "choose --dir")
@@ -161,7 +167,8 @@ pub fn devnet(
     let folder = dir.or_else(|| temporary.as_ref().map(tempfile::TempDir::path));
     let folder = folder.unwrap_or(Path::new("."));
     let program = std::env::current_exe().map_err(failed)?;
-    let options = Options { port, ..Options::processes(validators, &program) };
+    let enrollers = enrollers(enroller)?;
+    let options = Options { port, enrollers, ..Options::processes(validators, &program) };
     let network = Devnet::start_with(folder, &options)?;
     out.now(&Up {
         event: "ready",
@@ -219,7 +226,7 @@ pub fn verify_log(out: Out, what: &VerifyLog) -> Result<Done, CliError> {
         verify_log::Options { to: what.to, every_certificate: what.every, spots: what.spots, seed };
     let limits = HttpLimits { max_answer: verify_log::MAX_ANSWER, ..HttpLimits::default() };
     let mut node = Http { client: Client::new(limits), url };
-    let start = if what.from == 0 { Start::Empty } else { Start::Height(what.from) };
+    let start = start(what)?;
     let mut last = 0;
     let audit = verify_log::verify_log(&mut node, &trust, start, &options, &mut |root| {
         // Not a line for each of a million blocks.
@@ -229,6 +236,36 @@ pub fn verify_log(out: Out, what: &VerifyLog) -> Result<Done, CliError> {
         }
     })?;
     Ok(Done::new(&Verified { audit }))
+}
+
+/// Where an audit begins: at the root that was kept, if one was.
+fn start(what: &VerifyLog) -> Result<Start, CliError> {
+    match (&what.root, what.from) {
+        (None, 0) => Ok(Start::Empty),
+        (None, height) => Ok(Start::Height(height)),
+        (Some(text), height) => {
+            let root = Digest::from_hex(text).filter(|_| height > 0).ok_or_else(|| {
+                let next = "give --from BLOCK and the 64 digits that were printed for it";
+                CliError::usage("USAGE", format!("{text} is not the root of a block"), next)
+            })?;
+            Ok(Start::Checkpoint(Checkpoint { height, root }))
+        }
+    }
+}
+
+/// The keys that these texts are, or that are in the files of these names.
+fn enrollers(given: &[String]) -> Result<Vec<PublicKey>, CliError> {
+    let keys = given.iter().map(|text| {
+        let found = setup::enroller(text).or_else(|| {
+            let content = fs::read_to_string(text).ok().filter(|file| file.len() < 1_024);
+            content.and_then(|file| setup::enroller(file.trim()))
+        });
+        found.ok_or_else(|| {
+            let wrong = format!("{text} is no enroller's key, and no file with one");
+            CliError::usage("USAGE", wrong, "give the 66 digits that `tally enroller` shows")
+        })
+    });
+    keys.collect()
 }
 
 fn network(number: u16) -> Result<NetworkId, CliError> {

@@ -18,10 +18,13 @@ use tally_transport::http::{Client, HttpLimits, Url};
 /// Clients at once.
 const CLIENTS: u64 = 3;
 
+/// For each coin, the payments that were said to be certified.
+pub type Certified = BTreeMap<u64, BTreeSet<u64>>;
+
 /// What clients were told.
 #[derive(Default)]
 struct Told {
-    certified: BTreeMap<u64, BTreeSet<u64>>,
+    certified: Certified,
     refused: BTreeMap<u64, BTreeMap<u64, String>>,
     unanswered: u64,
 }
@@ -89,17 +92,37 @@ impl Checker {
         Self { urls, stop, told, clients }
     }
 
-    /// What one validator answers.
+    /// What one validator answers, as soon as it does.
     pub fn ask(&self, number: usize, coin: u64, payment: u64) -> Value {
-        submit(&self.urls[number], coin, payment).expect("it answers")
+        for _ in 0..100 {
+            if let Some(answer) = submit(&self.urls[number], coin, payment) {
+                return answer;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        panic!("validator {number} does not answer")
     }
 
-    /// A validator proves everything that any of them said was certified.
-    pub fn proves_what_was_certified(&self, network: &Devnet, number: usize) {
-        let certified: Vec<_> = {
-            let told = self.told.lock().expect("no panic");
-            told.certified.iter().map(|(coin, payments)| (*coin, payments.clone())).collect()
-        };
+    /// What was certified so far, as clients were told.
+    pub fn certified(&self) -> Certified {
+        let told = self.told.lock().expect("no panic");
+        told.certified.clone()
+    }
+
+    /// Waits until so many coins more are certified than now.
+    pub fn wait_for_more(&self, coins: usize) {
+        let wanted = self.certified().len() + coins;
+        for _ in 0..600 {
+            if self.certified().len() >= wanted {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("in a minute there were not {coins} certificates");
+    }
+
+    /// A validator proves all of this.
+    pub fn proves(&self, network: &Devnet, number: usize, certified: &Certified) {
         assert!(!certified.is_empty(), "nothing was certified");
         // It may be a moment behind the one that answered.
         let proof = |coin| {
@@ -113,7 +136,7 @@ impl Checker {
         };
         for (coin, payments) in certified {
             assert_eq!(payments.len(), 1, "coin {coin} was certified for {payments:?}");
-            let payment = *payments.first().expect("one");
+            let (coin, payment) = (*coin, *payments.first().expect("one"));
             let wanted = request(coin, payment);
             proof(coin)
                 .proof
@@ -127,8 +150,9 @@ impl Checker {
         thread::sleep(Duration::from_secs(1));
         self.stop.store(true, Ordering::Relaxed);
         self.clients.drain(..).for_each(|client| client.join().expect("a client never panics"));
+        let certified = self.certified();
         for number in 0..self.urls.len() {
-            self.proves_what_was_certified(network, number);
+            self.proves(network, number, &certified);
         }
         let told = self.told.lock().expect("no panic");
         for (coin, refused) in &told.refused {
@@ -140,7 +164,7 @@ impl Checker {
             }
         }
         let (certified, refused) = (told.certified.len(), told.refused.len());
-        println!("{certified} coins certified, {refused} refused, {} unanswered", told.unanswered);
+        eprintln!("{certified} coins certified, {refused} refused, {} unanswered", told.unanswered);
     }
 }
 

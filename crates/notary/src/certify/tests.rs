@@ -67,6 +67,22 @@ fn another_validators_certificate_is_taken_only_if_it_holds_and_is_for_the_same_
 }
 
 #[test]
+fn whoever_lacks_certificates_still_hears_signatures_on_new_blocks() {
+    let mut collector = collector();
+    let far = 10 * MAX_AHEAD;
+    // It followed all these blocks while nobody's signature came through.
+    for height in 1..=far {
+        assert_eq!(collector.open(certificate(height)), None);
+    }
+    for number in [1, 2, 3] {
+        assert_eq!(collector.share(far + 1, validator(number), share(number, far + 1)), None);
+    }
+    assert!(collector.open(certificate(far + 1)).is_some(), "they waited for the block");
+    collector.share(far + 2 + MAX_AHEAD, validator(1), share(1, 1));
+    assert!(collector.early.is_empty(), "too far ahead");
+}
+
+#[test]
 fn open_heights_are_limited() {
     let mut collector = collector();
     for height in 1..=MAX_OPEN as u64 + 5 {

@@ -24,7 +24,7 @@ pub(super) const MAX_REQUESTS_MESSAGE: usize = 1 << 18;
 /// Most batches in a message.
 const MAX_ENTRIES: usize = 4_096;
 
-/// How often a validator asks for the certificate that it lacks.
+/// How often a validator looks whether it lacks a certificate, and asks for it.
 const ASK: Duration = Duration::from_secs(1);
 
 /// Fork proofs that are told again in one go, for validators that were away.
@@ -49,9 +49,12 @@ where
     /// Starts a task for each channel, and one that sends.
     pub(super) fn start<E: Spawner + Clock>(self, context: &E) {
         let Self { validator, names, requests, seals, forks, outgoing, tasks } = self;
-        let senders = Senders { requests: requests.0, seals: seals.0.clone(), forks: forks.0 };
+        let (seals_out, tasks_out) = (seals.0.clone(), tasks.clone());
+        let senders = Senders { requests: requests.0, seals: seals_out, forks: forks.0 };
         let teller = validator.clone();
-        context.child("tell").spawn(move |context| senders.run(context, teller, outgoing));
+        context
+            .child("tell")
+            .spawn(move |context| senders.run(context, teller, outgoing, tasks_out));
 
         let admitter = validator.clone();
         let mut receiver = requests.1;
@@ -104,6 +107,7 @@ impl<S: Sender<PublicKey = PublicKey>> Senders<S> {
         context: E,
         validator: Validator,
         mut outgoing: mpsc::Receiver<Outgoing>,
+        tasks: mpsc::UnboundedSender<Task>,
     ) {
         let mut told = 0;
         let mut due = context.current() + ASK;
@@ -120,7 +124,9 @@ impl<S: Sender<PublicKey = PublicKey>> Senders<S> {
                 Some(None) => return,
                 None => {
                     due = context.current() + ASK;
-                    validator.ask();
+                    if let Some(certificate) = validator.ask() {
+                        let _ = tasks.send(Task::Certified(Box::new(certificate)));
+                    }
                     told = self.retell(&validator, told);
                 }
             }

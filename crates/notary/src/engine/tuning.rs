@@ -29,7 +29,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(500),
+            heartbeat: Duration::from_millis(900),
             pace: Duration::from_millis(50),
             leader: Duration::from_millis(1_500),
             certification: Duration::from_millis(3_000),

@@ -5,7 +5,7 @@ use tally_core::{cbor::Blob, cbor::to_bytes, keys::SecretKey};
 
 use super::*;
 use crate::backend::Batch;
-use crate::testing::{START, entry, key, request, request_until, rules, word};
+use crate::testing::{START, entry, key, request, request_until, rules, sealed, word};
 
 #[test]
 fn a_batch_is_refused_for_its_first_bad_request() {
@@ -79,4 +79,22 @@ fn what_is_remembered_is_limited() {
     assert!(entries.iter().all(|entry| checked.knows(entry, START)));
     checked.old = HashMap::new();
     assert!(!checked.knows(&entries[0], START));
+}
+
+#[test]
+fn a_sealed_coin_moves_before_its_lock_ends_by_the_word_of_an_accepted_enroller_only() {
+    let [ours, other] = [3, 4].map(|byte| SecretKey::new([byte; 32]).expect("a small scalar"));
+    let trusting = |keys: &[&SecretKey], network| {
+        let keys = keys.iter().map(|key| key.public()).collect();
+        Rules { engine: TallyEngine::trusting(network, keys), ..rules() }
+    };
+    let spend = Entry::new(Batch::from(sealed(&ours))).expect("short");
+    let asks = |rules: Rules| rules.check(&spend, START);
+    assert_eq!(asks(trusting(&[&other, &ours], NetworkId::LOCAL)), Ok(()));
+    let state = spend.requests()[0].state_id;
+    let refused = Err((state, RequestError::NotAuthenticated));
+    assert_eq!(asks(rules()), refused, "without an enroller");
+    assert_eq!(asks(trusting(&[&other], NetworkId::LOCAL)), refused, "another one's word");
+    let elsewhere = NetworkId::new(9).expect("a network");
+    assert_eq!(asks(trusting(&[&ours], elsewhere)), refused, "on another network");
 }

@@ -5,8 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tally_core::id::from_hex;
+use tally_core::keys::PublicKey;
 
 use super::{SetupError, read_json, write_new};
+
+/// Most enrollers whose word a validator takes.
+pub const MAX_ENROLLERS: usize = 64;
 
 /// How much room a validator leaves on its disk, unless configured otherwise.
 const RESERVE: u64 = 256 << 20;
@@ -32,6 +37,10 @@ pub struct Config {
     /// Who may ask how much; everybody anything, without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<PathBuf>,
+    /// Keys of those whose word for a hardware seal counts here, in hexadecimal. Without one, a sealed coin
+    /// moves when its lock has ended. All validators of a network need the same list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enrollers: Vec<String>,
     /// How many threads the engine may use.
     #[serde(default = "threads")]
     pub threads: usize,
@@ -55,7 +64,19 @@ impl Config {
             *path = folder.join(&*path);
         }
         config.subscriptions = config.subscriptions.map(|path| folder.join(path));
+        config
+            .enrollers()
+            .ok_or_else(|| SetupError::Field { path: path.into(), field: "enrollers" })?;
         Ok(config)
+    }
+
+    /// The keys of those whose word for a hardware seal counts; nothing if one of them is no key, or there
+    /// are more than [`MAX_ENROLLERS`].
+    pub fn enrollers(&self) -> Option<Vec<PublicKey>> {
+        if self.enrollers.len() > MAX_ENROLLERS {
+            return None;
+        }
+        self.enrollers.iter().map(|text| enroller(text)).collect()
     }
 
     /// Writes a new configuration file.
@@ -84,11 +105,17 @@ impl Config {
             peers,
             rpc,
             subscriptions: None,
+            enrollers: Vec::new(),
             threads: threads(),
             reserve: RESERVE,
             clock_offset: 0,
         }
     }
+}
+
+/// An enroller's public key, from its 66 hexadecimal digits.
+pub fn enroller(text: &str) -> Option<PublicKey> {
+    from_hex::<33>(text).and_then(|bytes| PublicKey::secp256k1(&bytes).ok())
 }
 
 fn threads() -> usize {

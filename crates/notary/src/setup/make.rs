@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tally_core::id::NetworkId;
+use tally_core::keys::PublicKey;
 use tally_core::notary::{NodeId, ShardId};
 use tally_core::time::Time;
 
@@ -21,6 +22,8 @@ pub struct Plan {
     pub time: Time,
     /// For each validator, where it listens for the others and for clients.
     pub addresses: Vec<(SocketAddr, SocketAddr)>,
+    /// Whose word for a hardware seal counts.
+    pub enrollers: Vec<PublicKey>,
 }
 
 /// Where everything of a new network is.
@@ -78,7 +81,9 @@ pub fn init(folder: &Path, plan: &Plan) -> Result<Made, SetupError> {
         let own = folder.join(name);
         fs::create_dir_all(&own).map_err(failed(&own))?;
         keys.save(&own.join("keys.json"))?;
-        Config::new(name, *listen, *rpc, peers.clone()).save(&own.join("config.json"))?;
+        let enrollers = plan.enrollers.iter().map(ToString::to_string).collect();
+        let config = Config { enrollers, ..Config::new(name, *listen, *rpc, peers.clone()) };
+        config.save(&own.join("config.json"))?;
     }
     Ok(made)
 }

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use tally_core::id::NetworkId;
+use tally_core::keys::SecretKey;
 use tally_core::time::Time;
 
 use super::*;
@@ -12,6 +13,7 @@ fn plan(validators: u16) -> Plan {
     Plan {
         network: NetworkId::LOCAL,
         time: Time::from_unix(1_755_000_000),
+        enrollers: vec![SecretKey::new([3; 32]).unwrap().public()],
         addresses: (0..validators).map(|n| (address(7_000 + n), address(8_000 + n))).collect(),
     }
 }
@@ -27,6 +29,7 @@ fn what_init_writes_is_read_back_and_fits_together() {
     for (path, validator) in made.configs.iter().zip(&genesis.validators) {
         let config = Config::load(path).unwrap();
         assert_eq!(config.name, validator.name.as_str());
+        assert_eq!(config.enrollers().unwrap(), plan(4).enrollers);
         let keys = Keys::load(&config.keys).unwrap();
         assert_eq!(
             (keys.vote.id(), keys.seal.public()),
@@ -96,5 +99,20 @@ fn a_changed_genesis_is_another_network_or_none() {
                 assert_ne!(other.partition().configuration, first.partition().configuration);
             }
         }
+    }
+}
+
+#[test]
+fn what_is_no_key_of_an_enroller_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = init(folder.path(), &plan(1)).unwrap();
+    let good = Config::load(&made.configs[0]).unwrap();
+    for enrollers in
+        [vec!["03".repeat(32)], vec!["00".repeat(33)], vec![good.enrollers[0].clone(); 65]]
+    {
+        let path = folder.path().join("config.json");
+        Config { enrollers, ..good.clone() }.save(&path).unwrap();
+        assert_eq!(Config::load(&path).unwrap_err().code(), "SETUP_FIELD");
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -61,6 +61,8 @@ pub struct World {
     genesis: Block,
     pub trust: TrustBase,
     tuning: Tuning,
+    /// Sets its files apart from those of another world under the same runtime.
+    pub label: &'static str,
     latency: Duration,
     lossy: bool,
 }
@@ -139,6 +141,7 @@ impl World {
             genesis: Block::genesis(configuration, Time::from_unix(BEGIN)),
             trust,
             tuning: Tuning::simulated(),
+            label: "",
             latency: shape.latency,
             lossy: shape.lossy,
         };
@@ -306,7 +309,7 @@ impl World {
             outgoing,
             store,
             tuning: self.tuning,
-            prefix: format!("{half}{number}-{}-", node.disks),
+            prefix: format!("{}{half}{number}-{}-", self.label, node.disks),
         };
         let peers: Manager<PublicKey, Context> = self.oracle.manager();
         let blocker: Control<PublicKey, Context> = self.oracle.control(node.key.public_key());
