@@ -5,10 +5,11 @@ use std::hint::black_box;
 use tally_transport::qr;
 
 use crate::compute::{self, Compute, SIGNATURES, VERIFICATIONS};
+use crate::hardware::Hardware;
 use crate::live;
 use crate::primitives::Primitives;
 use crate::report::Report;
-use crate::scene::{Lock, Scene, Traffic};
+use crate::scene::{Scene, Traffic};
 use crate::seals;
 use crate::sizes::{self, Spread};
 use crate::timing::{Samples, per_one};
@@ -50,15 +51,15 @@ fn proof_sizes(report: &mut Report) -> f64 {
 }
 
 fn payment_sizes(report: &mut Report) -> Spread {
-    let payments = sizes::repeat_payments(200, Lock::Signature);
+    let payments = sizes::repeat_payments(200);
     let traffic = Spread::of(payments.iter().map(Traffic::to_final));
     let what = "messages 1 to 3 on TCP, 256 pockets, Signature: largest of 200";
     report.at_most(what, traffic.max as f64, 1000.0, "bytes");
     report.value("  the same, mean", format!("{:.2} bytes", traffic.mean()));
     report.value("  message 4, the receipt", format!("{} bytes", payments[0].receipt + 2));
-    let sealed = sizes::repeat_payments(200, Lock::Sealed);
+    let sealed = sizes::sealed_payments(Hardware::recorded(), 200);
     let sealed = Spread::of(sealed.iter().map(Traffic::to_final));
-    let what = "the same, Sealed to Sealed (size only, stand-in proof): largest";
+    let what = "the same, Sealed to Sealed, a TPM's recorded proofs: largest";
     report.at_most(what, sealed.max as f64, 1150.0, "bytes");
     report.value("  the same, mean", format!("{:.2} bytes", sealed.mean()));
     let flow = sizes::invoice_flow();
@@ -91,7 +92,7 @@ fn relationship(report: &mut Report) {
 
 fn signatures(report: &mut Report, count: fn() -> (usize, usize)) {
     report.group("Computing, both sides on one core, in memory");
-    let mut scene = Scene::new(256, Lock::Signature);
+    let mut scene = Scene::new(256);
     scene.pay();
     let before = count();
     scene.pay();
@@ -139,11 +140,14 @@ fn hardware_seals(report: &mut Report) {
     report.value("  P-256 verify (signature alone)", format!("{:.0} us", costs.primitive));
     report.value("prove a slot: the TPM's commands", format!("{:.0} us", costs.commands));
     report.value("prove a slot, intent and proof durable", format!("{:.0} us", costs.prove));
+    let what = "whole sealed payment in memory, both sides and the TPM, p50";
+    report.value(what, format!("{:.0} us", costs.payment));
+    report.value("  the same without hardware", format!("{:.0} us", costs.plain));
 }
 
 fn carriers(report: &mut Report) {
     report.group("Carriers");
-    let mut scene = Scene::new(256, Lock::Signature);
+    let mut scene = Scene::new(256);
     scene.pay();
     let (_, payment) = scene.pay_invoice();
     let picture = qr::encode_image(&payment).expect("a payment fits");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tally_core::id::Digest;
 use tally_core::keys::SecretKey;
 
-use crate::scene::{Lock, Scene};
+use crate::scene::Scene;
 use crate::timing::{Samples, time};
 
 /// Signatures that a payment with one coin makes: the payer's, and the payee's on the receipt.
@@ -34,12 +34,12 @@ impl Compute {
 pub fn repeat_payment(rounds: usize) -> Compute {
     let key = SecretKey::new([7; 32]).expect("a small scalar is one");
     let public = key.public();
-    let mut scene = Scene::new(256, Lock::Signature);
+    let mut scene = Scene::new(256);
     scene.pay();
     let (mut payments, mut signatures) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         if round % 200 == 199 {
-            scene = Scene::new(256, Lock::Signature);
+            scene = Scene::new(256);
             scene.pay();
         }
         payments.push(time(|| {
@@ -66,11 +66,11 @@ fn of_signatures(key: &SecretKey, public: &tally_core::keys::PublicKey, round: u
 /// How much more a payment costs after so many others, with as many pockets left, than early on:
 /// the ratio of usual times.
 pub fn after_many(payments: u64) -> f64 {
-    let mut scene = Scene::new(2 * payments, Lock::Signature);
+    let mut scene = Scene::new(2 * payments);
     for _ in 0..payments {
         scene.pay();
     }
-    let mut fresh = Scene::new(256, Lock::Signature);
+    let mut fresh = Scene::new(256);
     fresh.pay();
     let (mut late, mut early) = (Vec::new(), Vec::new());
     for _ in 0..200 {

@@ -4,6 +4,7 @@
 
 pub mod bars;
 pub mod compute;
+pub mod hardware;
 pub mod live;
 pub mod person;
 pub mod primitives;

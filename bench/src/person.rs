@@ -8,30 +8,22 @@ use tally_core::id::{DeviceId, NetworkId, Nonce, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::message::Message;
 use tally_core::packet::{Hello, Packet};
-use tally_core::predicate::Unlock;
-use tally_core::seal::{SealCertificate, SealIdentity, Slot, SlotProof, SlotVerifier};
+use tally_core::predicate::{Predicate, Sealed, Unlock};
+use tally_core::seal::{SealIdentity, Slot, TpmProofs};
 use tally_core::tier::Tier;
 use tally_core::time::Time;
 use tally_transport::session::{KemPublic, KemSecret, Role, Session, accept, initiate};
 
+use crate::hardware::Hardware;
+
 /// The time at which everything happens.
 pub const NOW: Time = Time::from_unix(1_800_000_000);
-/// Length of the proof that stands in for a hardware seal's, in bytes.
-pub const STAND_IN_PROOF: usize = 82;
-
-/// Takes any proof of the right length: for sizes only, it proves nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct StandInSeal;
-
-impl SlotVerifier for StandInSeal {
-    fn proves(&self, _: &Slot, _: &TxId, proof: &SlotProof) -> bool {
-        proof.as_bytes().len() == STAND_IN_PROOF
-    }
-}
+/// When locks end that begin now.
+pub const UNTIL: Time = Time::from_unix(NOW.unix() + 90 * 24 * 3600);
 
 /// What everybody believes of the world.
 pub fn world() -> World<'static> {
-    World { now: NOW, seals: &StandInSeal, notary: None }
+    World { now: NOW, seals: &TpmProofs, notary: None }
 }
 
 /// Somebody with a device.
@@ -41,7 +33,8 @@ pub struct Person {
     pub key: SecretKey,
     /// The device.
     pub device: Device,
-    enrollment: Option<SealCertificate>,
+    /// The hardware, if there is any.
+    pub hardware: Option<Hardware>,
     kem: KemSecret,
     session: Option<Session>,
     nonces: u64,
@@ -53,21 +46,21 @@ impl Person {
         Self::with(byte, None)
     }
 
-    /// The same with hardware that this enrollment is of.
-    pub fn sealed(byte: u8, enrollment: SealCertificate) -> Self {
-        let mut person = Self::with(byte, Some(enrollment.clone()));
-        person.tell(Input::Enrolled(Box::new(enrollment)));
+    /// The same with hardware, enrolled.
+    pub fn sealed(byte: u8, hardware: Hardware) -> Self {
+        let certificate = hardware.certificate();
+        let mut person = Self::with(byte, Some(hardware));
+        person.tell(Input::Enrolled(Box::new(certificate)));
         person
     }
 
-    fn with(byte: u8, enrollment: Option<SealCertificate>) -> Self {
+    fn with(byte: u8, hardware: Option<Hardware>) -> Self {
         let key = SecretKey::new([byte; 32]).expect("a small scalar is one");
-        let seal = enrollment
-            .as_ref()
-            .map_or(SealIdentity::Software, |e| SealIdentity::Hardware(e.seal()));
+        let seal = hardware.as_ref().map(|h| SealIdentity::Hardware(h.certificate().seal()));
+        let seal = seal.unwrap_or(SealIdentity::Software);
         let device = Device::new(Me { owner: key.public(), seal, network: NetworkId::LOCAL });
         let kem = KemSecret::from_seed([byte; 32]);
-        let mut person = Self { key, device, enrollment, kem, session: None, nonces: 0 };
+        let mut person = Self { key, device, hardware, kem, session: None, nonces: 0 };
         let mut accept = AcceptPolicy { max_unsettled: None, ..AcceptPolicy::default() };
         for tier in Tier::ALL {
             let limits = accept.limits_mut(tier);
@@ -91,7 +84,7 @@ impl Person {
             owner: self.key.public(),
             seal: self.device.me().seal,
             session_key: Blob::new(self.kem.public().to_bytes().to_vec()).expect("1,216 bytes fit"),
-            enrollment: self.enrollment.clone(),
+            enrollment: self.hardware.as_ref().map(Hardware::certificate),
         };
         Signed::card(&card, &self.key).expect("a card with a short name fits")
     }
@@ -156,7 +149,7 @@ impl Person {
     pub fn sign(&self, output: Output) -> Input {
         match output.sign.into_iter().next().expect("there is something to sign") {
             Sign::Spend { tx, inputs, .. } => {
-                let unlocks = inputs.iter().map(|input| self.unlock(input)).collect();
+                let unlocks = inputs.iter().map(|input| self.unlock(&tx, input)).collect();
                 Input::Signed { tx, unlocks }
             }
             Sign::Receipt { tx, digest } => {
@@ -165,15 +158,32 @@ impl Person {
         }
     }
 
-    fn unlock(&self, input: &SpendToSign) -> Unlock {
+    fn unlock(&self, tx: &TxId, input: &SpendToSign) -> Unlock {
         let signature = self.key.sign(&input.digest);
-        match input.slot {
+        let proof = input.slot.zip(self.hardware.as_ref()).map(|(slot, h)| h.prove(&slot, tx));
+        match proof {
             None => Unlock::Signature(signature),
-            Some(_) => {
-                let proof = SlotProof::new(vec![0xa5; STAND_IN_PROOF]).expect("short enough");
-                Unlock::Sealed(signature, proof)
-            }
+            Some(proof) => Unlock::Sealed(signature, proof),
         }
+    }
+
+    /// A coin of this person's own under this slot of the hardware, or under the key alone.
+    pub fn owner(&self, slot: Option<Slot>) -> Predicate {
+        let key = self.key.public();
+        match slot {
+            None => Predicate::Signature(key),
+            Some(slot) => Predicate::Sealed(Sealed { key, slot, until: UNTIL }),
+        }
+    }
+
+    /// Has the next coin that comes in put under a counter of the hardware, if there is any.
+    pub fn lock_next(&mut self) {
+        let slot = self.hardware.as_ref().map(Hardware::free);
+        let lock = match self.owner(slot) {
+            Predicate::Sealed(sealed) => Some(sealed),
+            _ => None,
+        };
+        self.tell(Input::Lock(lock));
     }
 }
 

@@ -11,27 +11,16 @@ use tally_core::message::Accept;
 use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use tally_core::packet::Hello;
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
-use tally_core::predicate::{Predicate, Sealed};
-use tally_core::seal::{
-    AttestationKey, CERTIFICATE_VERSION, Hardware, SealCertificate, SealIdentity, SealLabel,
-    SealTerms, Slot, TpmSeal,
-};
+use tally_core::predicate::Predicate;
+use tally_core::seal::Slot;
 
+use crate::hardware::Hardware;
 use crate::person::{NOW, Person, sent};
 
 /// What each coin is minted with, in hundredths.
 pub const MINTED: u64 = 5000;
 /// What each payment pays: more than half of a coin, so that the next one takes a coin as minted.
 pub const PAID: u64 = 3750;
-
-/// Who owns the coins that are minted and paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
-    /// `Signature`.
-    Signature,
-    /// `Sealed`, with a proof that stands in for a hardware seal's.
-    Sealed,
-}
 
 /// The bytes of each message of one payment, without the carrier's framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,53 +61,77 @@ pub struct Scene {
     pub hello: Hello,
     issuer: SecretKey,
     serial: u64,
-    lock: Lock,
+    minted: u64,
 }
 
 impl Scene {
     /// Two people who know each other, one of whom has so many coins as they were minted.
-    pub fn new(coins: u64, lock: Lock) -> Self {
-        let issuer = SecretKey::new([0xee; 32]).expect("a scalar below the group's order");
-        let enroller = SecretKey::new([0xed; 32]).expect("a scalar below the group's order");
-        let mut policy = policy(&issuer);
-        if lock == Lock::Sealed {
-            policy.offline.enrollers = List::truncated(vec![enroller.public()]);
+    pub fn new(coins: u64) -> Self {
+        let mut scene = Self::of(Person::new(1), Person::new(2));
+        scene.mint(coins);
+        scene
+    }
+
+    /// Two people with hardware, of whom the payer has so many coins, each under the next value of
+    /// its counter: each payment wants [`Scene::prepare`] before it.
+    ///
+    /// Each coin has one unit more than the one before, so that they are paid with in the order in
+    /// which the counter reaches them.
+    pub fn sealed(hardware: Hardware, coins: u64) -> Self {
+        let first = hardware.slot();
+        let (payer, payee) =
+            (Person::sealed(1, hardware), Person::sealed(2, Hardware::receiving()));
+        let mut scene = Self::of(payer, payee);
+        for n in 0..coins {
+            let slot = Slot { value: first.value + n, ..first };
+            let owner = scene.payer.owner(Some(slot));
+            scene.mint_one(MINTED + n, owner);
         }
+        scene
+    }
+
+    fn of(mut payer: Person, mut payee: Person) -> Self {
+        let issuer = SecretKey::new([0xee; 32]).expect("a scalar below the group's order");
+        let policy = policy(&issuer, &payer);
         let asset = policy.id();
-        let mut payee = Person::new(2);
-        let mut payer = match lock {
-            Lock::Signature => Person::new(1),
-            Lock::Sealed => Person::sealed(1, enrollment(&enroller)),
-        };
         for person in [&mut payer, &mut payee] {
             person.tell(Input::Policy(policy.clone()));
         }
         payer.tell(Input::Contact(payee.card()));
         payee.tell(Input::Contact(payer.card()));
         let hello = payer.greet(&mut payee);
-        let mut scene = Self { payer, payee, asset, hello, issuer, serial: 0, lock };
-        scene.mint(coins);
-        scene
+        Self { payer, payee, asset, hello, issuer, serial: 0, minted: 0 }
     }
 
     /// Mints so many more coins to the payer.
     pub fn mint(&mut self, coins: u64) {
         for _ in 0..coins {
-            self.serial += 1;
-            let body = MintBody {
-                version: MINT_VERSION,
-                network: NetworkId::LOCAL,
-                asset: self.asset,
-                amount: Amount::new(MINTED),
-                owner: owner(&self.payer, self.lock, self.serial),
-                serial: self.serial,
-                issued_before: Amount::new((self.serial - 1) * MINTED),
-            };
-            let signature = self.issuer.sign(&body.digest());
-            let signatures = List::truncated(vec![IssuerSignature { issuer: 0, signature }]);
-            let minted = Minted { mint: Mint { body, signatures }, certified: None };
-            self.payer.tell(Input::Mint(Box::new(minted)));
+            let owner = self.payer.owner(None);
+            self.mint_one(MINTED, owner);
         }
+    }
+
+    /// Gives the payee a free counter for the next coin, if it has hardware.
+    pub fn prepare(&mut self) {
+        self.payee.lock_next();
+    }
+
+    fn mint_one(&mut self, units: u64, owner: Predicate) {
+        self.serial += 1;
+        let body = MintBody {
+            version: MINT_VERSION,
+            network: NetworkId::LOCAL,
+            asset: self.asset,
+            amount: Amount::new(units),
+            owner,
+            serial: self.serial,
+            issued_before: Amount::new(self.minted),
+        };
+        self.minted += units;
+        let signature = self.issuer.sign(&body.digest());
+        let signatures = List::truncated(vec![IssuerSignature { issuer: 0, signature }]);
+        let minted = Minted { mint: Mint { body, signatures }, certified: None };
+        self.payer.tell(Input::Mint(Box::new(minted)));
     }
 
     /// One whole payment, receipt included.
@@ -143,15 +156,6 @@ impl Scene {
         }
     }
 
-    /// A payment in which the payee asks to be paid under the same kind of lock. The device gives
-    /// only `Signature` terms so far, so what a `Sealed` predicate adds to message 2 is added here.
-    pub fn pay_locked(&mut self) -> Traffic {
-        let length = |lock| tally_core::cbor::to_bytes(&owner(&self.payer, lock, 1)).len();
-        let more = length(self.lock) - length(Lock::Signature);
-        let traffic = self.pay();
-        Traffic { accept: traffic.accept + more, ..traffic }
-    }
-
     /// The payee asks, the payer answers with the whole payment: the invoice as a signed object,
     /// and the payment's packet.
     pub fn pay_invoice(&mut self) -> (Vec<u8>, Vec<u8>) {
@@ -160,7 +164,7 @@ impl Scene {
             payer: None,
             asset: self.asset,
             amount: Amount::new(PAID),
-            owner: owner(&self.payee, Lock::Signature, 1),
+            owner: self.payee.owner(None),
             expires_at: NOW.plus(3600),
         };
         self.payee.tell(Input::Ask { nonce, terms: terms.clone() });
@@ -240,36 +244,9 @@ fn received(out: &Output) -> TxId {
     out.events.iter().find_map(received).expect("the payment was taken")
 }
 
-fn owner(person: &Person, lock: Lock, value: u64) -> Predicate {
-    let key = person.key.public();
-    match lock {
-        Lock::Signature => Predicate::Signature(key),
-        Lock::Sealed => {
-            let SealIdentity::Hardware(seal) = person.device.me().seal else {
-                return Predicate::Signature(key);
-            };
-            let slot = Slot { seal, counter: 7, value: 1000 + value };
-            Predicate::Sealed(Sealed { key, slot, until: NOW.plus(90 * 24 * 3600) })
-        }
-    }
-}
-
-/// The enrollment of hardware that is not there: the proofs are stand-ins too.
-fn enrollment(enroller: &SecretKey) -> SealCertificate {
-    let key = AttestationKey::from_coordinates(&[5; 32], &[5; 32]);
-    let terms = SealTerms {
-        version: CERTIFICATE_VERSION,
-        network: NetworkId::LOCAL,
-        hardware: Hardware::Tpm(TpmSeal { key, base: 0x0180_7a00, counters: 16, firmware: 1 }),
-        label: SealLabel::new("stand-in").expect("short"),
-        development: true,
-        expires: NOW.plus(365 * 24 * 3600),
-        enroller: enroller.public(),
-    };
-    SealCertificate::issue(terms, enroller)
-}
-
-fn policy(issuer: &SecretKey) -> Policy {
+fn policy(issuer: &SecretKey, payer: &Person) -> Policy {
+    let enrollers = payer.hardware.iter().map(|h| h.certificate().terms().enroller.clone());
+    let enrollers = List::truncated(enrollers.collect());
     Policy {
         version: POLICY_VERSION,
         network: NetworkId::LOCAL,
@@ -279,7 +256,7 @@ fn policy(issuer: &SecretKey) -> Policy {
         issuers: List::truncated(vec![issuer.public()]),
         threshold: 1,
         max_supply: None,
-        offline: OfflineRules::default(),
+        offline: OfflineRules { enrollers, ..OfflineRules::default() },
         metadata: None,
     }
 }

@@ -24,7 +24,9 @@ use tally_seal::unlock::{KdfParams, Unlock};
 use tally_seal::{Entropy, Seal};
 use tempfile::TempDir;
 
-use crate::timing::{Samples, per_one};
+use crate::hardware;
+use crate::scene::Scene;
+use crate::timing::{Samples, per_one, time};
 
 /// How often a proof is made.
 const PROOFS: usize = 200;
@@ -40,6 +42,10 @@ pub struct SealCosts {
     pub verify: f64,
     /// One check of a P-256 signature.
     pub primitive: f64,
+    /// A whole sealed payment in memory: both sides, encryption, receipt, and the hardware's proof.
+    pub payment: f64,
+    /// The same between people without hardware.
+    pub plain: f64,
     /// The longest proof, as it is in a payment.
     pub proof: usize,
     /// The certificate.
@@ -65,7 +71,20 @@ pub fn measure() -> Result<SealCosts, TpmError> {
     });
     let proof = proofs.iter().map(|(_, proof)| to_bytes(proof).len()).max().unwrap_or_default();
     let certificate = to_bytes(&certificate).len();
-    Ok(SealCosts { commands, prove, verify, primitive, proof, certificate })
+    let payment = payments(Scene::sealed(hardware::Hardware::live()?, 256));
+    let plain = payments(Scene::new(256));
+    Ok(SealCosts { commands, prove, verify, primitive, payment, plain, proof, certificate })
+}
+
+/// The usual time of a payment. Its coin is minted before the clock runs.
+fn payments(mut scene: Scene) -> f64 {
+    let one = || {
+        scene.prepare();
+        time(|| {
+            black_box(scene.pay());
+        })
+    };
+    Samples::new(std::iter::repeat_with(one).take(PROOFS).collect()).median()
 }
 
 /// A TPM in software with a pool of counters.

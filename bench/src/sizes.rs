@@ -4,7 +4,8 @@ use tally_core::cbor::{Blob, to_bytes};
 use tally_core::packet::Packet;
 use tally_tree::{Key, Tree, Value};
 
-use crate::scene::{Lock, Scene, Traffic};
+use crate::hardware::Hardware;
+use crate::scene::{Scene, Traffic};
 
 /// Smallest, mean and largest of something.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,11 +56,21 @@ pub fn step_proofs(pockets: u64) -> Spread {
 }
 
 /// The payments of a payer with 256 pockets, one after the other, each with a coin as minted.
-/// `Sealed` coins carry a proof that stands in for a hardware seal's, and pay a `Sealed` payee.
-pub fn repeat_payments(count: usize, lock: Lock) -> Vec<Traffic> {
-    let mut scene = Scene::new(256, lock);
+pub fn repeat_payments(count: usize) -> Vec<Traffic> {
+    let mut scene = Scene::new(256);
     scene.pay();
-    (0..count).map(|_| scene.pay_locked()).collect()
+    (0..count).map(|_| scene.pay()).collect()
+}
+
+/// The same with coins under the payer's hardware, to a payee who has hardware too.
+pub fn sealed_payments(hardware: Hardware, count: usize) -> Vec<Traffic> {
+    let mut scene = Scene::sealed(hardware, 256);
+    let mut pay = || {
+        scene.prepare();
+        scene.pay()
+    };
+    pay();
+    (0..count).map(|_| pay()).collect()
 }
 
 /// The invoice flow between people of whom the payer has 256 pockets: what each code holds.
@@ -75,7 +86,7 @@ pub struct InvoiceFlow {
 
 /// One payment of an invoice.
 pub fn invoice_flow() -> InvoiceFlow {
-    let mut scene = Scene::new(256, Lock::Signature);
+    let mut scene = Scene::new(256);
     scene.pay();
     let (invoice, payment) = scene.pay_invoice();
     let envelope = Blob::new(payment[1..].to_vec()).expect("an envelope fits");
@@ -85,7 +96,7 @@ pub fn invoice_flow() -> InvoiceFlow {
 
 /// What a device keeps for one contact after so many payments: the contact, and the session.
 pub fn relationship(payments: usize) -> (usize, usize) {
-    let mut scene = Scene::new(payments as u64, Lock::Signature);
+    let mut scene = Scene::new(payments as u64);
     for _ in 0..payments {
         scene.pay();
     }

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use tally_bench::scene::{Lock, Traffic, framed};
+use tally_bench::scene::{Traffic, framed};
 use tally_bench::sizes::{self, InvoiceFlow, Spread};
 use tally_transport::Channel;
 use tally_transport::qr::MAX_STILL;
@@ -21,19 +21,11 @@ fn root_certificate_and_next_root_of_4096_pockets() {
 
 #[test]
 fn a_repeat_payment_between_contacts() {
-    let payments = sizes::repeat_payments(200, Lock::Signature);
+    let payments = sizes::repeat_payments(200);
     let to_final = spread(&payments, Traffic::to_final);
     assert_eq!(to_final, REPEAT);
     assert!(to_final.max <= 1000);
     assert_eq!((payments[0].accept, payments[0].commit, payments[0].receipt), (88, 131, 130));
-}
-
-#[test]
-fn a_repeat_payment_with_a_stand_in_for_the_seals_proof() {
-    let payments = sizes::repeat_payments(200, Lock::Sealed);
-    let to_final = spread(&payments, Traffic::to_final);
-    assert_eq!(to_final, SEALED);
-    assert!(to_final.max <= 1150);
 }
 
 #[test]
@@ -66,6 +58,5 @@ fn the_framing_that_is_counted_is_what_tcp_sends() {
 }
 
 const REPEAT: Spread = Spread { min: 786, sum: 172_443, max: 948, count: 200 };
-const SEALED: Spread = Spread { min: 972, sum: 209_760, max: 1133, count: 200 };
 const INVOICE: InvoiceFlow = InvoiceFlow { invoice: 1516, payment: 823, first: 3393 };
 const RELATIONSHIP: (usize, usize) = (1489, 238);

@@ -1,7 +1,7 @@
 //! The model: what a sealed payer may do, what may happen to it, and what must be true all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use stateright::{Model, Property};
 use tally_core::amount::Amount;
@@ -16,7 +16,7 @@ use tally_core::seal::NoSeals;
 use tally_core::tier::Tier;
 
 use super::chip::{self, Counter};
-use super::people::{Notary, Person, Shared, Start, UNTIL, time};
+use super::people::{Keep, Known, Notary, Person, Shared, Start, UNTIL, time};
 
 const PAYER: usize = 0;
 const PAYEES: [usize; 2] = [1, 2];
@@ -88,6 +88,13 @@ struct Wish {
     owner: Predicate,
     /// The payment; none to the payer itself.
     payment: Option<Outgoing>,
+}
+
+impl Keep for Wish {
+    fn known() -> &'static Known<Self> {
+        static KNOWN: LazyLock<Known<Wish>> = LazyLock::new(Mutex::default);
+        &KNOWN
+    }
 }
 
 impl Wish {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use tally_core::accept::{AcceptPolicy, TierLimits};
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
@@ -37,15 +37,35 @@ pub(super) fn world(late: bool) -> World<'static> {
     World { now: time(late), seals: &Remembering, notary: None }
 }
 
-/// Something large that most states share: hashed once, when it is made.
+/// Something large that many states share: hashed once, when it is made, and there once.
 #[derive(Clone)]
 pub(super) struct Shared<T>(Arc<T>, u64);
 
-impl<T: Hash> Shared<T> {
+/// All there are of one kind, by their hashes.
+pub(super) type Known<T> = Mutex<HashMap<u64, Weak<T>>>;
+
+/// What is kept once, however many states have it.
+pub(super) trait Keep: Hash + PartialEq + Sized + 'static {
+    fn known() -> &'static Known<Self>;
+}
+
+impl Keep for Person {
+    fn known() -> &'static Known<Self> {
+        static KNOWN: LazyLock<Known<Person>> = LazyLock::new(Mutex::default);
+        &KNOWN
+    }
+}
+
+impl<T: Keep> Shared<T> {
     pub(super) fn new(inner: T) -> Self {
         let mut hasher = DefaultHasher::new();
         inner.hash(&mut hasher);
-        Self(Arc::new(inner), hasher.finish())
+        let hash = hasher.finish();
+        let mut known = T::known().lock().expect("nobody fails with it in hand");
+        let there = known.get(&hash).and_then(Weak::upgrade).filter(|there| **there == inner);
+        let inner = there.unwrap_or_else(|| Arc::new(inner));
+        known.insert(hash, Arc::downgrade(&inner));
+        Self(inner, hash)
     }
 }
 
