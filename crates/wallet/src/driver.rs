@@ -5,6 +5,8 @@
 //! released or given to the seal. What the seal signed is the input of the next turn. If a turn
 //! fails between the device and the disk, memory is thrown away and read anew before the next use.
 
+use std::sync::Arc;
+
 use tally_core::cbor::{Blob, to_bytes};
 use tally_core::device::{
     Change, Event, Input, Mode, Outgoing, OutgoingState, Output, Sign, World,
@@ -211,7 +213,7 @@ impl Wallet {
         let intents = self.device.outgoing().values();
         // One that a backup brought back may have to wait for the end of its coins' locks.
         let ready =
-            |o: &&Outgoing| o.state == OutgoingState::Intent && self.device.can_sign(o, now());
+            |o: &&Arc<Outgoing>| o.state == OutgoingState::Intent && self.device.can_sign(o, now());
         let intents = intents.filter(ready);
         let mut signs: Vec<(u64, Sign)> =
             intents.map(|o| (o.transaction.step.seq, self.device.to_sign(o))).collect();
@@ -285,7 +287,7 @@ impl Wallet {
             Message::Payment(Payment { commit, .. }) => commit,
             _ => return None,
         };
-        let same = |o: &&Outgoing| o.payee == *payee && o.payment.commit == *commit;
+        let same = |o: &&Arc<Outgoing>| o.payee == *payee && o.payment.commit == *commit;
         self.device.outgoing().values().find(same).map(|o| o.transaction.link)
     }
 
@@ -343,8 +345,8 @@ impl Wallet {
     /// Payments that wait for this payee, in the order in which they were made.
     pub(crate) fn waiting_for(&self, payee: &DeviceId) -> Vec<(TxId, Message)> {
         let outgoing = self.device.outgoing().values();
-        let signed = |o: &&Outgoing| o.payee == *payee && o.state == OutgoingState::Signed;
-        let mut waiting: Vec<&Outgoing> = outgoing.filter(signed).collect();
+        let signed = |o: &&Arc<Outgoing>| o.payee == *payee && o.state == OutgoingState::Signed;
+        let mut waiting: Vec<_> = outgoing.filter(signed).collect();
         waiting.sort_by_key(|o| o.transaction.step.seq);
         waiting.iter().map(|o| (o.tx, Message::Payment(o.payment.clone()))).collect()
     }

@@ -225,6 +225,18 @@ impl<T: Decode> Decode for alloc::boxed::Box<T> {
     }
 }
 
+impl<T: Encode> Encode for alloc::sync::Arc<T> {
+    fn encode(&self, w: &mut Writer) {
+        (**self).encode(w);
+    }
+}
+
+impl<T: Decode> Decode for alloc::sync::Arc<T> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::decode(r).map(Self::new)
+    }
+}
+
 impl<T: Encode> Encode for [T] {
     fn encode(&self, w: &mut Writer) {
         w.array(self.len() as u64);

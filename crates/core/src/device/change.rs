@@ -1,6 +1,7 @@
 //! What a device keeps: each change is one record, whole, to be stored under its own key.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Burned, Lost};
@@ -33,7 +34,7 @@ pub struct Contact {
     /// Its name, as it gave it.
     pub name: Name,
     /// Its card, as it signed it.
-    pub card: Signed,
+    pub card: Arc<Signed>,
     /// The head of the chain of this device's payments to it.
     pub link: Link,
     /// The head of the chain of its payments to this device.
@@ -52,7 +53,7 @@ impl Contact {
             device,
             owner: card.owner.clone(),
             name: card.name.clone(),
-            card: signed,
+            card: Arc::new(signed),
             link: Link::first(me, &device),
             received: Link::first(me, &device),
             met: false,
@@ -173,6 +174,8 @@ pub enum Mode {
 }
 
 /// One durable change. [`Change::key`] says under which key the whole record is stored.
+///
+/// What is large is shared with the device that holds it, not copied.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Change {
     /// The device took a step.
@@ -189,11 +192,11 @@ pub enum Change {
     /// What the owner accepts.
     Accept(AcceptPolicy),
     /// A pocket.
-    Pocket(Box<Pocket>),
+    Pocket(Arc<Pocket>),
     /// An outgoing payment.
-    Outgoing(Box<Outgoing>),
+    Outgoing(Arc<Outgoing>),
     /// An incoming payment.
-    Incoming(Box<Incoming>),
+    Incoming(Arc<Incoming>),
     /// Terms that were given, or that are over.
     Terms(Nonce, Option<Terms>),
     /// A step of a device that was seen.

@@ -1,6 +1,7 @@
 //! Hold a device's pockets, and the tree that commits to them in 32 bytes.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use tally_tree::{Tree, Value};
@@ -13,7 +14,7 @@ use crate::trade::held;
 /// A device's pockets under their root.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Ledger {
-    pockets: BTreeMap<CoinId, Pocket>,
+    pockets: BTreeMap<CoinId, Arc<Pocket>>,
     /// The pocket that each coin is in.
     places: BTreeMap<CoinId, CoinId>,
     /// The pockets that can be spent from, by asset and amount.
@@ -25,6 +26,10 @@ impl Pocket {
     /// What is left in the pocket.
     pub fn amount(&self) -> Amount {
         self.coin.as_ref().map_or(Amount::ZERO, |(_, coin)| coin.amount)
+    }
+
+    fn coin_id(&self) -> Option<CoinId> {
+        self.coin.as_ref().map(|(id, _)| *id)
     }
 
     fn leaf(&self) -> Value {
@@ -51,17 +56,17 @@ impl Ledger {
 
     /// Every pocket, spent-out ones too.
     pub fn pockets(&self) -> impl Iterator<Item = &Pocket> {
-        self.pockets.values()
+        self.pockets.values().map(Arc::as_ref)
     }
 
     /// The pocket with this key.
     pub fn pocket(&self, id: &CoinId) -> Option<&Pocket> {
-        self.pockets.get(id)
+        self.pockets.get(id).map(Arc::as_ref)
     }
 
     /// The pocket whose coin this is.
     pub fn holding(&self, coin: &CoinId) -> Option<&Pocket> {
-        self.places.get(coin).and_then(|pocket| self.pockets.get(pocket))
+        self.places.get(coin).and_then(|pocket| self.pocket(pocket))
     }
 
     /// Sums of what is in the pockets, by asset. A sum that cannot be counted is left out.
@@ -75,25 +80,24 @@ impl Ledger {
     }
 
     /// Puts in a pocket, or replaces what is known of it.
-    pub(super) fn put(&mut self, pocket: Pocket) {
+    pub(super) fn put(&mut self, pocket: Arc<Pocket>) {
         let (key, value) = (pocket.id.into(), pocket.leaf());
         if self.tree.replace(&key, value).is_err() {
             // A key that is absent can be inserted: the tree refuses only what is present.
             let inserted = self.tree.insert(key, value);
             debug_assert!(inserted.is_ok(), "the key was absent");
         }
-        let old = self.pockets.get(&pocket.id);
-        if let Some((coin, _)) = old.and_then(|old| old.coin.as_ref()) {
-            self.places.remove(coin);
+        let old = self.pockets.insert(pocket.id, Arc::clone(&pocket));
+        let (was, is) = (old.as_ref().and_then(|old| old.coin_id()), pocket.coin_id());
+        if was != is {
+            was.map(|coin| self.places.remove(&coin));
+            is.map(|coin| self.places.insert(coin, pocket.id));
         }
-        if let Some(place) = old.and_then(Pocket::ready) {
-            self.ready.remove(&place);
+        let (was, is) = (old.and_then(|old| old.ready()), pocket.ready());
+        if was != is {
+            was.map(|place| self.ready.remove(&place));
+            self.ready.extend(is);
         }
-        if let Some((coin, _)) = &pocket.coin {
-            self.places.insert(*coin, pocket.id);
-        }
-        self.ready.extend(pocket.ready());
-        self.pockets.insert(pocket.id, pocket);
     }
 
     /// The pocket's place in the tree.
@@ -113,7 +117,7 @@ impl Ledger {
         let first = |amount| (*asset, amount, CoinId::new([0; 32]));
         let last = (*asset, Amount::new(u64::MAX), CoinId::new([0xff; 32]));
         let pocket = |(_, _, id): &(AssetId, Amount, CoinId)| {
-            self.pockets.get(id).filter(|pocket| usable(pocket))
+            self.pocket(id).filter(|pocket| usable(pocket))
         };
         if let Some(alone) = self.ready.range(first(amount)..=last).find_map(pocket) {
             return Some(alloc::vec![alone]);

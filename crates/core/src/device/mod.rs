@@ -178,13 +178,13 @@ impl Device {
             Change::Accept(accept) => self.accept = accept,
             Change::Pocket(pocket) => {
                 self.incoming.left(pocket.id, self.at_stake(&pocket));
-                self.ledger.put(*pocket);
+                self.ledger.put(pocket);
             }
-            Change::Outgoing(outgoing) => self.outgoing.put(*outgoing),
+            Change::Outgoing(outgoing) => self.outgoing.put(outgoing),
             Change::Incoming(incoming) => {
                 let pocket = self.ledger.pocket(&payments::Received::pocket(&incoming));
                 let left = pocket.map_or(Amount::ZERO, |pocket| self.at_stake(pocket));
-                self.incoming.put(*incoming, left);
+                self.incoming.put(incoming, left);
             }
             Change::Terms(nonce, Some(terms)) => {
                 self.terms.insert(nonce, terms);

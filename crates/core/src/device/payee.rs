@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
@@ -489,8 +490,8 @@ impl Device {
         let received = transaction.link;
         let pocket = pocket_of(&coin, evidence.clone());
         let mut output = self.record([
-            Change::Incoming(Box::new(incoming)),
-            Change::Pocket(Box::new(pocket)),
+            Change::Incoming(Arc::new(incoming)),
+            Change::Pocket(Arc::new(pocket)),
             Change::Contact(Box::new(contact)),
         ]);
         if let Some(error) = refused {
@@ -555,8 +556,8 @@ impl Device {
         };
         let event = received(&incoming, None, None);
         let mut output = self.record([
-            Change::Incoming(Box::new(incoming)),
-            Change::Pocket(Box::new(pocket_of(holding, evidence.clone()))),
+            Change::Incoming(Arc::new(incoming)),
+            Change::Pocket(Arc::new(pocket_of(holding, evidence.clone()))),
         ]);
         self.remember_mints(&mut output, &evidence);
         output.events.push(event);

@@ -1,6 +1,7 @@
 //! The payer's side of a trade.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::payee::OFFER_LIFETIME;
@@ -254,7 +255,7 @@ impl Device {
         let (tx, step, link) = (transaction.id(), transaction.step, transaction.link);
         let change = transaction.made_as(tx).nth(1).map(|(id, coin)| (id, coin.clone()));
         let commit = Commit { root: step.root, unlocks: List::default() };
-        let outgoing = Outgoing {
+        let outgoing = Arc::new(Outgoing {
             tx,
             payee,
             state: OutgoingState::Intent,
@@ -263,9 +264,9 @@ impl Device {
             sources: List::truncated(sources.clone()),
             transaction,
             receipt: None,
-        };
+        });
         let mut output = self.record([
-            Change::Outgoing(Box::new(outgoing.clone())),
+            Change::Outgoing(Arc::clone(&outgoing)),
             Change::Contact(Box::new(Contact { link, ..contact })),
             Change::Step { seq: step.seq, head: step.head_after(&link) },
         ]);
@@ -293,13 +294,13 @@ impl Device {
             coin: change.clone().filter(|_| i == last),
             evidence: Evidence::default(),
         });
-        self.add(output, moved.map(|pocket| Change::Pocket(Box::new(pocket))));
+        self.add(output, moved.map(|pocket| Change::Pocket(Arc::new(pocket))));
     }
 
     /// The seal has signed: the payment exists, and goes out.
     pub(super) fn signed(&mut self, tx: TxId, unlocks: Vec<Unlock>) -> Result<Output, DeviceError> {
         let waiting = self.outgoing.all().get(&tx).filter(|o| o.state == OutgoingState::Intent);
-        let mut outgoing = waiting.ok_or(DeviceError::NotWaiting)?.clone();
+        let mut outgoing = Outgoing::clone(waiting.ok_or(DeviceError::NotWaiting)?);
         if unlocks.len() != outgoing.transaction.body.inputs.len() {
             return Err(DeviceError::NotWaiting);
         }
@@ -313,8 +314,8 @@ impl Device {
             Message::Payment(outgoing.payment.clone())
         };
         let pockets = self.change_pockets(&outgoing)?;
-        let mut output = self.record([Change::Outgoing(Box::new(outgoing))]);
-        self.add(&mut output, pockets.into_iter().map(|p| Change::Pocket(Box::new(p))));
+        let mut output = self.record([Change::Outgoing(Arc::new(outgoing))]);
+        self.add(&mut output, pockets.into_iter().map(|p| Change::Pocket(Arc::new(p))));
         output.events.push(event);
         output.send.push((payee, message));
         Ok(output)
@@ -403,9 +404,9 @@ impl Device {
         let outgoing = Outgoing {
             state: OutgoingState::Receipted,
             receipt: Some(receipt.signature.clone()),
-            ..outgoing.clone()
+            ..Outgoing::clone(outgoing)
         };
-        let mut output = self.record([Change::Outgoing(Box::new(outgoing))]);
+        let mut output = self.record([Change::Outgoing(Arc::new(outgoing))]);
         output.events.push(Event::Receipted { tx: receipt.tx });
         Ok(output)
     }

@@ -1,6 +1,7 @@
 //! Find payments without reading all of them: a payment costs the same after ten thousand others.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 
 use super::{Incoming, Outgoing, OutgoingState};
 use crate::amount::Amount;
@@ -13,7 +14,7 @@ const LAST_TX: TxId = TxId::new([0xff; 32]);
 /// Payments to others, and which of them wait.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Sent {
-    all: BTreeMap<TxId, Outgoing>,
+    all: BTreeMap<TxId, Arc<Outgoing>>,
     waiting: BTreeSet<(DeviceId, u64, TxId)>,
     terms: BTreeSet<(DeviceId, Nonce)>,
     /// The payment that each link to a payee was followed by.
@@ -21,12 +22,12 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn all(&self) -> &BTreeMap<TxId, Outgoing> {
+    pub(super) fn all(&self) -> &BTreeMap<TxId, Arc<Outgoing>> {
         &self.all
     }
 
     /// Keeps a payment, or what is new of it.
-    pub(super) fn put(&mut self, outgoing: Outgoing) {
+    pub(super) fn put(&mut self, outgoing: Arc<Outgoing>) {
         let place = (outgoing.payee, outgoing.transaction.step.seq, outgoing.tx);
         let terms = (outgoing.payee, outgoing.payment.accept.nonce);
         let link = (outgoing.payee, outgoing.payment.offer.link);
@@ -56,20 +57,20 @@ impl Sent {
 
     /// The payment to a payee that followed this link.
     pub(super) fn after(&self, payee: DeviceId, link: Link) -> Option<&Outgoing> {
-        self.links.get(&(payee, link)).and_then(|tx| self.all.get(tx))
+        self.links.get(&(payee, link)).and_then(|tx| self.all.get(tx)).map(Arc::as_ref)
     }
 
     /// The payments to a payee that have no receipt, in the order of their steps.
     pub(super) fn waiting(&self, payee: DeviceId) -> impl Iterator<Item = &Outgoing> {
         let places = self.waiting.range((payee, 0, FIRST_TX)..=(payee, u64::MAX, LAST_TX));
-        places.filter_map(|(_, _, tx)| self.all.get(tx))
+        places.filter_map(|(_, _, tx)| self.all.get(tx)).map(Arc::as_ref)
     }
 }
 
 /// Payments and mints that were received, and what is still held of those that are not settled.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Received {
-    all: BTreeMap<TxId, Incoming>,
+    all: BTreeMap<TxId, Arc<Incoming>>,
     pockets: BTreeMap<CoinId, TxId>,
     steps: BTreeSet<(DeviceId, u64, TxId)>,
     unsettled: BTreeMap<CoinId, Unsettled>,
@@ -121,13 +122,13 @@ impl Owed {
 }
 
 impl Received {
-    pub(super) fn all(&self) -> &BTreeMap<TxId, Incoming> {
+    pub(super) fn all(&self) -> &BTreeMap<TxId, Arc<Incoming>> {
         &self.all
     }
 
     /// The payment or mint that came into a pocket.
     pub(super) fn in_pocket(&self, pocket: &CoinId) -> Option<&Incoming> {
-        self.pockets.get(pocket).and_then(|tx| self.all.get(tx))
+        self.pockets.get(pocket).and_then(|tx| self.all.get(tx)).map(Arc::as_ref)
     }
 
     /// The pocket that a payment came into.
@@ -136,12 +137,12 @@ impl Received {
     }
 
     /// Keeps a payment, or what is new of it, of which so much is left in its pocket.
-    pub(super) fn put(&mut self, incoming: Incoming, left: Amount) {
+    pub(super) fn put(&mut self, incoming: Arc<Incoming>, left: Amount) {
         let pocket = Self::pocket(&incoming);
         self.pockets.insert(pocket, incoming.tx);
         self.left(pocket, Amount::ZERO);
         self.unsettled.remove(&pocket);
-        let Incoming { tx, payer, asset, tier, settled, accepted, ref hop, .. } = incoming;
+        let Incoming { tx, payer, asset, tier, settled, accepted, ref hop, .. } = *incoming;
         if let Some(payer) = payer.filter(|_| !settled && accepted) {
             let counted = Amount::ZERO;
             self.unsettled.insert(pocket, Unsettled { payer, asset, tier, counted });
@@ -174,7 +175,7 @@ impl Received {
     ) -> impl Iterator<Item = &Incoming> {
         let last = last.max(first);
         let places = self.steps.range((payer, first, FIRST_TX)..=(payer, last, LAST_TX));
-        places.filter_map(|(_, _, tx)| self.all.get(tx))
+        places.filter_map(|(_, _, tx)| self.all.get(tx)).map(Arc::as_ref)
     }
 
     /// What one payer owes of an asset in payments of at most this tier.

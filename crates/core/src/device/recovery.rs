@@ -6,6 +6,7 @@
 //! not know, and that every contact gave back all that it holds (spec `RECOVER-1` to `RECOVER-5`).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::change::MAX_WAITING;
@@ -177,7 +178,7 @@ impl Device {
             let evidence = merged.and_then(|all| all.with(hop.clone())).map(|all| all.behind(id));
             let pocket = self.ledger.holding(id).cloned().zip(evidence.ok());
             let pocket = pocket.map(|(pocket, evidence)| super::Pocket { evidence, ..pocket });
-            self.add(output, pocket.map(|p| Change::Pocket(Box::new(p))));
+            self.add(output, pocket.map(|p| Change::Pocket(Arc::new(p))));
         }
         let paid = |c: &&Contact| hop.tx.body.outputs.iter().any(|o| o.owner.key() == &c.owner);
         let payee = self.contacts.values().find(paid).cloned();

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
@@ -54,6 +55,10 @@ impl Enrolled {
         known.push(certificate);
         known.sort_by_key(|c| core::cmp::Reverse(c.terms().expires));
         known.truncate(MAX_KEPT);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.certificates.is_empty()
     }
 
     /// Takes the enrollment from a contact's card, which was checked when it was added.
@@ -367,9 +372,9 @@ impl Device {
             coin: Some((source.id, source.coin.clone())),
             evidence: offer.evidence.behind(&source.id),
         });
-        let mut changes: Vec<Change> = pockets.map(|p| Change::Pocket(Box::new(p))).collect();
+        let mut changes: Vec<Change> = pockets.map(|p| Change::Pocket(Arc::new(p))).collect();
         let state = OutgoingState::GivenUp;
-        changes.push(Change::Outgoing(Box::new(Outgoing { state, ..outgoing.clone() })));
+        changes.push(Change::Outgoing(Arc::new(Outgoing { state, ..outgoing.clone() })));
         changes.push(Change::Contact(Box::new(Contact { link: offer.link, ..contact })));
         self.live.remove(&outgoing.tx);
         self.add(output, changes);
@@ -388,7 +393,7 @@ impl Device {
     /// have left it before.
     pub(super) fn doubtful(&self) -> BTreeSet<Slot> {
         let waiting = self.outgoing.all().values().filter(|o| o.state == OutgoingState::Intent);
-        waiting.flat_map(slots_of).collect()
+        waiting.flat_map(|outgoing| slots_of(outgoing)).collect()
     }
 
     /// A history with this device's own enrollments, as a notary or a stranger needs it.
@@ -408,6 +413,9 @@ impl Device {
 
     /// What lies behind a coin that came from a contact, with that contact's enrollments.
     pub(super) fn with_enrollments_of(&self, payer: &Contact, evidence: Evidence) -> Evidence {
+        if self.enrolled.is_empty() {
+            return evidence;
+        }
         let card = from_bytes::<Card>(payer.card.payload()).ok();
         let Some(SealIdentity::Hardware(seal)) = card.map(|card| card.seal) else {
             return evidence;

@@ -13,6 +13,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
@@ -125,7 +126,7 @@ impl Device {
     fn histories(&self) -> impl Iterator<Item = (Whose<'_>, Evidence)> {
         let coins = self.ledger.pockets().filter(|pocket| pocket.is_ready());
         let coins = coins.map(|p| (Whose::Coin(p), self.with_own_enrollments(p.evidence.clone())));
-        let signed = |o: &&Outgoing| {
+        let signed = |o: &&Arc<Outgoing>| {
             matches!(o.state, OutgoingState::Signed | OutgoingState::Receipted)
                 && !self.outcomes.settled.contains_key(&o.tx)
         };
@@ -171,7 +172,7 @@ impl Device {
             let evidence = self.without_own_enrollments(evidence);
             match whose {
                 Whose::Coin(pocket) if pocket.evidence != evidence => {
-                    changes.push(Change::Pocket(Box::new(Pocket { evidence, ..pocket.clone() })));
+                    changes.push(Change::Pocket(Arc::new(Pocket { evidence, ..pocket.clone() })));
                 }
                 Whose::Coin(_) => {}
                 Whose::Payment(outgoing) => {
@@ -191,9 +192,9 @@ impl Device {
             let Some(incoming) = self.incoming.all().get(&tx).filter(|i| !i.settled) else {
                 continue;
             };
-            let incoming = Incoming { settled: true, ..incoming.clone() };
+            let incoming = Incoming { settled: true, ..Incoming::clone(incoming) };
             output.events.push(settled_event(&incoming));
-            self.add(&mut output, [Change::Incoming(Box::new(incoming))]);
+            self.add(&mut output, [Change::Incoming(Arc::new(incoming))]);
         }
         Ok(output)
     }
@@ -308,7 +309,7 @@ impl Device {
 
     /// The payments of this device's that rest on something lost.
     fn ruined_payments(&self) -> BTreeSet<TxId> {
-        let ruined = |o: &&Outgoing| {
+        let ruined = |o: &&Arc<Outgoing>| {
             self.outcomes.losers.contains(&o.tx) || self.outcomes.ruins(&o.payment.offer.evidence)
         };
         self.outgoing.all().values().filter(ruined).map(|o| o.tx).collect()

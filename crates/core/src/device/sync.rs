@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
@@ -33,7 +34,7 @@ impl Device {
         }
         let contact = match self.contacts.get(&device) {
             // A newer card of a known contact changes what it says of itself, not where we stand.
-            Some(known) => Contact { name: card.name, card: signed, ..known.clone() },
+            Some(known) => Contact { name: card.name, card: Arc::new(signed), ..known.clone() },
             // Whom the backup does not know cannot be met for it.
             None => Contact {
                 met: matches!(self.mode, Mode::ReceiveOnly(_)),

@@ -1,6 +1,7 @@
 //! What can be read of a device.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 
 use super::{Contact, Device, Incoming, Ledger, Me, Mode, Outgoing, Sightings, Terms};
 use crate::accept::AcceptPolicy;
@@ -51,12 +52,12 @@ impl Device {
     }
 
     /// Its payments to others.
-    pub fn outgoing(&self) -> &BTreeMap<TxId, Outgoing> {
+    pub fn outgoing(&self) -> &BTreeMap<TxId, Arc<Outgoing>> {
         self.outgoing.all()
     }
 
     /// Payments and mints that it received.
-    pub fn incoming(&self) -> &BTreeMap<TxId, Incoming> {
+    pub fn incoming(&self) -> &BTreeMap<TxId, Arc<Incoming>> {
         self.incoming.all()
     }
 
