@@ -353,7 +353,7 @@ impl State {
                     tx: *tx,
                     source: source.id,
                     owner: source.coin.owner.clone(),
-                    payment: Some(outgoing.clone()),
+                    payment: Some(Outgoing::clone(outgoing)),
                 })
             });
         }
