@@ -9,7 +9,7 @@ use std::path::Path;
 
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
-use tally_core::cbor::{Blob, to_bytes};
+use tally_core::cbor::{Blob, Encode, Writer, from_bytes, to_bytes};
 use tally_core::hash::Tag;
 use tally_core::id::Digest;
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
@@ -19,6 +19,7 @@ use tally_core::notary::{CertificationData, CertificationRequest, StateHash, Tra
 use tally_core::object::Object;
 use tally_core::packet::{Hello, Packet};
 use tally_core::predicate::Predicate;
+use tally_core::seal::SealCertificate;
 use tally_notary::backend::Batch;
 use tally_notary::block::{Block, Entry};
 use tally_notary::certify::SealMessage;
@@ -54,6 +55,7 @@ fn main() -> io::Result<()> {
     vectors("notary_request", "notary-requests.json", 6)?;
     vectors("notary_token", "unicity-flow.json", 8)?;
     notary()?;
+    seals()?;
     write("device_trade", "a_payment", &[0, 0, 100, 8, 0, 0, 8, 0, 0, 8, 0, 0, 8, 0, 0])?;
     write(
         "device_trade",
@@ -154,6 +156,82 @@ fn notary() -> io::Result<()> {
     write("notary_audit", "answers", answers.join("\n").as_bytes())
 }
 
+/// What is said of hardware seals: proofs and certificates, lists, and both sides of an enrollment.
+fn seals() -> io::Result<()> {
+    for (target, field) in [("seal_proof", "proof"), ("seal_certificate", "certificate")] {
+        let text = fs::read_to_string(vector("seal-slots.json"))?;
+        let all: serde_json::Value = serde_json::from_str(&text)?;
+        for (number, case) in all["valid"].as_array().into_iter().flatten().enumerate() {
+            let bytes = case[field].as_str().and_then(unhex_any).unwrap_or_default();
+            write(target, &format!("recorded_{number}"), &bytes)?;
+        }
+    }
+    let text = fs::read_to_string(vector("seal-certificates.json"))?;
+    let all: serde_json::Value = serde_json::from_str(&text)?;
+    let bytes = |json: &serde_json::Value| json.as_str().and_then(unhex_any).unwrap_or_default();
+    write("seal_revocation", "list", &bytes(&all["revocation"]))?;
+    let certificate = bytes(&all["valid"][0]["bytes"]);
+    write("seal_certificate", "issued", &certificate)?;
+    let object = |items: u64, fill: &dyn Fn(&mut Writer)| {
+        let mut w = Writer::new();
+        w.array(items);
+        fill(&mut w);
+        w.into_bytes()
+    };
+    write("seal_answer", "certificate", &[&[0x82, 2][..], &certificate].concat())?;
+    let challenge = object(5, &|w| {
+        w.uint(1);
+        (0..2).for_each(|n| [n; 32].encode(w));
+        (0..2).for_each(|n| w.bytes(&[n; 68]));
+    });
+    write("seal_answer", "challenge", &challenge)?;
+    let refusal = object(3, &|w| {
+        w.uint(4);
+        w.text("ENROLL_CHAIN");
+        w.text("no");
+    });
+    write("seal_answer", "refusal", &refusal)?;
+    // A certificate's terms begin with version, network and hardware; the request has them too.
+    let hardware = from_bytes::<SealCertificate>(&certificate).map_err(io::Error::other)?;
+    let der: Vec<u8> = [&[0x30, 0x40, 0x30, 0x3c][..], &[2, 1, 0].repeat(20), &[5, 0]].concat();
+    let request = object(2, &|w| {
+        w.uint(1);
+        w.array(6);
+        1_u8.encode(w);
+        hardware.terms().network.encode(w);
+        hardware.terms().hardware.encode(w);
+        w.bytes(&der);
+        w.array(1);
+        w.bytes(&der);
+        [7; 32].encode(w);
+    });
+    write("seal_request", "request", &request)?;
+    let proof = object(4, &|w| {
+        w.uint(2);
+        [7; 32].encode(w);
+        [8; 32].encode(w);
+        w.array(1);
+        w.array(6);
+        (1..5).for_each(|n| w.uint(n));
+        true.encode(w);
+        [9; 64].encode(w);
+    });
+    write("seal_request", "proof", &proof)?;
+    write("seal_authority", "der", &der)?;
+    let pem = "-----BEGIN CERTIFICATE-----\nMEAwPAIBAA==\n-----END CERTIFICATE-----\n";
+    write("seal_authority", "pem", pem.as_bytes())
+}
+
+fn vector(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors").join(file)
+}
+
+fn unhex_any(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    rest.is_empty().then(|| pairs.iter().map(byte).collect())?
+}
+
 fn blob<const N: usize>(message: &Message) -> Blob<N> {
     Blob::new(to_bytes(message)).unwrap_or_default()
 }
@@ -170,8 +248,7 @@ fn frames() -> io::Result<()> {
 
 /// The longest hexadecimal texts of a file of vectors.
 fn vectors(target: &str, file: &str, most: usize) -> io::Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors").join(file);
-    let text = fs::read_to_string(path)?;
+    let text = fs::read_to_string(vector(file))?;
     let mut found: Vec<Vec<u8>> = text.split('"').filter_map(unhex).collect();
     found.sort_by_key(|bytes| std::cmp::Reverse(bytes.len()));
     found.dedup();
@@ -182,10 +259,7 @@ fn vectors(target: &str, file: &str, most: usize) -> io::Result<()> {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let long = rest.is_empty() && pairs.len() > 64;
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    if long { pairs.iter().map(byte).collect() } else { None }
+    unhex_any(text).filter(|bytes| bytes.len() > 64)
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {

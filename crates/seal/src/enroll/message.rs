@@ -135,6 +135,23 @@ impl ToDevice {
     }
 }
 
+/// An enroller's answer, read and written again. For whoever tests the reading of a stranger's bytes:
+/// an answer has one form, so what is written is what was read.
+///
+/// # Errors
+/// [`EnrollError::Message`] when it is no answer.
+pub fn rewritten_answer(bytes: &[u8]) -> Result<Vec<u8>, EnrollError> {
+    ToDevice::read(bytes).map(|answer| answer.to_bytes())
+}
+
+/// The same of a device's message.
+///
+/// # Errors
+/// [`EnrollError::Message`] when it is no message.
+pub fn rewritten_message(bytes: &[u8]) -> Result<Vec<u8>, EnrollError> {
+    ToEnroller::read(bytes).map(|message| message.to_bytes())
+}
+
 /// Reads a version, and refuses any but the known one.
 fn version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
     if u8::decode(r)? == VERSION { Ok(()) } else { Err(DecodeError::Unknown) }

@@ -66,4 +66,6 @@ pub use enroller::{
 };
 pub use error::EnrollError;
 pub use ledger::{Issued, MAX_AUTHORITIES, MAX_ISSUED, MAX_OPEN};
-pub use message::{EnrollmentId, MAX_CERTIFICATE_DER, MAX_CHAIN, MAX_MESSAGE};
+pub use message::{
+    EnrollmentId, MAX_CERTIFICATE_DER, MAX_CHAIN, MAX_MESSAGE, rewritten_answer, rewritten_message,
+};

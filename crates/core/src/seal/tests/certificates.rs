@@ -188,6 +188,17 @@ fn a_revocation_is_sorted_signed_and_of_this_network() {
 }
 
 #[test]
+fn no_field_of_a_revocation_can_be_changed() {
+    let good = to_bytes(&Revocation::issue(list(3, vec![seal(1), seal(2)]), &enroller(1)));
+    for bit in 0..good.len() * 8 {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let read: Result<Revocation, _> = from_bytes(&bytes);
+        assert!(read.is_err() || read.is_ok_and(|r| r.check(NetworkId::LOCAL).is_err()), "{bit}");
+    }
+}
+
+#[test]
 fn a_revocation_out_of_order_or_too_long_is_refused() {
     let bytes = to_bytes(&list(1, vec![seal(1), seal(2)]));
     let swap = |first: u8, second: u8| {

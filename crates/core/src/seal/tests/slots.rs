@@ -44,6 +44,32 @@ fn each_rule_of_a_slot_proof_has_a_refusal() {
 }
 
 #[test]
+fn no_bit_of_a_proof_or_of_what_it_proves_can_be_changed() {
+    let recorded = Recorded::first();
+    let flips = |bytes: &[u8], good: &dyn Fn(&[u8]) -> bool| {
+        assert!(good(bytes));
+        for bit in 0..bytes.len() * 8 {
+            let mut bent = bytes.to_vec();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(!good(&bent), "bit {bit}");
+        }
+    };
+    let Recorded { certificate, slot, tx, proof } = &recorded;
+    flips(proof.as_bytes(), &|bytes| {
+        let proof = SlotProof::new(bytes.to_vec()).expect("short");
+        verify_slot(certificate, slot, tx, &proof).is_ok()
+    });
+    flips(tx.as_bytes(), &|bytes| {
+        let tx = crate::id::TxId::new(bytes.try_into().expect("32 bytes"));
+        verify_slot(certificate, slot, &tx, proof).is_ok()
+    });
+    flips(&to_bytes(slot), &|bytes| {
+        let slot = from_bytes::<Slot>(bytes);
+        slot.is_ok_and(|slot| verify_slot(certificate, &slot, tx, proof).is_ok())
+    });
+}
+
+#[test]
 fn every_intermediate_value_is_the_recorded_one() {
     for case in cases("valid") {
         let recorded = Recorded::of(&case);

@@ -9,8 +9,10 @@ use serde_json::{Value as Json, json};
 use super::{EXPIRES, OTHER_NETWORK, enroller, public, terms, tpm};
 use crate::cbor::{from_bytes, to_bytes};
 use crate::id::{Digest, NetworkId};
+use crate::keys::Signature;
 use crate::seal::{
-    Revocation, RevocationTerms, SealCertificate, SealId, SealTerms, Seals, TpmSeal,
+    AttestationKey, Hardware, Revocation, RevocationTerms, SealCertificate, SealId, SealLabel,
+    SealTerms, Seals, TpmSeal,
 };
 use crate::time::Time;
 
@@ -37,6 +39,9 @@ fn refused() -> Json {
         ("SEAL-5", "another network", issue(SealTerms { network, ..own() }, 1)),
         ("SEAL-5", "signed by another enroller", issue(own(), 2)),
         ("SEAL-5", "altered", later),
+    ];
+    let altered = altered().map(|(name, certificate)| ("SEAL-5", name, certificate));
+    let others = [
         ("SEAL-12", "an enroller who does not count", issue(terms(tpm(), 3), 3)),
         ("SEAL-12", "for development", issue(SealTerms { development: true, ..own() }, 1)),
     ];
@@ -44,6 +49,89 @@ fn refused() -> Json {
         let mut seals = Seals::new(NetworkId::LOCAL, [public(1), public(2)]);
         let code = seals.learn(certificate.clone()).expect_err(name).code();
         json!({ "name": name, "rule": rule, "code": code, "bytes": text(&to_bytes(&certificate)) })
+    };
+    cases.into_iter().chain(altered).chain(others).map(refuse).collect()
+}
+
+/// A certificate of which one field was altered after it was signed, for each field that no other
+/// rule looks at first.
+fn altered() -> [(&'static str, SealCertificate); 10] {
+    let toy = SealTerms { development: true, ..terms(tpm(), 1) };
+    let toys = enroller(1).sign(&SealCertificate::digest(&toy));
+    let real = SealTerms { development: false, ..toy };
+    let honest = terms(tpm(), 1);
+    let signature = enroller(1).sign(&SealCertificate::digest(&honest));
+    let altered = |name, edit: fn(&mut SealTerms)| {
+        let mut terms = honest.clone();
+        edit(&mut terms);
+        (name, SealCertificate::new(terms, signature.clone()))
+    };
+    let signed = |at: usize| SealCertificate::new(honest.clone(), bent(&signature, at));
+    [
+        ("altered: development taken off", SealCertificate::new(real, toys)),
+        altered("altered: the key", |t| {
+            hardware(t).key = AttestationKey::from_coordinates(&[2; 32], &[3; 32])
+        }),
+        altered("altered: the first counter's handle", |t| hardware(t).base += 1),
+        altered("altered: the number of counters", |t| hardware(t).counters += 1),
+        altered("altered: the firmware", |t| hardware(t).firmware += 1),
+        altered("altered: the label", |t| {
+            t.label = SealLabel::new("TPM 2.0, INTC").expect("short")
+        }),
+        altered("altered: the enroller", |t| t.enroller = public(2)),
+        ("altered: the signature's R", signed(0)),
+        ("altered: the signature's S", signed(32)),
+        ("altered: the signature's V", signed(64)),
+    ]
+}
+
+fn bent(signature: &Signature, at: usize) -> Signature {
+    let mut bytes: [u8; 65] = signature.as_bytes().try_into().expect("R, S and V");
+    bytes[at] ^= 1;
+    Signature::secp256k1(bytes)
+}
+
+fn hardware(terms: &mut SealTerms) -> &mut TpmSeal {
+    let Hardware::Tpm(tpm) = &mut terms.hardware;
+    tpm
+}
+
+/// Lists that break a rule, by the code of a registry of enrollers 1 and 2 that has list 1 of both.
+fn refused_lists() -> Json {
+    let terms = |number, seals: &[u8]| {
+        let seals = seals.iter().map(|b| SealId::new(Digest::new([*b; 32]))).collect();
+        RevocationTerms::new(NetworkId::LOCAL, public(1), number, seals).expect("short")
+    };
+    let good = terms(2, &[7]);
+    let signature = enroller(1).sign(&Revocation::digest(&good));
+    let elsewhere = RevocationTerms::new(OTHER_NETWORK, public(1), 2, vec![]).expect("short");
+    let theirs = RevocationTerms::new(NetworkId::LOCAL, public(3), 2, vec![]).expect("short");
+    let swapped = RevocationTerms::new(NetworkId::LOCAL, public(2), 2, good.seals().to_vec());
+    let mut version = to_bytes(&Revocation::issue(good.clone(), &enroller(1)));
+    version[2] = 2;
+    let version: Revocation = from_bytes(&version).expect("it decodes");
+    let bent = bent(&signature, 0);
+    let cases = [
+        ("an unknown version", version),
+        ("another network", Revocation::issue(elsewhere, &enroller(1))),
+        ("an enroller who does not count", Revocation::issue(theirs, &enroller(3))),
+        ("signed by another enroller", Revocation::issue(good.clone(), &enroller(2))),
+        ("altered: the enroller", Revocation::new(swapped.expect("short"), signature.clone())),
+        ("altered: the number", Revocation::new(terms(3, &[7]), signature.clone())),
+        ("altered: a seal", Revocation::new(terms(2, &[8]), signature.clone())),
+        ("altered: a seal more", Revocation::new(terms(2, &[7, 8]), signature.clone())),
+        ("altered: a seal less", Revocation::new(terms(2, &[]), signature.clone())),
+        ("altered: the signature", Revocation::new(good, bent)),
+        ("not newer", Revocation::issue(terms(1, &[7]), &enroller(1))),
+    ];
+    let refuse = |(name, list): (&str, Revocation)| {
+        let mut seals = Seals::new(NetworkId::LOCAL, [public(1), public(2)]);
+        for by in [1, 2] {
+            let first = RevocationTerms::new(NetworkId::LOCAL, public(by), 1, vec![]);
+            seals.revoke(Revocation::issue(first.expect("short"), &enroller(by))).expect("newer");
+        }
+        let code = seals.revoke(list.clone()).expect_err(name).code();
+        json!({ "name": name, "rule": "SEAL-14", "code": code, "bytes": text(&to_bytes(&list)) })
     };
     cases.into_iter().map(refuse).collect()
 }
@@ -104,6 +192,7 @@ fn made() -> Json {
         "refused": refused(),
         "undecodable": undecodable(),
         "revocation": text(&to_bytes(&list)),
+        "refused_revocations": refused_lists(),
     })
 }
 
