@@ -8,7 +8,8 @@ use crate::keys::SecretKey;
 use crate::notary::{Engine, Spend, StateHash, TransactionHash};
 use crate::predicate::{Predicate, Sealed, TallyEngine, Unlock, spend_digest};
 use crate::seal::{
-    CertifiedProofs, Enrollers, NoSeals, SealCertificate, SealTerms, SlotVerifier, TpmProofs, Vouch,
+    CertifiedProofs, Enrollers, NoSeals, SealCertificate, SealTerms, Slot, SlotProof, SlotVerifier,
+    TpmProofs, Vouch,
 };
 use crate::time::Time;
 
@@ -96,4 +97,25 @@ fn a_proof_counts_under_the_certificate_that_is_judged() {
     assert!(!TpmProofs.proves(slot, tx, proof), "by itself it knows no seal");
     let vouch = Vouch { enrollers: None, certificates: &[], certified: false };
     assert!(!TpmProofs.proves_for(&vouch, slot, UNTIL, tx, proof));
+}
+
+/// Takes whatever is said to prove one slot.
+struct Takes(Slot);
+
+impl SlotVerifier for Takes {
+    fn proves(&self, slot: &Slot, _: &TxId, _: &SlotProof) -> bool {
+        *slot == self.0
+    }
+}
+
+#[test]
+fn what_a_verifier_has_no_answer_of_its_own_to_is_what_it_proves() {
+    let Recorded { certificate, slot, tx, proof } = Recorded::first();
+    let vouch = Vouch { enrollers: None, certificates: &[], certified: false };
+    for (takes, expected) in [(slot, true), (slot.next().expect("not at its end"), false)] {
+        let takes = Takes(takes);
+        assert_eq!(takes.attests(&certificate, &slot, &tx, &proof), expected);
+        assert_eq!(takes.proves_until(&slot, UNTIL, &tx, &proof), expected);
+        assert_eq!(takes.proves_for(&vouch, &slot, UNTIL, &tx, &proof), expected);
+    }
 }
