@@ -191,6 +191,10 @@ pub enum Command {
         /// Give up on meeting this contact: if it was paid since and tells later, that is a fork
         #[arg(long, value_name = "CONTACT")]
         give_up: Vec<String>,
+        /// Your word that nothing was paid since the backup, where nobody and no journal can confirm it:
+        /// if it is wrong, the next payment is a fork, and this identity is refused for good
+        #[arg(long)]
+        nothing_paid_since_backup: bool,
     },
     /// The seal: what keeps this device from forking
     #[command(subcommand)]
@@ -349,6 +353,11 @@ pub enum ContactCommand {
     },
     /// List the contacts
     List,
+    /// Remove a contact on whom nothing rests: no money, payment or fork
+    Remove {
+        /// Name, or the first digits of the device's id
+        name: String,
+    },
 }
 
 /// Commands about assets.

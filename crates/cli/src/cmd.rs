@@ -68,7 +68,9 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         Command::Restore { file, backup_passphrase_file } => {
             backup::restore(&at()?, &file, backup_passphrase_file.as_deref())
         }
-        Command::Recover { give_up } => backup::recover(&at()?, &give_up),
+        Command::Recover { give_up, nothing_paid_since_backup } => {
+            backup::recover(&at()?, out, &give_up, nothing_paid_since_backup)
+        }
         Command::Seal(command) => seal::run(&at()?, command),
         Command::Settle => settle::run(&at()?, out),
         Command::Status => status::run(&at()?),

@@ -354,6 +354,14 @@ fn a_key_that_has_signed_is_not_begun_anew_when_its_records_are_gone() {
 }
 
 #[test]
+fn a_refused_mint_leaves_no_asset_behind() {
+    let world = World::with_money();
+    world.ok("dave", "init --name dave");
+    world.run("dave", "receive alice.mint").fails(3, "NOT_FOR_ME");
+    assert_eq!(world.ok("dave", "asset list")["assets"], serde_json::json!([]));
+}
+
+#[test]
 fn assets_and_people_with_one_name_are_shown_with_their_digits() {
     let world = World::with_money();
     world.ok("eve", "init --name Alice");
@@ -365,6 +373,7 @@ fn assets_and_people_with_one_name_are_shown_with_their_digits() {
     let digits = |id: &serde_json::Value| id.as_str().expect("an id")[..12].to_owned();
     let fake = digits(&world.ok("bob", "balance")["assets"][0]["asset"]);
     assert!(received.stdout.contains(&format!("500.00 COIN ({fake})")), "{received:?}");
+    assert!(received.stderr.contains(&fake), "{received:?}");
     world.ok("bob", "contact add eve.card");
     let coin = digits(&world.ok("alice", "asset list")["assets"][0]["asset"]);
     let line = format!("invoice {coin} 1 --out invoice");
@@ -383,4 +392,15 @@ fn a_payee_that_refuses_over_a_connection_says_what_to_do() {
     let error = refused.fails(3, "ACCEPT_PER_PAYMENT");
     assert!(error["error"]["next"].to_string().contains("pay less"), "{error}");
     assert_eq!(lines(terminal).0, 0);
+}
+
+#[test]
+fn a_name_that_does_not_show_as_it_is_is_refused() {
+    let world = World::new();
+    for hidden in ["\u{ad}", "\u{202e}", "\u{3164}"] {
+        let mut command = world.command("alice");
+        command.args(["--json", "init", "--name", &format!("a{hidden}lice")]);
+        common::end(command).fails(2, "NAME");
+    }
+    assert!(!world.path("alice").exists());
 }

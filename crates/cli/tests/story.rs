@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use common::{World, lines};
 
 #[test]
@@ -185,4 +188,91 @@ fn a_restored_wallet_receives_only_until_it_knows_its_latest_step() {
     world.ok("carol", "receive payment2");
     assert_eq!(world.balance("carol"), "4.00");
     assert_eq!(world.ok("carol", "fork list")["forks"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_payment_goes_through_while_other_clients_are_silent() {
+    let world = World::with_money();
+    let (terminal, address) = world.listen("bob", 1);
+    let silent = TcpStream::connect(&address).expect("it listens");
+    let mut slow = TcpStream::connect(&address).expect("it listens");
+    // The length of a message that never comes.
+    slow.write_all(&[100]).expect("sent");
+    world.ok("alice", &format!("pay bob 5 COIN --connect {address}"));
+    let (code, shown) = lines(terminal);
+    assert_eq!((code, &shown[0]["event"]), (0, &"received".into()), "{shown:?}");
+    assert_eq!(world.balance("bob"), "5.00");
+    drop((silent, slow));
+}
+
+#[test]
+fn payments_of_several_payers_at_once_all_arrive() {
+    let world = World::with_money();
+    world.ok("mint", "mint COIN 7 --to carol.card --out carol.mint");
+    world.ok("carol", "receive carol.mint");
+    let (terminal, address) = world.listen("bob", 6);
+    std::thread::scope(|scope| {
+        for who in ["alice", "carol"] {
+            let (world, address) = (&world, &address);
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    world.ok(who, &format!("pay bob 2 COIN --connect {address}"));
+                }
+            });
+        }
+    });
+    let (code, shown) = lines(terminal);
+    assert_eq!((code, shown.len()), (0, 6), "{shown:?}");
+    assert_eq!(world.balance("bob"), "12.00");
+}
+
+#[test]
+fn a_contact_is_removed_when_nothing_rests_on_it() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 3 --out invoice");
+    world.ok("alice", "pay --invoice invoice --out payment");
+    let waiting = world.run("alice", "contact remove bob");
+    waiting.fails(3, "CONTACT_IN_USE");
+    world.ok("bob", "receive payment --out receipt");
+    world.run("bob", "contact remove alice").fails(3, "CONTACT_IN_USE");
+    world.ok("alice", "receive receipt");
+    assert_eq!(world.ok("alice", "contact remove bob")["removed"], "bob");
+    world.run("alice", "contact remove bob").fails(1, "WALLET_NOT_FOUND");
+    assert_eq!(world.ok("alice", "contact list")["contacts"].as_array().map(Vec::len), Some(1));
+    world.ok("bob", "invoice COIN 1 --out second");
+    world.ok("alice", "pay --invoice second --out payment2");
+    world.ok("bob", "receive payment2");
+    assert_eq!(world.balance("bob"), "4.00");
+}
+
+#[test]
+fn a_restored_wallet_that_nobody_vouches_for_needs_its_owners_word() {
+    let world = World::new();
+    std::fs::write(world.path("secret"), "correct horse\n").expect("written");
+    world.ok("alice", "init --name alice");
+    world.ok("alice", "backup alice.backup --backup-passphrase-file secret");
+    world.ok("phone", "restore alice.backup --backup-passphrase-file secret");
+    let refused = world.run("phone", "recover");
+    let error = refused.fails(6, "RECOVERY_UNCONFIRMED");
+    assert!(error["error"]["next"].to_string().contains("tally sync"), "{error}");
+    assert_eq!(world.run("phone", "doctor").code, 1);
+    let word = world.run("phone", "recover --nothing-paid-since-backup");
+    assert!(word.stderr.contains("WARNING"), "{word:?}");
+    assert_eq!(word.ok()["mode"], "normal");
+    assert_eq!(world.ok("phone", "doctor")["ok"], true);
+}
+
+#[test]
+fn whoever_meets_another_device_is_told_so() {
+    let world = World::with_money();
+    let (terminal, address) = world.listen("carol", 2);
+    let wrong = world.run("alice", &format!("sync bob --connect {address}"));
+    let error = wrong.fails(4, "PEER_WRONG_DEVICE");
+    assert!(error["error"]["next"].to_string().contains("ask your contact"), "{error}");
+    world
+        .run("alice", &format!("pay bob 1 COIN --connect {address}"))
+        .fails(4, "PEER_WRONG_DEVICE");
+    let (code, shown) = lines(terminal);
+    assert_eq!((code, &shown[0]["code"]), (0, &"PEER_NOT_FOR_ME".into()), "{shown:?}");
+    assert_eq!(world.balance("alice"), "100.00");
 }

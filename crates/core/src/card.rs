@@ -1,5 +1,7 @@
 //! Say who a device is: the signed card that two people exchange once.
 
+mod invisible;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -20,7 +22,7 @@ pub const MAX_SESSION_KEY: usize = 2048;
 /// Longest payload under a signature, in bytes.
 pub const MAX_SIGNED: usize = 8192;
 
-/// A name for people: 1 to 64 bytes without control characters. Anyone may take any name.
+/// A name for people: 1 to 64 bytes without characters that do not show. Anyone may take any name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Name(String);
 
@@ -29,7 +31,7 @@ impl Name {
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=MAX_NAME).contains(&text.len())
             && text == text.trim()
-            && !text.chars().any(|c| c.is_control() || is_invisible(c));
+            && !text.chars().any(|c| c.is_control() || invisible::is_invisible(c));
         fits.then(|| Self(text.into()))
     }
 
@@ -37,11 +39,6 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Characters that change how others are shown, and so could make one name look like another.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// What a device says of itself.

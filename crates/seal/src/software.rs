@@ -51,6 +51,11 @@ impl Place {
         self.in_state(owner, "journal")
     }
 
+    /// Where the wallet of this owner key counts the changes that it has written.
+    pub fn count(&self, owner: &PublicKey) -> PathBuf {
+        self.in_state(owner, "count")
+    }
+
     pub(crate) fn in_state(&self, owner: &PublicKey, extension: &str) -> PathBuf {
         let name = Digest::new(sha256(&to_bytes(owner))).to_string();
         self.state.join(format!("{}.{extension}", &name[..16]))

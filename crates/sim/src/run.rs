@@ -266,7 +266,7 @@ impl<'a> Life<'a> {
 
     fn confirm(&mut self, person: usize) {
         if self.scene.people[person].device.mode() != &Mode::Normal {
-            let done = self.scene.people[person].act(Input::ConfirmRecovery);
+            let done = self.scene.people[person].act(Input::ConfirmRecovery(Basis::Contacts));
             self.say(format_args!("{person} confirms its recovery: {:?}", done.map(|_| ())));
         }
     }
@@ -411,9 +411,11 @@ impl<'a> Life<'a> {
     /// Once all may, nothing was lost and nothing made.
     fn recovered_in_the_end(&mut self) -> Result<(), Violation> {
         for person in 0..self.scene.people.len() {
-            match self.scene.people[person].act(Input::ConfirmRecovery) {
+            match self.scene.people[person].act(Input::ConfirmRecovery(Basis::Contacts)) {
                 Ok(_) => {}
-                Err(DeviceError::NotRecovered(0, _)) => self.outcome.unrecovered += 1,
+                Err(DeviceError::Recovery(RecoveryError::Open(0, _))) => {
+                    self.outcome.unrecovered += 1
+                }
                 Err(_) => return Err(Violation::NotRecovered),
             }
         }

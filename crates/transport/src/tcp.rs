@@ -55,6 +55,18 @@ pub struct TcpChannel {
     ended: bool,
 }
 
+/// Closes a connection from another thread: whoever waits for it learns that it is closed.
+#[derive(Debug)]
+pub struct HangUp(TcpStream);
+
+impl HangUp {
+    /// Closes it.
+    pub fn now(&self) {
+        // It may be closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
 /// Connects to `address` (`host:port`), trying every address that the name stands for.
 ///
 /// # Errors
@@ -101,6 +113,20 @@ impl TcpChannel {
     /// [`TransportError::Io`] if the connection is gone.
     pub fn peer_addr(&self) -> Result<SocketAddr, TransportError> {
         self.stream.peer_addr().map_err(|source| failed("asking for the peer's address", source))
+    }
+
+    /// Sets the time to wait for a message to begin.
+    pub fn wait_for(&mut self, idle: Duration) {
+        self.limits.idle = idle;
+    }
+
+    /// A handle that closes the connection from another thread.
+    ///
+    /// # Errors
+    /// [`TransportError::Io`] if the system gives none.
+    pub fn hang_up_handle(&self) -> Result<HangUp, TransportError> {
+        let stream = self.stream.try_clone();
+        stream.map(HangUp).map_err(|source| failed("preparing the connection", source))
     }
 
     fn new(stream: TcpStream, limits: Limits) -> Result<Self, TransportError> {

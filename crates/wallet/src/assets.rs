@@ -6,7 +6,7 @@ use tally_core::amount::Amount;
 use tally_core::card::Card;
 use tally_core::cbor::List;
 use tally_core::coin::Coin;
-use tally_core::device::{DeviceError, Event, Input, Mode, Pocket, World};
+use tally_core::device::{DeviceError, Event, Input, Mode, Pocket, RecoveryError, World};
 use tally_core::evidence::{Holding, Minted};
 use tally_core::id::{AssetId, CoinId};
 use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody, MintStanding};
@@ -70,7 +70,7 @@ impl Wallet {
             "this wallet alone is not the asset's issuer: ask the issuer",
         ))?;
         if *self.device.mode() != Mode::Normal {
-            return Err(DeviceError::ReceiveOnly.into());
+            return Err(DeviceError::from(RecoveryError::ReceiveOnly).into());
         }
         if to.network != self.network {
             return Err(DeviceError::NotForMe.into());
@@ -110,6 +110,24 @@ impl Wallet {
     pub fn receive_mint(&mut self, minted: Minted) -> Result<Vec<Event>, WalletError> {
         let mut events = Vec::new();
         self.act(Input::Mint(Box::new(minted)), &mut |event| events.push(event.clone()))?;
+        Ok(events)
+    }
+
+    /// Receives a mint with its asset's document beside it, and imports the asset if the mint is valid
+    /// and for this wallet: both or neither.
+    ///
+    /// # Errors
+    /// As for [`Wallet::add_policy`] and [`Wallet::receive_mint`].
+    pub fn receive_mint_of(
+        &mut self,
+        policy: Policy,
+        minted: Minted,
+    ) -> Result<Vec<Event>, WalletError> {
+        self.ready()?;
+        self.finish_intents(&mut |_| {})?;
+        let mut events = Vec::new();
+        let inputs = vec![Input::Policy(policy), Input::Mint(Box::new(minted))];
+        self.run(inputs, None, &mut |event| events.push(event.clone()))?;
         Ok(events)
     }
 

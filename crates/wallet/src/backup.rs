@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use subtle::ConstantTimeEq;
 use tally_core::card::Name;
 use tally_core::cbor::{Decode, from_bytes};
 use tally_core::device::{Change, Input};
@@ -133,7 +134,7 @@ pub fn restore(
         }
         imported => imported?,
     };
-    if *seal.export() != *secret {
+    if !bool::from(seal.export().as_slice().ct_eq(secret.as_slice())) {
         return Err(StoreError::Exists(dir.to_owned()).into());
     }
     let restored = receive_only(&seal, network, &batch);

@@ -1,9 +1,10 @@
 //! Look a wallet over, and say what is wrong and what to do.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
-use tally_core::device::{Device, Mode, OutgoingState};
+use tally_core::device::{Device, Meeting, Mode, OutgoingState, Standing};
 use tally_seal::journal::Rollback;
 
 use crate::Wallet;
@@ -56,13 +57,11 @@ impl Wallet {
         let count = loaded.changes.len();
         let mut again = Device::new(self.device.me().clone());
         loaded.changes.into_iter().for_each(|change| again.apply(change));
-        let (root, stored) = (self.device.ledger().root(), again.ledger().root());
-        let same = root == stored && again.head() == self.device.head();
+        let same = again.ledger().root() == self.device.ledger().root()
+            && again.head() == self.device.head();
         let next = "close the wallet and open it again; if this comes back, keep the folder and restore a backup";
-        vec![
-            Finding::new(true, format!("{count} records can be read"), ""),
-            Finding::new(same, format!("root recomputed from the records: {stored}"), next),
-        ]
+        let read = format!("{count} records can be read, and say what the open wallet says");
+        vec![Finding::new(same, read, next), check_root(&again)]
     }
 
     fn check_journal(&self) -> Finding {
@@ -79,7 +78,8 @@ impl Wallet {
         match self.device.mode() {
             Mode::Normal => Finding::new(true, "the wallet may pay", ""),
             Mode::ReceiveOnly(waiting) => {
-                let unmet = self.device.contacts().values().filter(|c| !c.met).count();
+                let unmet = self.device.contacts().values();
+                let unmet = unmet.filter(|c| c.met == Meeting::Due).count();
                 let what = format!(
                     "the wallet receives only: {unmet} contacts are to be met, {} steps wait",
                     waiting.len()
@@ -110,12 +110,11 @@ impl Wallet {
         vec![private(&self.dir), private(&file), self.check_room()]
     }
 
-    /// Whether a file of a megabyte can be written beside the records.
+    /// Whether a file of a megabyte can be written beside the records. It has no name while it is
+    /// written, so that nothing stays of it whenever the program ends.
     fn check_room(&self) -> Finding {
-        let probe = self.dir.join(".room");
-        let written = fs::write(&probe, vec![0; 1 << 20]);
-        // A probe that could not be made cannot be removed either.
-        let _ = fs::remove_file(&probe);
+        let written = tempfile::tempfile_in(&self.dir)
+            .and_then(|mut probe| probe.write_all(&[0; ROOM]).and_then(|()| probe.sync_all()));
         let what = match &written {
             Ok(()) => "there is room on the disk".to_owned(),
             Err(e) => format!("cannot write in the wallet's folder: {e}"),
@@ -123,5 +122,26 @@ impl Wallet {
         Finding::new(written.is_ok(), what, "free some space, or make the folder writable")
     }
 }
+
+/// Compares the root of the pockets in the records with the one that the latest step signed.
+fn check_root(device: &Device) -> Finding {
+    let (ok, what) = match device.standing() {
+        Standing::Unsigned => (true, "the wallet has signed no step yet".to_owned()),
+        Standing::Signed(root) => {
+            (true, format!("the pockets give the root that step {} signed: {root}", device.seq()))
+        }
+        Standing::Learned => (
+            true,
+            format!("step {} was learned from contacts: its root is not compared", device.seq()),
+        ),
+        Standing::Differs => {
+            (false, format!("the pockets do not give the root that step {} signed", device.seq()))
+        }
+    };
+    Finding::new(ok, what, RESTORE)
+}
+
+/// Bytes for which there should be room.
+const ROOM: usize = 1 << 20;
 
 const RESTORE: &str = "keep the folder, and restore the wallet from a backup (tally restore)";

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use tally_core::cbor::{Blob, to_bytes};
 use tally_core::device::{
-    Change, Event, Input, Mode, Outgoing, OutgoingState, Output, Sign, World,
+    Change, ContactError, DeviceError, Event, Input, Mode, Outgoing, OutgoingState, Output, Sign,
+    World,
 };
 use tally_core::id::{DeviceId, TxId};
 use tally_core::message::{Message, Payment};
@@ -151,6 +152,12 @@ impl Wallet {
             let lines = self.peers.get_mut(contact).into_iter().flat_map(|peer| &mut peer.lines);
             lines.for_each(|line| line.session.stored());
             self.index(contact);
+        }
+        for contact in batch.gone() {
+            let hints = self.peers.remove(&contact).map(|peer| peer.hints);
+            hints.into_iter().flatten().for_each(|hint| {
+                self.hints.remove(&hint);
+            });
         }
         self.touched.clear();
         self.stale = false;
@@ -294,7 +301,7 @@ impl Wallet {
     /// Opens a new session, with a generation above `floor` and all that were used before.
     pub(crate) fn say_hello(&mut self, to: DeviceId, floor: u64) -> Result<LineId, WalletError> {
         let contact = self.device.contacts().get(&to);
-        let contact = contact.ok_or(tally_core::device::DeviceError::UnknownContact)?;
+        let contact = contact.ok_or(DeviceError::from(ContactError::Unknown))?;
         let card = contact.card.open_card().map_err(PeerError::Signed)?;
         let theirs =
             KemPublic::from_bytes(card.session_key.as_slice()).map_err(PeerError::Session)?;

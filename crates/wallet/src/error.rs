@@ -1,6 +1,6 @@
 //! What can go wrong with a wallet, and what to do next.
 
-use tally_core::device::DeviceError;
+use tally_core::device::{ContactError, DeviceError};
 use tally_core::id::TxId;
 use tally_seal::SealError;
 use tally_transport::TransportError;
@@ -47,9 +47,6 @@ pub enum WalletError {
     /// A notary was not reached, or is not believed.
     #[error(transparent)]
     Notary(#[from] NotaryError),
-    /// Another process has the wallet open.
-    #[error("another program has this wallet open: close it, then try again")]
-    InUse,
     /// The other side, or this wallet, refused the payment; nothing was paid.
     #[error("the payment was refused ({code}){text}")]
     Refused {
@@ -102,7 +99,6 @@ impl WalletError {
             Self::Peer(e) => e.code(),
             Self::Backup(e) => e.code(),
             Self::Notary(e) => e.code(),
-            Self::InUse => "WALLET_IN_USE",
             Self::Refused { code, .. } => code,
             Self::Waiting { .. } => "WALLET_WAITING",
             Self::NotFound { .. } => "WALLET_NOT_FOUND",
@@ -116,9 +112,8 @@ impl WalletError {
         match self {
             Self::Device(DeviceError::InsufficientFunds) => Class::InsufficientFunds,
             Self::Device(
-                DeviceError::ReceiveOnly | DeviceError::Bricked | DeviceError::NotRecovered(..),
+                DeviceError::Recovery(_) | DeviceError::Contact(ContactError::Bricked),
             )
-            | Self::InUse
             | Self::Store(StoreError::InUse)
             | Self::Seal(SealError::RolledBack(_)) => Class::Conflict,
             Self::Notary(NotaryError::Http(_) | NotaryError::Late)
@@ -127,7 +122,11 @@ impl WalletError {
                 NotaryError::Certificate(_) | NotaryError::Proof(_) | NotaryError::Trust(_),
             ) => Class::Refused,
             Self::Notary(NotaryError::Shrunk(_)) => Class::Conflict,
-            Self::Device(DeviceError::Refusal(_) | DeviceError::Trade(_))
+            Self::Device(
+                DeviceError::Refusal(_)
+                | DeviceError::Trade(_)
+                | DeviceError::Contact(ContactError::InUse(_)),
+            )
             | Self::Refused { .. }
             | Self::Mint(_) => Class::Refused,
             Self::Transport(
@@ -136,6 +135,7 @@ impl WalletError {
                 | TransportError::Closed
                 | TransportError::Truncated,
             )
+            | Self::Peer(PeerError::WrongDevice)
             | Self::Waiting { .. } => Class::Unreachable,
             _ => Class::Failure,
         }
@@ -145,7 +145,7 @@ impl WalletError {
 impl From<SealError> for WalletError {
     fn from(error: SealError) -> Self {
         match error {
-            SealError::InUse => Self::InUse,
+            SealError::InUse => Self::Store(StoreError::InUse),
             other => Self::Seal(other),
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! A side that cannot open a packet, because it lost its sessions, answers with a plea: the byte 3
 //! and the greatest generation that it has heard of the sender, 8 bytes. The sender then says hello
-//! anew and sends its last messages again, once a connection. A plea is not authenticated: all that
-//! a forged one costs is a new session.
+//! anew and sends its last messages again, once a connection. A side that is told something for
+//! somebody else answers with the byte 4, and hangs up. Neither byte is authenticated: all that a
+//! forged one costs is a new session, or the connection.
 
 use tally_core::amount::Amount;
 use tally_core::device::{Event, Input, Mode, OutgoingState};
@@ -18,6 +19,8 @@ use crate::{PeerError, Wallet, WalletError};
 
 /// First byte of a plea for a new hello.
 const PLEA: u8 = 3;
+/// What is said to whoever wants somebody else.
+const NOT_ME: u8 = 4;
 /// Furthest that a plea moves the generation ahead of the clock, in seconds: a hundred years.
 const MAX_AHEAD: u64 = 100 * 365 * 86_400;
 /// Most messages that are taken on one connection.
@@ -26,6 +29,10 @@ const MAX_MESSAGES: usize = 10_000;
 const MAX_UNREAD: u32 = 64;
 /// Most rounds of one meeting.
 const MAX_ROUNDS: usize = 80;
+
+/// One connection that is served, message by message: see [`Wallet::answer`].
+#[derive(Debug, Default)]
+pub struct Visit(Talk);
 
 /// One connection.
 #[derive(Debug, Default)]
@@ -193,6 +200,22 @@ impl Wallet {
         Ok(())
     }
 
+    /// Takes one message of a connection that is served, and gives the answers, to be sent in order.
+    ///
+    /// Between two messages of one connection others may be served, so that nobody who is slow or
+    /// silent keeps the wallet busy.
+    ///
+    /// # Errors
+    /// As for [`Wallet::serve_one`]; the connection is then to be closed, after [`farewell`].
+    pub fn answer(
+        &mut self,
+        visit: &mut Visit,
+        message: &[u8],
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<Vec<Vec<u8>>, WalletError> {
+        self.reply(&mut visit.0, message, show)
+    }
+
     /// Meets a contact: sends what waits, compares what both have seen, takes back what was lost.
     ///
     /// # Errors
@@ -253,23 +276,39 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
         let bytes = channel.recv()?;
-        if let [PLEA, heard @ ..] = bytes.as_slice() {
-            return self.give_in(channel, talk, heard);
+        let packets = self.reply(talk, &bytes, show).inspect_err(|error| {
+            // The connection is over whether or not this arrives.
+            let _ = farewell(error).map(|last| channel.send(&last));
+        })?;
+        Ok(packets.iter().try_for_each(|packet| channel.send(packet))?)
+    }
+
+    /// What is answered to a message.
+    fn reply(
+        &mut self,
+        talk: &mut Talk,
+        bytes: &[u8],
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<Vec<Vec<u8>>, WalletError> {
+        match bytes {
+            [PLEA, heard @ ..] => return self.give_in(talk, heard),
+            [NOT_ME] => return Err(PeerError::WrongDevice.into()),
+            _ => {}
         }
-        match self.hear(&bytes, false, show) {
+        match self.hear(bytes, false, show) {
             Ok(heard) => {
                 talk.contact = Some(heard.from);
-                Ok(talk.send(channel, heard.sent)?)
+                Ok(talk.note(heard.sent))
             }
             Err(WalletError::Peer(error)) if error.wants_hello() && !talk.pleaded => {
                 talk.pleaded = true;
                 let mut plea = vec![PLEA];
-                plea.extend(self.heard_of(&bytes).to_be_bytes());
-                Ok(channel.send(&plea)?)
+                plea.extend(self.heard_of(bytes).to_be_bytes());
+                Ok(vec![plea])
             }
             Err(WalletError::Peer(error)) if error.wants_hello() && talk.unread < MAX_UNREAD => {
                 talk.unread += 1;
-                Ok(())
+                Ok(Vec::new())
             }
             Err(error) => Err(error),
         }
@@ -283,12 +322,7 @@ impl Wallet {
     }
 
     /// Says hello anew and sends the last messages again.
-    fn give_in(
-        &mut self,
-        channel: &mut dyn Channel,
-        talk: &mut Talk,
-        heard: &[u8],
-    ) -> Result<(), WalletError> {
+    fn give_in(&mut self, talk: &mut Talk, heard: &[u8]) -> Result<Vec<Vec<u8>>, WalletError> {
         let (Some(contact), false) = (talk.contact, talk.gave_in) else {
             return Err(PeerError::Stale.into());
         };
@@ -296,16 +330,26 @@ impl Wallet {
         let heard = heard.try_into().map_or(0, u64::from_be_bytes);
         let floor = heard.min(now().plus(MAX_AHEAD).unix());
         let sent = self.release(contact, &talk.last.clone(), Some(floor))?;
-        Ok(talk.send(channel, sent)?)
+        Ok(talk.note(sent))
     }
 }
 
 impl Talk {
     fn send(&mut self, channel: &mut dyn Channel, sent: Vec<Sent>) -> Result<(), TransportError> {
-        if sent.is_empty() {
-            return Ok(());
-        }
-        self.last = sent.iter().map(|sent| sent.message.clone()).collect();
-        sent.iter().try_for_each(|sent| channel.send(&sent.packet))
+        self.note(sent).iter().try_for_each(|packet| channel.send(packet))
     }
+
+    /// Keeps what is sent, in case the other side cannot read it.
+    fn note(&mut self, sent: Vec<Sent>) -> Vec<Vec<u8>> {
+        if !sent.is_empty() {
+            self.last = sent.iter().map(|sent| sent.message.clone()).collect();
+        }
+        sent.into_iter().map(|sent| sent.packet).collect()
+    }
+}
+
+/// What to send before a connection is closed because of this error, if anything: whoever wanted
+/// somebody else is told so.
+pub fn farewell(error: &WalletError) -> Option<Vec<u8>> {
+    matches!(error, WalletError::Peer(PeerError::NotForMe)).then(|| vec![NOT_ME])
 }

@@ -3,7 +3,7 @@
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{Change, Event, Input, Output, Terms};
+use tally_core::device::{Change, Event, Forgotten, Input, Output, Terms};
 use tally_core::hash::{Tag, sha256};
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
@@ -16,11 +16,9 @@ use tally_transport::session::{
 use crate::driver::{Sent, Via};
 use crate::peer::{Line, LineId, Peer};
 use crate::sealed::world;
+use crate::store::Batch;
 use crate::wallet::{now, random};
 use crate::{PeerError, Wallet, WalletError};
-
-/// Most contacts that strangers may fill a wallet with.
-const MAX_CONTACTS: usize = 65_536;
 
 /// What was in a packet.
 #[derive(Debug)]
@@ -165,7 +163,7 @@ impl Wallet {
         let nonce = Nonce::new(random()?);
         let message = Input::Message { from, message: Box::new(message), nonce };
         let inputs: Vec<Input> =
-            stranger.map(Input::Contact).into_iter().chain([message]).collect();
+            stranger.map(Input::Stranger).into_iter().chain([message]).collect();
         if file {
             self.would_refuse(&inputs)?;
         }
@@ -193,6 +191,13 @@ impl Wallet {
         });
         match refused {
             Some(reason) if !convicted => {
+                // What its sender signed may be half of a fork. Nothing else of it stays.
+                output.changes.retain(|change| match change {
+                    Change::Sighting(_) => true,
+                    Change::Forgotten(forgotten) => matches!(forgotten, Forgotten::Sighting { .. }),
+                    _ => false,
+                });
+                self.store.write(&Batch { changes: output.changes, ..Batch::default() })?;
                 Err(WalletError::Refused { code: reason.code, text: format!(": {}", reason.text) })
             }
             _ => Ok(()),
@@ -252,7 +257,7 @@ impl Wallet {
             return Err(PeerError::NotForMe);
         }
         let known = self.device.contacts().contains_key(&from);
-        if !known && self.device.contacts().len() >= MAX_CONTACTS {
+        if !known && self.device.is_full() {
             return Err(PeerError::TooMany);
         }
         let stranger = (!known).then(|| hello.card.clone());

@@ -36,6 +36,9 @@ pub enum PeerError {
     /// The hello is older than one that was heard before.
     #[error("this packet is out of date: ask the other side to send it again")]
     Stale,
+    /// Whoever answered is not the device that the packet was for.
+    #[error("another device answers at this address: ask your contact for theirs, then try again")]
+    WrongDevice,
     /// There are too many contacts to add another.
     #[error("this wallet has too many contacts to add another: use another wallet for strangers")]
     TooMany,
@@ -53,6 +56,7 @@ impl PeerError {
             Self::Session(e) => e.code(),
             Self::NotForMe => "PEER_NOT_FOR_ME",
             Self::Stale => "PEER_STALE",
+            Self::WrongDevice => "PEER_WRONG_DEVICE",
             Self::TooMany => "PEER_TOO_MANY",
             Self::Random => "PEER_RANDOM",
         }

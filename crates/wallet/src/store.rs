@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use tally_core::cbor::from_bytes;
-use tally_core::device::Change;
+use tally_core::device::{Change, Forgotten};
 use tally_core::id::{AssetId, DeviceId, TxId};
+
+use crate::marks::Mark;
 
 /// The schema that this program reads and writes.
 pub(crate) const SCHEMA: u32 = 1;
@@ -99,6 +101,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Contacts that are gone, and their sessions with them.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = DeviceId> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Forgotten(Forgotten::Contact(device)) => Some(*device),
+            _ => None,
+        })
+    }
+
     fn is_empty(&self) -> bool {
         self.changes.is_empty()
             && self.sessions.is_empty()
@@ -123,6 +133,9 @@ impl Loaded {
     }
 }
 
+/// Under which name `meta` counts the changes that were written.
+const COMMITS: &str = "commits";
+
 type Opener = Box<dyn Fn() -> Result<Database, StoreError> + Send>;
 
 /// The file, open.
@@ -130,6 +143,7 @@ pub(crate) struct Store {
     database: Option<Database>,
     opener: Opener,
     path: PathBuf,
+    mark: Option<Mark>,
     #[cfg(test)]
     pub(crate) fuse: Option<crate::tests::Fuse>,
 }
@@ -182,9 +196,21 @@ impl Store {
             database,
             opener,
             path,
+            mark: None,
             #[cfg(test)]
             fuse: None,
         })
+    }
+
+    /// Counts what is written in a file elsewhere too.
+    pub(crate) fn mark_at(&mut self, path: &Path) {
+        self.mark = Some(Mark::open(path));
+    }
+
+    /// How many changes that were written are not in what was loaded.
+    pub(crate) fn lost(&self, loaded: &Loaded) -> u64 {
+        let count = loaded.meta(COMMITS).map_or(0, count_of);
+        self.mark.as_ref().map_or(0, |mark| mark.count().saturating_sub(count))
     }
 
     /// Closes the file and opens it again, as after a crash.
@@ -215,7 +241,10 @@ impl Store {
         if let Some(fuse) = &mut self.fuse {
             fuse.before()?;
         }
-        unbroken("write", &self.path, || self.commit(batch))?;
+        let count = unbroken("write", &self.path, || self.commit(batch))?;
+        if let Some(mark) = &mut self.mark {
+            mark.note(count);
+        }
         #[cfg(test)]
         if let Some(fuse) = &mut self.fuse {
             fuse.after()?;
@@ -223,7 +252,7 @@ impl Store {
         Ok(())
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), redb::Error> {
+    fn commit(&self, batch: &Batch) -> Result<u64, redb::Error> {
         let gone = |_| redb::Error::Io(io::Error::other("the file is not open"));
         let mut txn = self.database().map_err(gone)?.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
@@ -239,6 +268,9 @@ impl Store {
         for (contact, bytes) in &batch.sessions {
             txn.open_table(SESSIONS)?.insert(contact.as_bytes(), bytes.as_slice())?;
         }
+        for contact in batch.gone() {
+            txn.open_table(SESSIONS)?.remove(contact.as_bytes())?;
+        }
         for (asset, issued) in &batch.issued {
             txn.open_table(ISSUED)?.insert(asset.as_bytes(), (issued.next, issued.total))?;
         }
@@ -248,8 +280,19 @@ impl Store {
         if let Some((packet, tx)) = &batch.packet {
             remember(&txn, packet, tx)?;
         }
+        let count = self.count(&txn)?;
         txn.commit()?;
-        Ok(())
+        Ok(count)
+    }
+
+    /// Counts one more change.
+    fn count(&self, txn: &redb::WriteTransaction) -> Result<u64, redb::Error> {
+        let mut meta = txn.open_table(META)?;
+        let here = meta.get(COMMITS)?.map_or(0, |count| count_of(count.value()));
+        let noted = self.mark.as_ref().map_or(0, Mark::count);
+        let count = here.max(noted).saturating_add(1);
+        meta.insert(COMMITS, count.to_be_bytes().as_slice())?;
+        Ok(count)
     }
 
     /// Which payment this packet brought, if it was one and is still remembered.
@@ -328,6 +371,10 @@ impl Store {
         batch.meta.push(("schema", SCHEMA.to_be_bytes().to_vec()));
         self.write(&batch)
     }
+}
+
+fn count_of(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
 /// Remembers which payment a packet brought, and forgets the oldest above the limit.

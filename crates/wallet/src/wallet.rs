@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
-use tally_core::device::{Device, DeviceError, Event, Input, Me, Mode, OutgoingState, World};
+use tally_core::device::{
+    Basis, Device, DeviceError, Event, Input, Me, Mode, OutgoingState, RecoveryError, World,
+};
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, DeviceId, NetworkId};
@@ -129,6 +131,7 @@ impl Wallet {
         batch.meta.push(("network", to_bytes(&network)));
         batch.meta.push(("card", to_bytes(&card)));
         let mut store = Store::open(dir, true)?;
+        store.mark_at(&Place::new(dir, &setup.state_dir).count(&seal.owner_key()));
         store.begin(&batch)?;
         Self::start(dir, setup, seal, store)
     }
@@ -139,7 +142,7 @@ impl Wallet {
     /// at [`Device::mode`].
     ///
     /// # Errors
-    /// [`WalletError::InUse`], [`StoreError::Missing`], [`WalletError::Seal`] when the keystore does not open, and
+    /// [`StoreError::InUse`], [`StoreError::Missing`], [`WalletError::Seal`] when the keystore does not open, and
     /// [`WalletError::Store`] when the records cannot be read.
     pub fn open(dir: &Path, setup: &Setup) -> Result<Self, WalletError> {
         if !Store::path_in(dir).exists() {
@@ -155,8 +158,9 @@ impl Wallet {
         dir: &Path,
         setup: &Setup,
         seal: SoftwareSeal,
-        store: Store,
+        mut store: Store,
     ) -> Result<Self, WalletError> {
+        store.mark_at(&Place::new(dir, &setup.state_dir).count(&seal.owner_key()));
         let loaded = store.load()?.ok_or_else(|| StoreError::Missing(dir.to_owned()))?;
         let seal = DeviceSeal::of(&Place::new(dir, &setup.state_dir), seal, &loaded)?;
         let (name, network) = (meta(&loaded, "name")?, meta(&loaded, "network")?);
@@ -182,8 +186,14 @@ impl Wallet {
             store,
             stale: false,
         };
+        let lost = wallet.store.lost(&loaded);
         wallet.take_over(loaded)?;
-        wallet.come_back()?;
+        if lost > 0 {
+            // What came in is gone, and the sessions are older than what they were used for.
+            wallet.set_back()?;
+        } else {
+            wallet.come_back()?;
+        }
         Ok(wallet)
     }
 
@@ -287,6 +297,14 @@ impl Wallet {
         Ok(device)
     }
 
+    /// Removes a contact on whom nothing rests, with the sessions.
+    ///
+    /// # Errors
+    /// [`WalletError::Device`] when there is no such contact, or something rests on it.
+    pub fn remove_contact(&mut self, contact: DeviceId) -> Result<(), WalletError> {
+        self.act(Input::RemoveContact(contact), &mut |_| {}).map(|_| ())
+    }
+
     /// Imports an asset.
     ///
     /// # Errors
@@ -326,33 +344,45 @@ impl Wallet {
 
     /// The owner says that everyone who was paid since the backup has been met: sign again.
     ///
+    /// The journal on this machine, or at least one contact, has to vouch for the latest step, unless
+    /// the owner does: `nothing_paid` is their word that nothing was paid since the backup. If it is
+    /// wrong, the next payment is a fork.
+    ///
     /// # Errors
-    /// [`WalletError::Device`] while contacts or steps are missing; [`WalletError::Seal`] when the journal on this
-    /// machine knows of a later step than the wallet, so that signing would be a fork.
-    pub fn confirm_recovery(&mut self) -> Result<(), WalletError> {
+    /// [`WalletError::Device`] while contacts or steps are missing, or nothing vouches for the latest
+    /// step; [`WalletError::Seal`] when the journal on this machine knows of a later step than the
+    /// wallet, so that signing would be a fork.
+    pub fn confirm_recovery(&mut self, nothing_paid: bool) -> Result<(), WalletError> {
         self.ready()?;
         if *self.device.mode() == Mode::Normal {
             return Ok(());
         }
         let notary = self.notaries.as_ref().map(Notaries::trust);
         let world = World { now: now(), seals: &TpmProofs, notary };
-        self.device.clone().handle(&world, Input::ConfirmRecovery)?;
+        let (seq, head) = (self.device.seq(), self.device.head());
+        let told = self.seal.check(seq, &head);
+        let basis = match told {
+            Rollback::None => Basis::Journal,
+            _ if nothing_paid => Basis::OwnersWord,
+            _ => Basis::Contacts,
+        };
+        if let Rollback::Behind { .. } | Rollback::Contradiction = told {
+            // Whoever is still to be met may have the steps that are missing.
+            self.device.clone().handle(&world, Input::ConfirmRecovery(Basis::OwnersWord))?;
+            return Err(SealError::RolledBack(told).into());
+        }
+        self.device.clone().handle(&world, Input::ConfirmRecovery(basis))?;
         if self.notaries.is_some() {
             let spent = self.spent_elsewhere()?;
             if spent > 0 {
-                return Err(DeviceError::NotRecovered(0, spent).into());
+                return Err(DeviceError::from(RecoveryError::Open(0, spent)).into());
             }
         }
-        let (seq, head) = (self.device.seq(), self.device.head());
-        match self.seal.check(seq, &head) {
-            told @ (Rollback::Behind { .. } | Rollback::Contradiction) => {
-                return Err(SealError::RolledBack(told).into());
-            }
-            Rollback::None => {}
-            _ => self.seal.adopt(seq, &head)?,
+        if told != Rollback::None {
+            self.seal.adopt(seq, &head)?;
         }
         self.look_at_counters()?;
-        self.run(vec![Input::ConfirmRecovery], None, &mut |_| {})?;
+        self.run(vec![Input::ConfirmRecovery(basis)], None, &mut |_| {})?;
         self.finish_intents(&mut |_| {})
     }
 }

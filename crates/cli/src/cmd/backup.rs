@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tally_core::device::{Meeting, Mode};
 use tally_wallet::Wallet;
 
 use super::view::mode;
 use crate::args::Backup;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::output::{Done, Report};
+use crate::output::{Done, Out, Report};
 
 #[derive(Serialize)]
 struct BackedUp {
@@ -71,7 +72,7 @@ impl Report for Restored {
 
 fn restored(wallet: &Wallet) -> Done {
     let device = wallet.device();
-    let unmet = device.contacts().values().filter(|contact| !contact.met);
+    let unmet = device.contacts().values().filter(|contact| contact.met == Meeting::Due);
     let mode = mode(device);
     let to_meet =
         if mode == "normal" { Vec::new() } else { unmet.map(|c| c.name.as_str().into()).collect() };
@@ -94,12 +95,22 @@ pub fn restore(at: &Context, file: &Path, passphrase: Option<&Path>) -> Result<D
 /// Confirms that everyone who was paid since the backup has been met.
 ///
 /// Whoever is given up on may have been paid since the backup, and convict this wallet of a fork.
-pub fn recover(at: &Context, give_up: &[String]) -> Result<Done, CliError> {
+pub fn recover(
+    at: &Context,
+    out: Out,
+    give_up: &[String],
+    nothing_paid: bool,
+) -> Result<Done, CliError> {
     let mut wallet = at.open()?;
     for name in give_up {
         let contact = wallet.find_contact(name)?;
         wallet.give_up(contact)?;
     }
-    wallet.confirm_recovery()?;
+    if nothing_paid && *wallet.device().mode() != Mode::Normal {
+        out.note(
+            "WARNING: nobody confirms that this is the wallet's latest step. If it has paid anybody since the backup, its next payment is a fork: it is proved to all, and this identity is refused for good.",
+        );
+    }
+    wallet.confirm_recovery(nothing_paid)?;
     Ok(restored(&wallet))
 }

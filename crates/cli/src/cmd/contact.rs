@@ -1,6 +1,7 @@
 //! Exchange contact cards.
 
 use serde::Serialize;
+use tally_core::device::Meeting;
 use tally_core::object::Object;
 
 use crate::args::{ContactCommand, Deliver};
@@ -29,6 +30,7 @@ pub fn run(at: &Context, out: Out, command: ContactCommand) -> Result<Done, CliE
             Ok(Done::new(&Added { name, device: device.to_string() }))
         }
         ContactCommand::List => list(at),
+        ContactCommand::Remove { name } => remove(at, &name),
     }
 }
 
@@ -72,6 +74,27 @@ impl Report for Added {
 }
 
 #[derive(Serialize)]
+struct Removed {
+    removed: String,
+    device: String,
+}
+
+impl Report for Removed {
+    fn text(&self) -> String {
+        format!("{} is no contact any more ({})\n", self.removed, short(&self.device))
+    }
+}
+
+fn remove(at: &Context, name: &str) -> Result<Done, CliError> {
+    let mut wallet = at.open()?;
+    let device = wallet.find_contact(name)?;
+    let known = wallet.device().contacts().get(&device).map(|c| c.name.as_str().to_owned());
+    wallet.remove_contact(device)?;
+    let removed = known.unwrap_or_default();
+    Ok(Done::new(&Removed { removed, device: device.to_string() }))
+}
+
+#[derive(Serialize)]
 struct Listed {
     contacts: Vec<Entry>,
 }
@@ -84,6 +107,7 @@ struct Entry {
     link: String,
     bricked: bool,
     met_since_restore: bool,
+    stranger: bool,
 }
 
 impl Report for Listed {
@@ -92,7 +116,11 @@ impl Report for Listed {
             return "no contacts yet: add a card with `tally contact add FILE`\n".into();
         }
         let line = |c: &Entry| {
-            let note = if c.bricked { "  REFUSED FOR GOOD: paid twice" } else { "" };
+            let note = match c {
+                Entry { bricked: true, .. } => "  REFUSED FOR GOOD: paid twice",
+                Entry { stranger: true, .. } => "  a stranger: came by itself and has not paid",
+                _ => "",
+            };
             format!("{}  {}{note}\n", short(&c.device), c.name)
         };
         self.contacts.iter().map(line).collect()
@@ -108,7 +136,8 @@ fn list(at: &Context) -> Result<Done, CliError> {
         key: contact.owner.to_string(),
         link: contact.link.to_string(),
         bricked: device.forks().contains_key(&contact.owner),
-        met_since_restore: contact.met,
+        met_since_restore: contact.met == Meeting::Met,
+        stranger: contact.stranger.is_some(),
     });
     Ok(Done::new(&Listed { contacts: contacts.collect() }))
 }

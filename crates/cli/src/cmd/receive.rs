@@ -38,10 +38,16 @@ pub fn run(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<Don
     match carrier::load(file)?.object {
         Object::Mint(file) => {
             let mut wallet = at.open()?;
-            wallet.add_policy(file.policy)?;
-            let events = wallet.receive_mint(file.minted)?;
+            let asset = file.policy.id();
+            let known = wallet.device().policies().contains_key(&asset);
+            let events = wallet.receive_mint_of(file.policy, file.minted)?;
             let events = Events::of(wallet.device(), &events);
             events.check()?;
+            if !known {
+                out.note(&format!(
+                    "This asset was not known here: {asset}. Tickers are not unique: compare the digits with the issuer's."
+                ));
+            }
             Ok(Done::new(&Received { events, answer: None }))
         }
         Object::Packet(packet) => packet_in(at, out, &packet, deliver),

@@ -89,6 +89,9 @@ fn names_show_as_they_are() {
     {
         assert_eq!(Name::new(text), None, "{text:?}");
     }
+    for hidden in "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{3164}\u{2800}\u{a0}\u{e0041}".chars() {
+        assert_eq!(Name::new(&alloc::format!("A{hidden}da")), None, "{hidden:?}");
+    }
     let mut w = Writer::new();
     w.text("A\u{202e}da");
     assert_eq!(from_bytes::<Name>(&w.into_bytes()), Err(DecodeError::OutOfRange));

@@ -4,16 +4,15 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Burned, Lost};
+use super::{Burned, Contact, Forgotten, Lost};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
-use crate::card::{Card, Name, Signed};
 use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record, to_bytes};
 use crate::coin::Coin;
 use crate::evidence::{Evidence, Hop, Sighting};
 use crate::fork::ForkProof;
 use crate::id::{AssetId, CoinId, DeviceId, Head, Link, Nonce, SerialId, TxId};
-use crate::keys::{PublicKey, Signature};
+use crate::keys::Signature;
 use crate::message::Payment;
 use crate::mint::MintStanding;
 use crate::policy::Policy;
@@ -23,43 +22,6 @@ use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::Source;
 use crate::transaction::{MAX_INPUTS, Transaction};
-
-/// Another person's device. Its size does not depend on how much was paid.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Contact {
-    /// The device.
-    pub device: DeviceId,
-    /// Its key.
-    pub owner: PublicKey,
-    /// Its name, as it gave it.
-    pub name: Name,
-    /// Its card, as it signed it.
-    pub card: Arc<Signed>,
-    /// The head of the chain of this device's payments to it.
-    pub link: Link,
-    /// The head of the chain of its payments to this device.
-    pub received: Link,
-    /// Whether it was met since this device was restored from a backup.
-    pub met: bool,
-}
-
-record!(Contact { device, owner, name, card, link, received, met });
-
-impl Contact {
-    /// A contact from its card.
-    pub fn new(card: &Card, signed: Signed, me: &DeviceId) -> Self {
-        let device = card.device();
-        Self {
-            device,
-            owner: card.owner.clone(),
-            name: card.name.clone(),
-            card: Arc::new(signed),
-            link: Link::first(me, &device),
-            received: Link::first(me, &device),
-            met: false,
-        }
-    }
-}
 
 /// A place where value came in; what is left of it, and how it came to be there.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -134,9 +96,9 @@ pub struct Incoming {
     pub accepted: bool,
     /// The transaction with its witnesses, to give back to a payer who lost it.
     pub hop: Option<Hop>,
+    /// The number of this device's own last step when it came: later steps commit to its pocket.
+    pub after: u64,
 }
-
-record!(Incoming { tx, payer, at, asset, amount, tier, minted, settled, accepted, hop });
 
 impl Incoming {
     /// The coin that a payment or mint made for this device: also its pocket.
@@ -229,6 +191,8 @@ pub enum Change {
     Revocation(Box<Revocation>),
     /// A slot from which this device's seal gives no proof any more.
     Burned(Burned),
+    /// A record that is no longer kept.
+    Forgotten(Forgotten),
 }
 
 impl Change {
@@ -249,11 +213,15 @@ impl Change {
             Self::Incoming(incoming) => of(7, incoming.tx.as_bytes()),
             Self::Terms(nonce, _) => of(8, nonce.as_bytes()),
             Self::Sighting(sighting) => {
-                let mut key = sighting.branch.tx_id().as_bytes().to_vec();
-                key.extend_from_slice(sighting.branch.coin.as_bytes());
-                of(9, &key)
+                let tx = sighting.branch.tx_id();
+                of(9, &[tx.as_bytes(), sighting.branch.coin.as_bytes().as_slice()].concat())
             }
             Self::Fork(proof) => of(10, proof.key.as_bytes()),
+            Self::Forgotten(Forgotten::Contact(device)) => of(2, device.as_bytes()),
+            Self::Forgotten(Forgotten::Sighting { coin, tx, .. }) => {
+                of(9, &[tx.as_bytes(), coin.as_bytes().as_slice()].concat())
+            }
+            Self::Forgotten(Forgotten::Fork(key)) => of(10, key.as_bytes()),
             Self::Mode(_) => of(11, &[]),
             Self::Minted { asset, serial, .. } => of(12, SerialId::of(asset, *serial).as_bytes()),
             Self::Settled { tx, .. } => of(20, tx.as_bytes()),
@@ -269,7 +237,7 @@ impl Change {
     /// The record's bytes; nothing if the record is over and its key is to be removed.
     pub fn value(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Terms(_, None) | Self::Minted { mint: None, .. } => None,
+            Self::Terms(_, None) | Self::Minted { mint: None, .. } | Self::Forgotten(_) => None,
             other => Some(to_bytes(other)),
         }
     }
@@ -295,6 +263,7 @@ impl Encode for Change {
             Self::Fork(x) => pair(10, x),
             Self::Mode(x) => pair(11, x),
             Self::Minted { asset, serial, mint } => pair(12, &Pair(*asset, Pair(*serial, *mint))),
+            Self::Forgotten(x) => pair(13, x),
             Self::Settled { tx, at } => pair(20, &Pair(*tx, *at)),
             Self::Lost(x) => pair(21, x),
             Self::Enrollment(x) => pair(30, x),
@@ -327,6 +296,7 @@ impl Decode for Change {
                     serial,
                     mint,
                 }),
+                13 => Decode::decode(r).map(Self::Forgotten),
                 20 => Pair::decode(r).map(|Pair(tx, at)| Self::Settled { tx, at }),
                 21 => Decode::decode(r).map(Self::Lost),
                 30 => Decode::decode(r).map(Self::Enrollment),
@@ -352,6 +322,46 @@ impl<A: Encode, B: Encode> Encode for Pair<A, B> {
 impl<A: Decode, B: Decode> Decode for Pair<A, B> {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.record(2, |r| Ok(Self(A::decode(r)?, B::decode(r)?)))
+    }
+}
+
+/// The fields of a payment's record; at first there was no number of the device's own last step.
+const INCOMING_FIELDS: u64 = 11;
+
+impl Encode for Incoming {
+    fn encode(&self, w: &mut Writer) {
+        w.array(INCOMING_FIELDS);
+        self.tx.encode(w);
+        self.payer.encode(w);
+        self.at.encode(w);
+        self.asset.encode(w);
+        self.amount.encode(w);
+        self.tier.encode(w);
+        self.minted.encode(w);
+        self.settled.encode(w);
+        self.accepted.encode(w);
+        self.hop.encode(w);
+        self.after.encode(w);
+    }
+}
+
+impl Decode for Incoming {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(INCOMING_FIELDS - 1, INCOMING_FIELDS, |r, numbered| {
+            Ok(Self {
+                tx: Decode::decode(r)?,
+                payer: Decode::decode(r)?,
+                at: Decode::decode(r)?,
+                asset: Decode::decode(r)?,
+                amount: Decode::decode(r)?,
+                tier: Decode::decode(r)?,
+                minted: Decode::decode(r)?,
+                settled: Decode::decode(r)?,
+                accepted: Decode::decode(r)?,
+                hop: Decode::decode(r)?,
+                after: if numbered { Decode::decode(r)? } else { 0 },
+            })
+        })
     }
 }
 

@@ -5,24 +5,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Change, Terms};
-use crate::accept::Refusal;
+use super::{Basis, Change, DeviceError, Terms};
 use crate::amount::Amount;
-use crate::card::{Signed, SignedError};
-use crate::evidence::{EvidenceError, Minted, Settlement};
-use crate::fork::{ForkError, ForkKind, ForkProof};
+use crate::card::Signed;
+use crate::evidence::{Minted, Settlement};
+use crate::fork::{ForkKind, ForkProof};
 use crate::id::{AssetId, CoinId, DeviceId, Digest, Head, Nonce, TxId};
 use crate::invoice::Invoice;
 use crate::keys::{PublicKey, Signature};
 use crate::message::Message;
 use crate::mint::MintStanding;
 use crate::notary::{InclusionProof, TrustBase};
-use crate::policy::{Policy, PolicyError};
+use crate::policy::Policy;
 use crate::predicate::{Sealed, Unlock};
-use crate::seal::{EnrollmentError, Revocation, SealCertificate, Slot, SlotVerifier};
+use crate::seal::{Revocation, SealCertificate, Slot, SlotVerifier};
 use crate::tier::Tier;
 use crate::time::Time;
-use crate::trade::TradeError;
 
 /// What is outside of a device when it decides: the time, and what it trusts.
 #[derive(Clone, Copy)]
@@ -46,6 +44,10 @@ impl fmt::Debug for World<'_> {
 pub enum Input {
     /// The owner adds somebody's card.
     Contact(Signed),
+    /// Somebody who is no contact said hello, with their card.
+    Stranger(Signed),
+    /// The owner removes a contact.
+    RemoveContact(DeviceId),
     /// The owner imports an asset.
     Policy(Policy),
     /// The owner sets what to accept.
@@ -119,7 +121,7 @@ pub enum Input {
         contact: DeviceId,
     },
     /// The owner says that every contact who was paid since the backup has been met.
-    ConfirmRecovery,
+    ConfirmRecovery(Basis),
     /// The notary has certified spends.
     Certified(Box<Settlement>),
     /// The notary shows that a state was spent otherwise than this device knows.
@@ -356,79 +358,4 @@ pub enum Event {
         /// The transaction that won.
         winner: TxId,
     },
-}
-
-/// Why the owner's wish cannot be met.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// A card or an invoice is not valid.
-    #[error(transparent)]
-    Signed(#[from] SignedError),
-    /// A policy is not valid.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// A mint is not valid, or is not for this device.
-    #[error(transparent)]
-    Evidence(#[from] EvidenceError),
-    /// A fork proof proves nothing.
-    #[error(transparent)]
-    Fork(#[from] ForkError),
-    /// The owner's policy does not take the payment.
-    #[error(transparent)]
-    Refusal(Refusal),
-    /// A rule of the trade is broken.
-    #[error(transparent)]
-    Trade(#[from] TradeError),
-    /// A seal's enrollment does not count.
-    #[error(transparent)]
-    Enrollment(#[from] EnrollmentError),
-    /// The device is nobody whom this wallet knows.
-    #[error("this device is not among your contacts: exchange contact cards first")]
-    UnknownContact,
-    /// The object is for somebody else, or for another network.
-    #[error("this is not for this wallet: check whom it was made for, and on which network")]
-    NotForMe,
-    /// There is not enough of the asset, at most 8 coins of which can pay at once.
-    #[error("there is not enough to pay this: check your balance")]
-    InsufficientFunds,
-    /// The device was restored and does not know its latest step yet.
-    #[error(
-        "this wallet was restored and receives only until it knows its latest step: meet everyone whom you paid since the backup (tally sync), then confirm (tally recover)"
-    )]
-    ReceiveOnly,
-    /// The payee, or this very device, is convicted of a fork.
-    #[error(
-        "this device was proved to have paid twice with the same money: it is refused for good"
-    )]
-    Bricked,
-    /// Contacts are still to be met, or steps are missing, before recovery can be confirmed.
-    #[error(
-        "recovery is not complete: {0} contacts are still to be met and {1} steps do not fit yet"
-    )]
-    NotRecovered(u32, u32),
-    /// The payment that the seal signed, or the receipt, is not waiting.
-    #[error("no such payment is waiting: list your payments")]
-    NotWaiting,
-}
-
-impl DeviceError {
-    /// Stable code of this error.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Signed(e) => e.code(),
-            Self::Policy(e) => e.code(),
-            Self::Evidence(e) => e.code(),
-            Self::Fork(e) => e.code(),
-            Self::Refusal(e) => e.code(),
-            Self::Trade(e) => e.code(),
-            Self::Enrollment(e) => e.code(),
-            Self::UnknownContact => "UNKNOWN_CONTACT",
-            Self::NotForMe => "NOT_FOR_ME",
-            Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
-            Self::ReceiveOnly => "RECEIVE_ONLY",
-            Self::Bricked => "BRICKED",
-            Self::NotRecovered(..) => "NOT_RECOVERED",
-            Self::NotWaiting => "NOT_WAITING",
-        }
-    }
 }

@@ -18,6 +18,10 @@
 //! | payee | [`Incoming`] | FINAL is shown, a receipt is sent | receipt again when the payment comes again |
 
 mod change;
+mod check;
+mod contacts;
+mod error;
+mod forget;
 mod io;
 mod ledger;
 mod mints;
@@ -35,11 +39,14 @@ mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-pub use change::{Change, Contact, Incoming, Mode, Outgoing, OutgoingState, Pocket, Terms};
-pub use io::{
-    DeviceError, Direction, Event, Input, Output, RejectReason, Sign, SpendToSign, World,
-};
+pub use change::{Change, Incoming, Mode, Outgoing, OutgoingState, Pocket, Terms};
+pub use check::Standing;
+pub use contacts::{Contact, ContactError, Forgotten, MAX_CONTACTS, MAX_STRANGERS, Meeting, Rests};
+pub use error::DeviceError;
+pub use forget::{MAX_REFUSED_STEPS, MAX_STRANGE_FORKS, MAX_STRANGE_STEPS};
+pub use io::{Direction, Event, Input, Output, RejectReason, Sign, SpendToSign, World};
 pub use ledger::Ledger;
+pub use recovery::{Basis, RecoveryError};
 pub use seals::Burned;
 pub use settle::{Lost, Unsettled};
 pub use sightings::Sightings;
@@ -52,6 +59,7 @@ use crate::id::{AssetId, DeviceId, Head, NetworkId, Nonce, TxId};
 use crate::keys::PublicKey;
 use crate::policy::Policy;
 use crate::seal::SealIdentity;
+use crate::time::Time;
 
 /// Who a device is.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -80,6 +88,7 @@ pub struct Device {
     head: Head,
     ledger: Ledger,
     contacts: BTreeMap<DeviceId, Contact>,
+    strangers: BTreeSet<(Time, DeviceId)>,
     policies: BTreeMap<AssetId, Policy>,
     accept: AcceptPolicy,
     outgoing: payments::Sent,
@@ -94,6 +103,7 @@ pub struct Device {
     enrolled: seals::Enrolled,
     live: BTreeSet<TxId>,
     offers: BTreeMap<DeviceId, payee::Open>,
+    limits: forget::Limits,
 }
 
 impl Device {
@@ -107,6 +117,7 @@ impl Device {
             seq: 0,
             ledger: Ledger::default(),
             contacts: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             policies: BTreeMap::new(),
             accept: AcceptPolicy::default(),
             outgoing: payments::Sent::default(),
@@ -121,6 +132,7 @@ impl Device {
             enrolled: seals::Enrolled::default(),
             live: BTreeSet::new(),
             offers: BTreeMap::new(),
+            limits: forget::Limits::default(),
         }
     }
 
@@ -134,6 +146,8 @@ impl Device {
     pub fn handle(&mut self, world: &World<'_>, input: Input) -> Result<Output, DeviceError> {
         match input {
             Input::Contact(card) => self.add_contact(card),
+            Input::Stranger(card) => self.add_stranger(world, card),
+            Input::RemoveContact(device) => self.remove_contact(device),
             Input::Policy(policy) => self.add_policy(policy),
             Input::AcceptPolicy(accept) => Ok(self.record([Change::Accept(accept)])),
             Input::Mint(minted) => self.receive_mint(world, minted),
@@ -148,7 +162,7 @@ impl Device {
             Input::Meet { contact } => self.meet(contact),
             Input::Restored => Ok(self.restored(world)),
             Input::GiveUp { contact } => self.give_up(contact),
-            Input::ConfirmRecovery => self.confirm_recovery(),
+            Input::ConfirmRecovery(basis) => self.confirm_recovery(basis),
             Input::Certified(settlement) => self.certified(world, &settlement),
             Input::Lost { source, proof } => self.lose(world, source, &proof),
             Input::Enrolled(certificate) => self.enroll(*certificate),
@@ -165,13 +179,8 @@ impl Device {
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Step { seq, head } => (self.seq, self.head) = (seq, head),
-            Change::Contact(contact) => {
-                let known = self.contacts.get(&contact.device);
-                if known.is_none_or(|known| known.card != contact.card) {
-                    self.enrolled.add_contact(&contact);
-                }
-                self.contacts.insert(contact.device, *contact);
-            }
+            Change::Contact(contact) => self.put_contact(*contact),
+            Change::Forgotten(forgotten) => self.forget(forgotten),
             Change::Policy(policy) => {
                 self.policies.insert(policy.id(), policy);
             }
@@ -242,6 +251,6 @@ impl Device {
     }
 
     fn contact(&self, device: &DeviceId) -> Result<&Contact, DeviceError> {
-        self.contacts.get(device).ok_or(DeviceError::UnknownContact)
+        Ok(self.contacts.get(device).ok_or(ContactError::Unknown)?)
     }
 }

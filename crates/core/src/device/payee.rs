@@ -295,7 +295,7 @@ impl Device {
         let holdings = offer.evidence.verify(&self.trusting(world, &known, &bricked), world.now)?;
         let sources = sources_of(offer, &holdings, payer)?;
         self.check_pockets(offer, &sources)?;
-        self.check_history(&payer.owner, offer)?;
+        self.check_history(payer, offer)?;
         Ok(Checked { holdings, sources })
     }
 
@@ -335,7 +335,11 @@ impl Device {
         }
         match self.convict_from(&steps) {
             Some(output) => Ok(self.refusing(output, from, TradeError::Fork.into())),
-            None => Err(error),
+            // What was signed may contradict what others have seen.
+            None => {
+                let output = self.remember_refused(from, steps);
+                Ok(self.refusing(output, from, error))
+            }
         }
     }
 
@@ -387,8 +391,15 @@ impl Device {
         if all { Ok(()) } else { Err(TradeError::Pocket) }
     }
 
-    /// The payer's number and head must fit every step of it that was ever seen here.
-    fn check_history(&self, payer: &PublicKey, offer: &Offer) -> Result<(), TradeError> {
+    /// The payer's number and head must fit every step of it that was ever seen here, and come after
+    /// its last payment to this device: this one extends the link that that one made.
+    fn check_history(&self, payer: &Contact, offer: &Offer) -> Result<(), TradeError> {
+        let last = self.incoming.steps(payer.device, 0, u64::MAX).next_back();
+        let last = last.and_then(|incoming| incoming.hop.as_ref()).map(|hop| hop.tx.step.seq);
+        if last.is_some_and(|last| offer.seq < last) {
+            return Err(TradeError::Step);
+        }
+        let payer = &payer.owner;
         let known = self.sightings.head_after(payer, offer.seq);
         let next = offer.seq.checked_add(1).ok_or(TradeError::Step)?;
         let known = known.or_else(|| self.sightings.head_before(payer, next));
@@ -473,7 +484,9 @@ impl Device {
         let payer = self.contact(&from)?;
         let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
         let evidence = self.with_enrollments_of(payer, evidence);
-        let contact = Contact { received: transaction.link, ..self.contact(&from)?.clone() };
+        let contact = self.contact(&from)?.clone();
+        // Whoever pays is no stranger.
+        let contact = Contact { received: transaction.link, stranger: None, ..contact };
         let incoming = Incoming {
             tx,
             payer: Some(from),
@@ -485,6 +498,7 @@ impl Device {
             settled: false,
             accepted: refused.is_none(),
             hop: Some(payment.hop(&transaction)),
+            after: self.seq,
         };
         let event = received(&incoming, coin.settle_by, refused.as_ref());
         let received = transaction.link;
@@ -500,7 +514,7 @@ impl Device {
         } else {
             self.add(&mut output, [Change::Terms(payment.accept.nonce, None)]);
         }
-        self.add(&mut output, sightings.into_iter().map(Change::Sighting));
+        self.remember_steps(&mut output, sightings);
         self.remember_mints(&mut output, &evidence);
         output.sign.push(self.receipt(tx));
         output.events.push(event);
@@ -553,6 +567,7 @@ impl Device {
             settled: holding.certified_at.is_some(),
             accepted: true,
             hop: None,
+            after: self.seq,
         };
         let event = received(&incoming, None, None);
         let mut output = self.record([

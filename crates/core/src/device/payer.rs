@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::payee::OFFER_LIFETIME;
 use super::{
-    Change, Contact, Device, DeviceError, Event, Mode, Outgoing, OutgoingState, Output, Pocket,
-    Sign, SpendToSign, World,
+    Change, Contact, ContactError, Device, DeviceError, Event, Mode, Outgoing, OutgoingState,
+    Output, Pocket, RecoveryError, Sign, SpendToSign, World,
 };
 use crate::accept::Refusal;
 use crate::amount::Amount;
@@ -98,11 +98,11 @@ impl Device {
 
     fn may_pay(&self, payee: &DeviceId) -> Result<&Contact, DeviceError> {
         if self.mode != Mode::Normal {
-            return Err(DeviceError::ReceiveOnly);
+            return Err(RecoveryError::ReceiveOnly.into());
         }
         let contact = self.contact(payee)?;
         if self.is_bricked(&contact.owner) || self.is_bricked(&self.me.owner) {
-            return Err(DeviceError::Bricked);
+            return Err(ContactError::Bricked.into());
         }
         Ok(contact)
     }
@@ -267,7 +267,8 @@ impl Device {
         });
         let mut output = self.record([
             Change::Outgoing(Arc::clone(&outgoing)),
-            Change::Contact(Box::new(Contact { link, ..contact })),
+            // Whoever is paid is no stranger.
+            Change::Contact(Box::new(Contact { link, stranger: None, ..contact })),
             Change::Step { seq: step.seq, head: step.head_after(&link) },
         ]);
         self.move_pockets(&mut output, &sources, link, change);

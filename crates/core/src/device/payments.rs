@@ -60,6 +60,14 @@ impl Sent {
         self.links.get(&(payee, link)).and_then(|tx| self.all.get(tx)).map(Arc::as_ref)
     }
 
+    /// The latest payment to a payee.
+    pub(super) fn last(&self, payee: DeviceId) -> Option<&Outgoing> {
+        let (first, last) = (Link::new([0; 32]), Link::new([0xff; 32]));
+        let sent = self.links.range((payee, first)..=(payee, last));
+        sent.filter_map(|(_, tx)| self.all.get(tx).map(Arc::as_ref))
+            .max_by_key(|o| o.transaction.step.seq)
+    }
+
     /// The payments to a payee that have no receipt, in the order of their steps.
     pub(super) fn waiting(&self, payee: DeviceId) -> impl Iterator<Item = &Outgoing> {
         let places = self.waiting.range((payee, 0, FIRST_TX)..=(payee, u64::MAX, LAST_TX));
@@ -172,7 +180,7 @@ impl Received {
         payer: DeviceId,
         first: u64,
         last: u64,
-    ) -> impl Iterator<Item = &Incoming> {
+    ) -> impl DoubleEndedIterator<Item = &Incoming> {
         let last = last.max(first);
         let places = self.steps.range((payer, first, FIRST_TX)..=(payer, last, LAST_TX));
         places.filter_map(|(_, _, tx)| self.all.get(tx)).map(Arc::as_ref)

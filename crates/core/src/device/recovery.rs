@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::change::MAX_WAITING;
-use super::{Burned, Change, Contact, Device, DeviceError, Event, Mode, Output, World};
+use super::{Burned, Change, Contact, Device, DeviceError, Event, Meeting, Mode, Output, World};
 use crate::cbor::List;
 use crate::evidence::{Evidence, Hop, Witness};
 use crate::id::{CoinId, DeviceId};
@@ -18,6 +18,49 @@ use crate::message::{MAX_HISTORY, Message, Sync};
 use crate::predicate::{Unlock, spend_digest};
 use crate::seal::{Scoped, SealIdentity, Vouch};
 use crate::trade::Source;
+
+/// What says that a restored device knows its latest step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Basis {
+    /// A journal that was not set back ends at this very step.
+    Journal,
+    /// At least one contact was met, and nobody is left to be met.
+    Contacts,
+    /// The owner's word alone that nothing was paid since the backup. If it is wrong, the next
+    /// payment is a fork.
+    OwnersWord,
+}
+
+/// Why a restored device does not pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoveryError {
+    /// It does not know its latest step yet.
+    #[error(
+        "this wallet was restored and receives only until it knows its latest step: meet everyone whom you paid since the backup (tally sync), then confirm (tally recover)"
+    )]
+    ReceiveOnly,
+    /// Contacts are still to be met, or steps are missing.
+    #[error(
+        "recovery is not complete, {0} contacts are still to be met and {1} steps do not fit yet: meet them (tally sync), or give up on whom you cannot meet (tally recover --give-up CONTACT)"
+    )]
+    Open(u32, u32),
+    /// Nobody was met, and no journal tells the latest step.
+    #[error(
+        "nothing confirms this wallet's latest step, since no contact was met and its journal is not here: meet somebody whom you may have paid since the backup (tally contact add, tally sync); only if you are sure that you paid nobody since, say so (tally recover --nothing-paid-since-backup)"
+    )]
+    Unconfirmed,
+}
+
+impl RecoveryError {
+    /// Stable code of this error.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::ReceiveOnly => "RECEIVE_ONLY",
+            Self::Open(..) => "NOT_RECOVERED",
+            Self::Unconfirmed => "RECOVERY_UNCONFIRMED",
+        }
+    }
+}
 
 impl Device {
     /// The device may be behind: it receives only from now on.
@@ -30,7 +73,11 @@ impl Device {
         let at = world.now;
         let doubtful = self.doubtful().into_iter().map(|slot| Change::Burned(Burned { slot, at }));
         self.add(&mut output, doubtful);
-        let unmet = |contact: Contact| Change::Contact(Box::new(Contact { met: false, ..contact }));
+        let unmet = |contact: Contact| {
+            // A stranger was never paid as far as this device knows.
+            let met = if contact.stranger.is_some() { Meeting::New } else { Meeting::Due };
+            Change::Contact(Box::new(Contact { met, ..contact }))
+        };
         self.add(&mut output, contacts.into_iter().map(unmet));
         output
     }
@@ -69,6 +116,7 @@ impl Device {
         };
         let Mode::ReceiveOnly(waiting) = &self.mode else { return Ok(output) };
         let mut waiting = waiting.clone();
+        let knows_more = !mine.is_empty();
         for hop in mine {
             if !waiting.iter().any(|known| known.tx == hop.tx) {
                 waiting.push(hop);
@@ -78,7 +126,7 @@ impl Device {
         // The steps that come first are the ones that fit first; later ones are told again.
         let complete = complete && waiting.len() <= MAX_WAITING;
         waiting.truncate(MAX_WAITING);
-        let contact = Contact { met: complete, ..self.contact(from)?.clone() };
+        let contact = self.contact(from)?.clone().told(knows_more, complete);
         self.add(&mut output, [Change::Contact(Box::new(contact))]);
         self.take_steps(world, &mut output, waiting, from);
         Ok(output)
@@ -182,27 +230,47 @@ impl Device {
         }
         let paid = |c: &&Contact| hop.tx.body.outputs.iter().any(|o| o.owner.key() == &c.owner);
         let payee = self.contacts.values().find(paid).cloned();
-        let contact = payee.map(|c| Change::Contact(Box::new(Contact { link, ..c })));
+        let paid = |c| Contact { link, stranger: None, ..c };
+        let contact = payee.map(|c| Change::Contact(Box::new(paid(c))));
         self.add(output, contact);
         self.add(output, [Change::Step { seq: step.seq, head: step.head_after(&link) }]);
     }
 
     /// The owner gives up on a contact who cannot be met.
     pub(super) fn give_up(&mut self, contact: DeviceId) -> Result<Output, DeviceError> {
-        let contact = Contact { met: true, ..self.contact(&contact)?.clone() };
+        let contact = Contact { met: Meeting::GivenUp, ..self.contact(&contact)?.clone() };
         Ok(self.record([Change::Contact(Box::new(contact))]))
     }
 
     /// The owner says that everyone who was paid since the backup has been met.
-    pub(super) fn confirm_recovery(&mut self) -> Result<Output, DeviceError> {
+    pub(super) fn confirm_recovery(&mut self, basis: Basis) -> Result<Output, DeviceError> {
         let Mode::ReceiveOnly(waiting) = &self.mode else {
             return Ok(Output::default());
         };
-        let unmet = self.contacts.values().filter(|c| !c.met).count();
+        let of = |met: Meeting| self.contacts.values().filter(move |c| c.met == met).count();
+        let unmet = of(Meeting::Due);
         if unmet > 0 || !waiting.is_empty() {
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            return Err(DeviceError::NotRecovered(count(unmet), count(waiting.len())));
+            return Err(RecoveryError::Open(count(unmet), count(waiting.len())).into());
+        }
+        if basis == Basis::Contacts && of(Meeting::Met) == 0 {
+            return Err(RecoveryError::Unconfirmed.into());
         }
         Ok(self.record([Change::Mode(Mode::Normal)]))
+    }
+}
+
+impl Contact {
+    /// The contact after it has given back what it holds: `knows_more` steps than this device did,
+    /// and whether that is all.
+    fn told(self, knows_more: bool, complete: bool) -> Self {
+        let met = match (complete, self.met) {
+            // Whoever was not waited for vouches by what it holds.
+            (_, Meeting::New) if !knows_more => Meeting::New,
+            (true, _) => Meeting::Met,
+            (false, _) => Meeting::Due,
+        };
+        let stranger = self.stranger.filter(|_| !knows_more);
+        Self { met, stranger, ..self }
     }
 }

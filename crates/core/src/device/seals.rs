@@ -69,6 +69,25 @@ impl Enrolled {
         }
     }
 
+    /// Drops the enrollment from the card of a contact that is gone, unless another's card has it.
+    pub(super) fn remove_contact<'a>(
+        &mut self,
+        gone: &Contact,
+        mine: &SealIdentity,
+        mut left: impl Iterator<Item = &'a Contact>,
+    ) {
+        let card = from_bytes::<Card>(gone.card.payload()).ok();
+        let gone = card.map(|card| card.seal).filter(|seal| seal != mine);
+        let Some(SealIdentity::Hardware(seal)) = gone else { return };
+        let same = |other: &Contact| {
+            let card = from_bytes::<Card>(other.card.payload()).ok();
+            card.is_some_and(|card| card.seal == SealIdentity::Hardware(seal))
+        };
+        if !left.any(same) {
+            self.certificates.remove(&seal);
+        }
+    }
+
     pub(super) fn revoke(&mut self, revocation: Revocation) {
         self.revocations.insert(revocation.terms().enroller().clone(), revocation);
     }

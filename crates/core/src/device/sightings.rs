@@ -68,6 +68,34 @@ impl Sightings {
         self.by_coin.entry((key, branch.coin)).or_insert(branch);
     }
 
+    /// Forgets the spend of a coin.
+    pub(super) fn remove(&mut self, key: &PublicKey, coin: &CoinId) {
+        let Some(branch) = self.by_coin.remove(&(key.clone(), *coin)) else { return };
+        let (seq, head) = ((key.clone(), branch.step.seq), (key.clone(), branch.step.head));
+        if self.by_seq.get(&seq) == Some(coin) {
+            self.by_seq.remove(&seq);
+        }
+        if self.by_head.get(&head) == Some(coin) {
+            self.by_head.remove(&head);
+        }
+    }
+
+    /// How many spends were seen.
+    pub fn len(&self) -> usize {
+        self.by_coin.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.by_coin.is_empty()
+    }
+
+    /// How many spends by one key were seen.
+    pub(super) fn count_of(&self, key: &PublicKey) -> usize {
+        let (first, last) = (CoinId::new([0; 32]), CoinId::new([0xff; 32]));
+        self.by_coin.range((key.clone(), first)..=(key.clone(), last)).count()
+    }
+
     /// The short form of `most` steps that were seen: those of `known` devices before those of
     /// strangers, of whom anyone can make any number, and the latest first.
     ///

@@ -2,13 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
     Change, Contact, Device, DeviceError, Event, Mode, OutgoingState, Output, Sightings, World,
 };
-use crate::card::Signed;
 use crate::cbor::List;
 use crate::evidence::Sighting;
 use crate::fork::ForkProof;
@@ -25,25 +23,6 @@ const MAX_PAGES: u32 = 1024;
 const MAX_LOST: usize = 16;
 
 impl Device {
-    pub(super) fn add_contact(&mut self, signed: Signed) -> Result<Output, DeviceError> {
-        let card = signed.open_card()?;
-        let device = card.device();
-        // One key is one device: another seal under this device's key would step beside it.
-        if card.network != self.me.network || card.owner == self.me.owner {
-            return Err(DeviceError::NotForMe);
-        }
-        let contact = match self.contacts.get(&device) {
-            // A newer card of a known contact changes what it says of itself, not where we stand.
-            Some(known) => Contact { name: card.name, card: Arc::new(signed), ..known.clone() },
-            // Whom the backup does not know cannot be met for it.
-            None => Contact {
-                met: matches!(self.mode, Mode::ReceiveOnly(_)),
-                ..Contact::new(&card, signed, &self.id)
-            },
-        };
-        Ok(self.record([Change::Contact(Box::new(contact))]))
-    }
-
     pub(super) fn add_policy(&mut self, policy: Policy) -> Result<Output, DeviceError> {
         policy.check()?;
         if policy.network != self.me.network {
@@ -118,6 +97,7 @@ impl Device {
         let key = proof.key.clone();
         let contact = self.contacts.values().find(|c| c.owner == key).map(|c| c.device);
         let mut output = self.record([Change::Fork(Box::new(proof))]);
+        self.forget_forks(&mut output, &key);
         // What was checked of an open offer may rest on the convicted device.
         self.offers.clear();
         output.events.push(Event::Forked { key, contact, kind });

@@ -156,7 +156,9 @@ impl Model for Recovery {
                 let contact = group.device(payee).id();
                 group.tell(setting, PAYER, Input::Meet { contact })?
             }
-            Action::Confirm => group.tell(setting, PAYER, Input::ConfirmRecovery)?,
+            Action::Confirm => {
+                group.tell(setting, PAYER, Input::ConfirmRecovery(Basis::Contacts))?
+            }
         };
         state.signed_since |= state.restored && !did.signed.is_empty();
         state.signed.extend(did.signed);

@@ -38,7 +38,7 @@ fn a_restored_wallet_receives_only_until_its_contacts_were_met_and_then_pays_wit
         let (town, [mut alice, mut bob, mut carol], asset) = lost_after_backup(machine);
         assert!(is_receive_only(&alice));
         assert_eq!(code(pay(&mut alice, &mut bob, asset, 1).payer), "RECEIVE_ONLY");
-        assert_eq!(code(alice.confirm_recovery()), "NOT_RECOVERED");
+        assert_eq!(code(alice.confirm_recovery(false)), "NOT_RECOVERED");
         drop(alice);
         let setup = town.setup_on(machine);
         let mut alice = Wallet::open(&town.dir("restored"), &setup).unwrap();
@@ -46,9 +46,9 @@ fn a_restored_wallet_receives_only_until_its_contacts_were_met_and_then_pays_wit
         let met = sync(&mut alice, &mut bob);
         met.payer.unwrap();
         assert!(met.shown.iter().any(|e| matches!(e, Event::Recovered { .. })), "{:?}", met.shown);
-        assert_eq!(code(alice.confirm_recovery()), "NOT_RECOVERED");
+        assert_eq!(code(alice.confirm_recovery(false)), "NOT_RECOVERED");
         sync(&mut alice, &mut carol).payer.unwrap();
-        alice.confirm_recovery().unwrap();
+        alice.confirm_recovery(false).unwrap();
         assert_eq!(alice.device().seq(), 4);
         let total: u64 = [&alice, &bob, &carol].iter().map(|w| balance(w, &asset)).sum();
         assert_eq!((balance(&alice, &asset), total), (805, 1000));
@@ -77,7 +77,7 @@ fn a_journal_that_knows_more_than_all_contacts_keeps_a_restored_wallet_from_sign
     let setup = town.setup_on("here");
     let mut alice = restore(&file, &passphrase("far away"), &town.dir("restored"), &setup).unwrap();
     sync(&mut alice, &mut bob).payer.unwrap();
-    assert_eq!(code(alice.confirm_recovery()), "SEAL_ROLLED_BACK");
+    assert_eq!(code(alice.confirm_recovery(false)), "SEAL_ROLLED_BACK");
     assert!(is_receive_only(&alice));
 }
 
@@ -98,7 +98,7 @@ fn yesterdays_folder_receives_only() {
     assert!(is_receive_only(&alice));
     assert_eq!(code(pay(&mut alice, &mut bob, asset, 1).payer), "RECEIVE_ONLY");
     sync(&mut alice, &mut bob).payer.unwrap();
-    alice.confirm_recovery().unwrap();
+    alice.confirm_recovery(false).unwrap();
     pay(&mut alice, &mut bob, asset, 1).payer.unwrap();
     assert_eq!(balance(&bob, &asset), 3);
     assert!(bob.device().forks().is_empty());
@@ -166,7 +166,7 @@ fn an_issuer_never_uses_a_serial_number_twice_nor_exceeds_its_supply() {
     let setup = town.setup_on("here");
     let mut alice = restore(&file, &passphrase("far away"), &town.dir("restored"), &setup).unwrap();
     assert_eq!(code(alice.mint(asset, Amount::new(1), &card)), "RECEIVE_ONLY");
-    alice.confirm_recovery().unwrap();
+    alice.confirm_recovery(true).unwrap();
     serials.push(alice.mint(asset, Amount::new(1), &card).unwrap().mint.body.serial);
     let distinct: std::collections::BTreeSet<_> = serials.iter().collect();
     assert_eq!(distinct.len(), serials.len());

@@ -3,6 +3,8 @@ mod backup;
 mod copies;
 mod crash;
 mod fuse;
+mod guard;
+mod guests;
 mod lost;
 mod notary;
 mod owner;

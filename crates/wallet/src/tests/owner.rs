@@ -59,13 +59,13 @@ fn an_owner_who_gives_up_on_a_contact_pays_on_without_meeting_it() {
     let dir = town.dir("restored");
     let mut alice = restore(&file, &passphrase("far away"), &dir, &setup).unwrap();
     sync(&mut alice, &mut bob).payer.unwrap();
-    assert_eq!(alice.confirm_recovery().unwrap_err().code(), "NOT_RECOVERED");
+    assert_eq!(alice.confirm_recovery(false).unwrap_err().code(), "NOT_RECOVERED");
     let nobody = alice.give_up(alice.device().id()).unwrap_err();
     assert_eq!(nobody.code(), "UNKNOWN_CONTACT");
     alice.give_up(carol.device().id()).unwrap();
     drop(alice);
     let mut alice = Wallet::open(&dir, &setup).unwrap();
-    alice.confirm_recovery().unwrap();
+    alice.confirm_recovery(false).unwrap();
     assert_eq!(*alice.device().mode(), Mode::Normal);
     pay(&mut alice, &mut bob, asset, 10).payer.unwrap();
 }
@@ -99,7 +99,7 @@ fn a_step_that_a_backup_holds_unsigned_is_signed_again_behind_those_that_came_af
         assert_eq!(intent.state, OutgoingState::Intent, "{machine}: the backup is of that moment");
         let met = sync(&mut alice, &mut bob);
         assert!(met.payer.is_ok(), "{machine}: {:?} {:?}", met.payer, met.payee);
-        alice.confirm_recovery().unwrap();
+        alice.confirm_recovery(false).unwrap();
         let again = &alice.device().outgoing()[&signed.tx];
         assert_eq!(again.payment, signed.payment, "{machine}: the same bytes");
         assert_eq!(alice.device().seq(), 3);

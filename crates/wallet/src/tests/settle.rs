@@ -244,9 +244,9 @@ fn a_restored_wallet_whose_coin_is_spent_for_the_network_does_not_sign() {
     let mut restored = crate::restore(&file, &phrase, &town.dir("restored"), &setup).unwrap();
     // Whoever gives up on the one who was paid would sign a fork; the network knows better.
     restored.give_up(bob.device().id()).unwrap();
-    assert_eq!(restored.confirm_recovery().unwrap_err().code(), "NOT_RECOVERED");
+    assert_eq!(restored.confirm_recovery(true).unwrap_err().code(), "NOT_RECOVERED");
     sync(&mut restored, &mut bob).payer.unwrap();
-    restored.confirm_recovery().unwrap();
+    restored.confirm_recovery(true).unwrap();
     assert_eq!(balance(&restored, &asset), 600);
 }
 

@@ -112,13 +112,13 @@ fn payer_restores_a_backup() {
     // It does not sign from the old state, before it has met whom it paid.
     let refused = pay(&mut alice, &mut carol, asset, 1000).expect_err("receives only");
     assert_eq!(refused.code(), "RECEIVE_ONLY");
-    assert_eq!(alice.confirm_recovery().expect_err("nobody was met").code(), "NOT_RECOVERED");
+    assert_eq!(alice.confirm_recovery(false).expect_err("nobody was met").code(), "NOT_RECOVERED");
     for contact in [&mut bob, &mut carol] {
         let to = contact.device().id();
         let (met, _) = over_tcp(contact, |channel| alice.sync_over(channel, to, &mut |_| {}));
         met.expect("met");
     }
-    alice.confirm_recovery().expect("everyone was met");
+    alice.confirm_recovery(false).expect("everyone was met");
     assert_eq!(balance(&alice, &asset), 600, "what was paid since stays paid");
     pay(&mut alice, &mut carol, asset, 600).expect("paid");
     assert!(settle(&mut carol).lost.is_empty());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::scene::{NOW, Person, Scene};
 use super::wishes::fork_of;
 use crate::cbor::List;
-use crate::device::{Change, Event, Input, Pocket};
+use crate::device::{Basis, Change, Event, Input, Pocket};
 use crate::evidence::tests::network::{certify, trust_base};
 use crate::evidence::{Sighting, Witness};
 use crate::fork::Branch;
@@ -51,6 +51,55 @@ fn a_copy_that_pays_a_payee_who_was_paid_since_convicts_itself() {
     assert_eq!(scene.refusals(1), ["TRADE_FORK"]);
     assert!(scene.bricks(1, 0));
     assert_eq!(scene.balances()[1], 400);
+}
+
+#[test]
+fn a_step_below_one_that_was_received_is_refused_and_convicts_when_payees_meet() {
+    let mut scene = Scene::new(3, 1000);
+    scene.mint_to(0, 2, 500);
+    scene.mint_to(0, 3, 50);
+    let copy = scene.people[0].clone();
+    scene.pay(0, 2, 60);
+    scene.pay(0, 2, 60);
+    scene.pay(0, 1, 10);
+    // The copy knows where the payments to Bob stand, and pays him its step 1 from another coin.
+    let stands = scene.people[0].device.contacts()[&scene.id(1)].clone();
+    scene.people[0] = copy;
+    scene.people[0].device.apply(Change::Contact(stands.into()));
+    scene.start(0, 1, 600).expect("an offer");
+    scene.deliver();
+    assert_eq!(scene.refusals(1), ["TRADE_STEP"], "before it is signed");
+    let invoice = scene.invoice(1, 600);
+    scene.pay_invoice(0, 1, &invoice);
+    scene.deliver();
+    assert_eq!(scene.refusals(1), ["TRADE_STEP"; 2]);
+    assert_eq!(scene.balances()[1], 10, "nothing of it was taken");
+    assert!(!scene.anyone_convicted(), "Bob alone cannot know which step 1 came first");
+    scene.people[1].restart();
+    scene.meet(1, 2);
+    assert!(scene.bricks(1, 0) && scene.bricks(2, 0), "Carol has seen another step 1");
+}
+
+#[test]
+fn steps_of_refused_payments_are_remembered_up_to_a_limit() {
+    let mut scene = Scene::new(2, 1000);
+    scene.pay(0, 1, 10);
+    let (alice, key) = (scene.id(0), scene.people[0].key.clone());
+    let device = &mut scene.people[1].device;
+    let step = |n: u64| {
+        let step = Step { seq: n, head: Head::new([1; 32]), root: Root::new([2; 32]) };
+        let (body, link) = (BodyHash::new([3; 32]), Link::new([4; 32]));
+        let mut coin = [0; 32];
+        coin[..8].copy_from_slice(&n.to_be_bytes());
+        let signature = key.sign(&Digest::new([5; 32]));
+        let branch = Branch { body, link, step, coin: CoinId::new(coin), signature };
+        Sighting { key: key.public(), branch }
+    };
+    for n in 0..1000 {
+        device.remember_refused(alice, [step(n)].into());
+    }
+    let most = crate::device::MAX_REFUSED_STEPS + 1;
+    assert_eq!(device.sightings().len(), most, "and that of the payment");
 }
 
 #[test]
@@ -171,7 +220,7 @@ fn a_payee_who_rolled_back_gets_its_payments_again() {
     assert_eq!(scene.balances(), [750, 100]);
     scene.meet(0, 1);
     assert_eq!(scene.balances(), [750, 250], "kept by the payer, receipts or not");
-    scene.people[1].tell(Input::ConfirmRecovery).expect("all were met");
+    scene.people[1].tell(Input::ConfirmRecovery(Basis::Contacts)).expect("all were met");
     scene.pay(1, 0, 250);
     assert_eq!(scene.balances(), [1000, 0]);
 }

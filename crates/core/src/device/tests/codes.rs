@@ -10,7 +10,7 @@ use std::path::Path;
 const SPEC: &str = include_str!("../../../../../spec/codes.md");
 
 /// Every file that has errors with codes of its own.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     include_str!("../../cbor/mod.rs"),
     include_str!("../../policy.rs"),
     include_str!("../../mint.rs"),
@@ -21,7 +21,9 @@ const SOURCES: [&str; 11] = [
     include_str!("../../fork.rs"),
     include_str!("../../accept.rs"),
     include_str!("../../trade.rs"),
-    include_str!("../io.rs"),
+    include_str!("../error.rs"),
+    include_str!("../contacts.rs"),
+    include_str!("../recovery.rs"),
 ];
 
 /// What stands to the right of the arrows of `fn code`.

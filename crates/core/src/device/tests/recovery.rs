@@ -2,12 +2,12 @@
 
 use super::scene::Scene;
 use crate::cbor::List;
-use crate::device::{Event, Input, Mode, OutgoingState};
+use crate::device::{Basis, Event, Input, Mode, OutgoingState};
 use crate::message::{Message, SyncReply};
 use crate::predicate::{Unlock, spend_digest};
 
 fn confirm(scene: &mut Scene) -> Result<(), &'static str> {
-    scene.people[0].tell(Input::ConfirmRecovery).map_err(|e| e.code())
+    scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).map_err(|e| e.code())
 }
 
 /// Alice, who pays Bob 100 and Carol 200 after her backup, and restores it.
@@ -69,6 +69,46 @@ fn a_contact_who_cannot_be_met_is_given_up_by_name() {
     let contact = scene.id(2);
     scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
     assert_eq!(confirm(&mut scene), Ok(()), "at the owner's own risk");
+}
+
+#[test]
+fn a_device_whom_nobody_met_stays_receive_only_unless_its_journal_or_its_owner_vouches() {
+    let mut scene = restored();
+    for contact in [scene.id(1), scene.id(2)] {
+        scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
+    }
+    assert_eq!(confirm(&mut scene), Err("RECOVERY_UNCONFIRMED"), "all were given up");
+    assert!(matches!(scene.people[0].device.mode(), Mode::ReceiveOnly(_)));
+    for basis in [Basis::Journal, Basis::OwnersWord] {
+        let mut other = scene.people[0].clone();
+        let confirmed = other.tell(Input::ConfirmRecovery(basis));
+        assert_eq!(confirmed.map_err(|e| e.code()), Ok(()));
+    }
+    scene.meet(0, 1);
+    assert_eq!(confirm(&mut scene), Ok(()), "one was met after all");
+    let mut alone = Scene::new(1, 1000);
+    alone.people[0].tell(Input::Restored).expect("always");
+    assert_eq!(confirm(&mut alone), Err("RECOVERY_UNCONFIRMED"), "there is no contact");
+}
+
+#[test]
+fn a_contact_that_the_backup_does_not_know_vouches_only_by_what_it_gives_back() {
+    let mut scene = Scene::new(3, 1000);
+    for contact in [scene.id(1), scene.id(2)] {
+        scene.people[0].tell(Input::RemoveContact(contact)).expect("nothing rests on it");
+    }
+    let backup = scene.people[0].disk.clone();
+    let cards = [scene.people[1].card(), scene.people[2].card()];
+    scene.people[0].tell(Input::Contact(cards[0].clone())).expect("a card");
+    scene.pay(0, 1, 100);
+    scene.people[0].restore(backup);
+    scene.people[0].tell(Input::Contact(cards[1].clone())).expect("a card");
+    scene.meet(0, 2);
+    assert_eq!(confirm(&mut scene), Err("RECOVERY_UNCONFIRMED"), "Carol was never paid");
+    scene.people[0].tell(Input::Contact(cards[0].clone())).expect("a card");
+    scene.meet(0, 1);
+    assert_eq!(confirm(&mut scene), Ok(()), "Bob has given a step back");
+    assert_eq!(scene.people[0].device.seq(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::scene::{LOCK, NOW, Person, Scene, mint};
 use super::tpm::{ENROLLED_UNTIL, enroller, revocation, revocation_by};
 use crate::amount::Amount;
 use crate::cbor::List;
-use crate::device::{Event, Input, Mode, OutgoingState, Sign, Terms};
+use crate::device::{Basis, Event, Input, Mode, OutgoingState, Sign, Terms};
 use crate::id::TxId;
 use crate::keys::SecretKey;
 use crate::message::{Accept, Message};
@@ -438,7 +438,7 @@ fn what_waits_for_the_seal_in_a_backup_is_never_given_up() {
     scene.people[0].out.clear();
     scene.people[0].restore(backup);
     scene.people[0].tell(Input::GiveUp { contact: payee }).expect("a contact");
-    scene.people[0].tell(Input::ConfirmRecovery).expect("all met");
+    scene.people[0].tell(Input::ConfirmRecovery(Basis::OwnersWord)).expect("his word");
     assert_eq!(*scene.people[0].device.mode(), Mode::Normal);
     let slots = alloc::vec![scene.people[0].device.burned().next().expect("doubtful").slot];
     scene.people[0].tell(Input::SlotsLost { tx: Some(tx), slots }).expect("always");

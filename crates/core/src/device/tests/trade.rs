@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::scene::{NOW, Scene};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
-use crate::device::{Event, Input, Mode, OutgoingState, Terms};
+use crate::device::{Basis, Event, Input, Mode, OutgoingState, Terms};
 use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::message::{Accept, Message};
 use crate::predicate::Predicate;
@@ -123,9 +123,9 @@ fn an_answer_from_before_a_backup_was_restored_is_no_meeting_after() {
     scene.people[0].tell(Input::Restored).expect("a device");
     scene.people[to].hear(from, &reply).expect("a contact");
     scene.deliver();
-    assert!(scene.people[0].tell(Input::ConfirmRecovery).is_err());
+    assert!(scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).is_err());
     scene.people[0].tell(Input::Meet { contact: payee }).expect("a contact");
     scene.deliver();
-    scene.people[0].tell(Input::ConfirmRecovery).expect("everybody was met");
+    scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).expect("everybody was met");
     assert_eq!((scene.people[0].device.seq(), scene.people[0].device.mode()), (1, &Mode::Normal));
 }

@@ -6,7 +6,7 @@ use super::scene::{NOW, Person, Scene, mint};
 use crate::amount::Amount;
 use crate::card::{Signed, SignedError};
 use crate::cbor::List;
-use crate::device::{Device, DeviceError, Event, Input, Terms};
+use crate::device::{Basis, Device, DeviceError, Event, Input, Terms};
 use crate::evidence::EvidenceError;
 use crate::fork::{Branch, ForkProof};
 use crate::id::{
@@ -140,7 +140,7 @@ fn a_restored_device_pays_nobody() {
     scene.people[0].tell(Input::Restored).expect("always");
     let input = pay(&scene, 1);
     assert_eq!(code(&mut scene, input), "RECEIVE_ONLY");
-    assert_eq!(code(&mut scene, Input::ConfirmRecovery), "NOT_RECOVERED");
+    assert_eq!(code(&mut scene, Input::ConfirmRecovery(Basis::Contacts)), "NOT_RECOVERED");
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! Say why the owner's wish cannot be met.
+
+use super::{ContactError, RecoveryError};
+use crate::accept::Refusal;
+use crate::card::SignedError;
+use crate::evidence::EvidenceError;
+use crate::fork::ForkError;
+use crate::policy::PolicyError;
+use crate::seal::EnrollmentError;
+use crate::trade::TradeError;
+
+/// Why the owner's wish cannot be met.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// A card or an invoice is not valid.
+    #[error(transparent)]
+    Signed(#[from] SignedError),
+    /// A policy is not valid.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A mint is not valid, or is not for this device.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// A fork proof proves nothing.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// The owner's policy does not take the payment.
+    #[error(transparent)]
+    Refusal(Refusal),
+    /// A rule of the trade is broken.
+    #[error(transparent)]
+    Trade(#[from] TradeError),
+    /// A seal's enrollment does not count.
+    #[error(transparent)]
+    Enrollment(#[from] EnrollmentError),
+    /// A contact cannot be dealt with, or not be removed.
+    #[error(transparent)]
+    Contact(#[from] ContactError),
+    /// The device was restored, and is not sure of its latest step.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The object is for somebody else, or for another network.
+    #[error("this is not for this wallet: check whom it was made for, and on which network")]
+    NotForMe,
+    /// There is not enough of the asset, at most 8 coins of which can pay at once.
+    #[error("there is not enough to pay this: check your balance")]
+    InsufficientFunds,
+    /// The payment that the seal signed, or the receipt, is not waiting.
+    #[error("no such payment is waiting: list your payments")]
+    NotWaiting,
+}
+
+impl DeviceError {
+    /// Stable code of this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Signed(e) => e.code(),
+            Self::Policy(e) => e.code(),
+            Self::Evidence(e) => e.code(),
+            Self::Fork(e) => e.code(),
+            Self::Refusal(e) => e.code(),
+            Self::Trade(e) => e.code(),
+            Self::Enrollment(e) => e.code(),
+            Self::Contact(e) => e.code(),
+            Self::Recovery(e) => e.code(),
+            Self::NotForMe => "NOT_FOR_ME",
+            Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
+            Self::NotWaiting => "NOT_WAITING",
+        }
+    }
+}
