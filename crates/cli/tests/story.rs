@@ -46,7 +46,11 @@ fn a_contact_who_cannot_be_met_can_be_given_up() {
     world.ok("alice", "backup alice.backup --backup-passphrase-file secret");
     world.ok("phone", "restore alice.backup --backup-passphrase-file secret");
     world.run("phone", "recover --give-up bob").fails(6, "NOT_RECOVERED");
-    assert_eq!(world.ok("phone", "recover --give-up carol")["mode"], "normal");
+    world.run("phone", "recover --give-up carol").fails(6, "RECOVERY_UNCONFIRMED");
+    let (terminal, address) = world.listen("bob", 1);
+    world.ok("phone", &format!("sync bob --connect {address}"));
+    assert_eq!(lines(terminal).0, 0);
+    assert_eq!(world.ok("phone", "recover")["mode"], "normal", "one was met after all");
 }
 
 #[test]

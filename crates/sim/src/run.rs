@@ -5,7 +5,9 @@ use std::fmt::{self, Write};
 
 use tally_core::amount::Amount;
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{Device, DeviceError, Event, Input, Mode, Sign, Terms};
+use tally_core::device::{
+    Basis, Device, DeviceError, Event, Input, Mode, RecoveryError, Sign, Terms,
+};
 use tally_core::id::TxId;
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::message::{Accept, Message};

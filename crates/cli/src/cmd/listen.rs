@@ -19,7 +19,8 @@ use crate::error::{CliError, Exit};
 use crate::output::{Done, Out, Report};
 use crate::show::{Names, Shown};
 
-/// Most connections at once; for one more, the one that was silent longest is closed.
+/// Most connections at once; for one more, one is closed: first those that never said anything, and of
+/// them, or else of all, the one that was silent longest.
 const MAX_GUESTS: usize = 64;
 /// How long a connection may stay without saying anything at first.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
@@ -70,7 +71,7 @@ pub fn run(at: &Context, out: Out, address: &str, count: Option<u64>) -> Result<
     let limits = Limits { idle: FIRST_MESSAGE, ..Limits::default() };
     let ended = loop {
         match listener.accept(&limits) {
-            Ok(channel) => desk.welcome(channel)?,
+            Ok(channel) => desk.welcome(channel),
             Err(error) => break error,
         }
     };
@@ -106,6 +107,7 @@ struct Guests {
 }
 
 struct Guest {
+    spoke: bool,
     heard: Instant,
     hang_up: HangUp,
 }
@@ -128,27 +130,29 @@ enum Ended {
 
 impl Desk {
     /// Gives a connection a thread of its own.
-    fn welcome(self: &Arc<Self>, channel: TcpChannel) -> Result<(), CliError> {
-        let hang_up = channel.hang_up_handle()?;
+    fn welcome(self: &Arc<Self>, channel: TcpChannel) {
+        // If the system is short of handles the connection is closed, and the next may have more luck.
+        let Ok(hang_up) = channel.hang_up_handle() else { return };
         let guest = {
             let mut guests = lock(&self.guests);
             if guests.here.len() >= MAX_GUESTS {
-                let longest = guests.here.iter().min_by_key(|(_, guest)| guest.heard);
+                let place = |guest: &Guest| (guest.spoke, guest.heard);
+                let longest = guests.here.iter().min_by_key(|(_, guest)| place(guest));
                 let longest = longest.map(|(id, _)| *id);
-                longest.and_then(|id| guests.here.remove(&id)).map(|guest| guest.hang_up.now());
+                if let Some(guest) = longest.and_then(|id| guests.here.remove(&id)) {
+                    guest.hang_up.now();
+                }
             }
             let id = guests.next;
             guests.next = guests.next.wrapping_add(1);
-            guests.here.insert(id, Guest { heard: Instant::now(), hang_up });
+            guests.here.insert(id, Guest { spoke: false, heard: Instant::now(), hang_up });
             id
         };
         let desk = Arc::clone(self);
         let served = thread::Builder::new().spawn(move || desk.serve(guest, channel));
         if served.is_err() {
-            // No thread is to be had: the connection is closed, and the next may have more luck.
             lock(&self.guests).here.remove(&guest);
         }
-        Ok(())
     }
 
     fn serve(&self, guest: u64, mut channel: TcpChannel) {
@@ -193,7 +197,7 @@ impl Desk {
                 channel.wait_for(Limits::default().idle);
             }
             if let Some(guest) = lock(&self.guests).here.get_mut(&guest) {
-                guest.heard = Instant::now();
+                (guest.spoke, guest.heard) = (true, Instant::now());
             }
             let answered = self.answer(&mut talk, &message)?;
             let sent = match answered {

@@ -46,7 +46,7 @@ pub enum RecoveryError {
     Open(u32, u32),
     /// Nobody was met, and no journal tells the latest step.
     #[error(
-        "nothing confirms this wallet's latest step, since no contact was met and its journal is not here: meet somebody whom you may have paid since the backup (tally contact add, tally sync); only if you are sure that you paid nobody since, say so (tally recover --nothing-paid-since-backup)"
+        "nothing confirms this wallet's latest step, since no contact was met and its journal is not here: meet somebody whom you may have paid since the backup (tally contact add, tally sync), or, only if you are sure that you paid nobody since, give your word (tally recover --nothing-paid-since-backup)"
     )]
     Unconfirmed,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stateright::{Checker, Model, Property};
 use tally_core::amount::Amount;
-use tally_core::device::{Input, Mode};
+use tally_core::device::{Basis, Input, Mode};
 use tally_core::id::TxId;
 use tally_sim::Disk;
 
