@@ -188,7 +188,7 @@ fn a_pocket_that_does_not_fit_what_was_signed_is_found() {
     let (id, mut coin) = pocket.coin.clone().unwrap();
     coin.amount = Amount::new(901);
     let altered = Pocket { coin: Some((id, coin)), ..pocket };
-    let changes = vec![Change::Pocket(Box::new(altered))];
+    let changes = vec![Change::Pocket(altered.into())];
     alice.store.write(&Batch { changes, ..Batch::default() }).unwrap();
     drop(alice);
     let alice = town.open("alice").unwrap();
