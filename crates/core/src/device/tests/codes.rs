@@ -54,7 +54,9 @@ fn every_code_fits_a_refusal() {
 
 #[test]
 fn every_code_stands_in_the_specification_and_no_other() {
-    let rows = SPEC.lines().filter_map(|line| line.strip_prefix("| `"));
+    // What validators and those who ask them say is not a device's to say.
+    let devices = SPEC.split("\n## A network of validators").next().unwrap_or_default();
+    let rows = devices.lines().filter_map(|line| line.strip_prefix("| `"));
     let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
     let listed: BTreeSet<&str> = listed.into_iter().collect();
     assert_eq!(listed, codes().into_iter().collect());
