@@ -1,9 +1,15 @@
 //! Name every command and flag.
 
+mod seals;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use seals::{
+    AuditArgs, EnrollArgs, EnrollerCommand, EnrollerInit, SealChoice, SealCommand, TpmAddress,
+};
 
 /// Pay and be paid face to face, both offline, and see what every payment rests on.
 #[derive(Parser, Debug)]
@@ -70,6 +76,12 @@ pub enum Command {
         /// The network that the wallet is on
         #[arg(long, value_name = "NUMBER", default_value_t = 3)]
         network: u16,
+        /// What keeps its device from forking
+        #[arg(long, value_enum, default_value_t = SealChoice::Software)]
+        seal: SealChoice,
+        /// Where the TPM is: device:PATH, unix:PATH or tcp:HOST:PORT [default: device:/dev/tpmrm0]
+        #[arg(long, value_name = "ADDR")]
+        tpm: Option<TpmAddress>,
     },
     /// Show who this wallet is
     Id,
@@ -85,7 +97,8 @@ pub enum Command {
         asset: String,
         /// How much, such as 100.00
         amount: String,
-        /// For whom: a contact, or a file with a card
+        /// For whom: a contact, a file with a card, or an invoice of theirs for this amount, which
+        /// may ask for a lock to their seal
         #[arg(long, value_name = "CARD")]
         to: String,
         /// Where to put it
@@ -195,10 +208,16 @@ pub enum Command {
         /// if it is wrong, the next payment is a fork, and this identity is refused for good
         #[arg(long)]
         nothing_paid_since_backup: bool,
+        /// Give up on the TPM: coins under its counters wait for the end of their locks
+        #[arg(long)]
+        without_tpm: bool,
     },
     /// The seal: what keeps this device from forking
     #[command(subcommand)]
     Seal(SealCommand),
+    /// The enroller: say whose TPMs are seals
+    #[command(subcommand)]
+    Enroller(EnrollerCommand),
     /// The notary: run a validator of it, or check one from outside
     #[command(subcommand)]
     Notary(NotaryCommand),
@@ -325,6 +344,12 @@ pub enum DevnetCommand {
         #[arg(long, value_name = "KEY")]
         enroller: Vec<String>,
     },
+    /// Run a TPM in software until Ctrl-C, to try seals with; whoever copies its folder can pay twice
+    Tpm {
+        /// Its folder: made if it is not there, gone on with otherwise
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 /// Where to put an object.
@@ -377,6 +402,12 @@ pub enum AssetCommand {
         /// Single things instead of amounts
         #[arg(long)]
         unique: bool,
+        /// Whose word makes a hardware seal count for it: an enroller's key, or the file with it
+        #[arg(long, value_name = "KEY|FILE")]
+        enroller: Vec<String>,
+        /// Nothing may be paid offline on a signature alone
+        #[arg(long)]
+        sealed_only: bool,
         /// Where to put it
         #[command(flatten)]
         deliver: Deliver,
@@ -533,22 +564,4 @@ pub struct Backup {
     /// wallet's own]
     #[arg(long, value_name = "FILE")]
     pub backup_passphrase_file: Option<PathBuf>,
-}
-
-/// Commands about the seal.
-#[derive(Subcommand, Debug)]
-pub enum SealCommand {
-    /// Say what the seal is, what it stops and what it does not stop
-    Status,
-    /// Bind a wallet that you moved on purpose to this machine
-    Rebind,
-    /// Open the wallet with another passphrase, or a key file, from now on
-    Passphrase {
-        /// The new passphrase is in this file
-        #[arg(long, value_name = "FILE", required_unless_present = "key_file")]
-        new_passphrase_file: Option<PathBuf>,
-        /// Use a key file instead of a passphrase
-        #[arg(long, conflicts_with = "new_passphrase_file")]
-        key_file: bool,
-    },
 }

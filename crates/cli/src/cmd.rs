@@ -1,9 +1,12 @@
 //! Do what a command says: one module a group of commands.
 
 mod asset;
+mod audit;
 mod backup;
 mod contact;
 mod doctor;
+mod enroll;
+mod enroller;
 mod fork;
 mod init;
 mod inspect;
@@ -20,12 +23,13 @@ mod seal;
 mod settle;
 mod shell;
 mod status;
+mod toy_tpm;
 mod verify;
 mod view;
 
 pub use asset::policy_of;
 
-use crate::args::{Cli, Command, DevnetCommand, NotaryCommand};
+use crate::args::{Cli, Command, DevnetCommand, NotaryCommand, SealCommand};
 use crate::context::Context;
 use crate::demo;
 use crate::error::CliError;
@@ -39,7 +43,9 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
     // Some commands need no wallet, and so no folder for one.
     let at = || Context::new(&cli.global);
     match cli.command {
-        Command::Init { name, network } => init::run(&at()?, &name, network),
+        Command::Init { name, network, seal, tpm } => {
+            init::run(&at()?, &name, network, seal, tpm.map(|tpm| tpm.0))
+        }
         Command::Id => view::id(&at()?),
         Command::Contact(command) => contact::run(&at()?, out, command),
         Command::Asset(command) => asset::run(&at()?, out, command),
@@ -68,10 +74,12 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         Command::Restore { file, backup_passphrase_file } => {
             backup::restore(&at()?, &file, backup_passphrase_file.as_deref())
         }
-        Command::Recover { give_up, nothing_paid_since_backup } => {
-            backup::recover(&at()?, out, &give_up, nothing_paid_since_backup)
+        Command::Recover { give_up, nothing_paid_since_backup, without_tpm } => {
+            backup::recover(&at()?, out, &give_up, nothing_paid_since_backup, without_tpm)
         }
-        Command::Seal(command) => seal::run(&at()?, command),
+        Command::Seal(SealCommand::Audit(args)) => audit::run(out, &args),
+        Command::Seal(command) => seal::run(&at()?, out, command),
+        Command::Enroller(command) => enroller::run(&cli.global, out, command),
         Command::Settle => settle::run(&at()?, out),
         Command::Status => status::run(&at()?),
         Command::Doctor => doctor::run(&at()?),
@@ -89,6 +97,7 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         Command::Devnet(DevnetCommand::Up { validators, dir, port, enroller }) => {
             operate::devnet(out, validators, dir.as_deref(), port, &enroller)
         }
+        Command::Devnet(DevnetCommand::Tpm { dir }) => toy_tpm::run(out, &dir),
         Command::Demo { keep } => demo::run(keep.as_deref(), out),
     }
 }

@@ -87,8 +87,26 @@ impl Context {
     /// Opens the wallet.
     ///
     /// # Errors
-    /// [`CliError`] when it is not there, is in use, or does not open.
+    /// [`CliError`] when it is not there, is in use, or does not open; and when it waits for its TPM
+    /// to be enrolled.
     pub fn open(&self) -> Result<Wallet, CliError> {
+        let wallet = self.open_any()?;
+        if wallet.awaits_enrollment() {
+            return Err(CliError::new(
+                Exit::Refused,
+                "SEAL_NOT_ENROLLED",
+                "this wallet waits for its TPM to be enrolled, and has neither card nor coins before",
+                "run `tally seal enroll --enroller ADDR`, or give the TPM up with `tally seal enroll --give-up`",
+            ));
+        }
+        Ok(wallet)
+    }
+
+    /// Opens the wallet, also one that waits for its TPM to be enrolled.
+    ///
+    /// # Errors
+    /// As [`Context::open`], but for that.
+    pub fn open_any(&self) -> Result<Wallet, CliError> {
         match Wallet::open(&self.dir, &self.setup()?) {
             Err(WalletError::Store(StoreError::Missing(_))) if self.place().keystore().exists() => {
                 Err(self.records_are_gone(

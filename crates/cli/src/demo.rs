@@ -1,6 +1,8 @@
 //! Tell a story with real wallets, real TCP and real pictures of codes; every turn is checked.
 
+mod patched;
 mod race;
+mod sealed;
 mod stage;
 
 use std::path::Path;
@@ -52,6 +54,7 @@ pub fn run(keep: Option<&Path>, out: Out) -> Result<Done, CliError> {
     story.fork_is_proved()?;
     story.alice_is_refused()?;
     story.race()?;
+    story.sealed()?;
     let mut outcome = story.outcome;
     outcome.seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     Ok(Done::new(&outcome))
@@ -66,6 +69,7 @@ struct Outcome {
     fork: Option<Fork>,
     refused_by: Vec<Refusal>,
     race: Option<race::Race>,
+    sealed: Option<sealed::Sealed>,
     assumptions: Vec<&'static str>,
     seconds: f64,
 }
@@ -369,7 +373,7 @@ impl<'a> Story<'a> {
     ) -> Result<(), CliError> {
         let taken = |event: &Event| matches!(event, Event::Received { amount: a, tier: Tier::Signed, .. } if *a == amount);
         expect(events.into_iter().any(taken), "the payee takes the payment as Signed")?;
-        let worth = crate::show::Worth::of(Tier::Signed, MintStanding::IssuersWord, None);
+        let worth = crate::show::Worth::of(Tier::Signed, MintStanding::IssuersWord, None, &[]);
         let (word, tier) = (worth.word, worth.tier);
         let amount = money(amount);
         self.outcome.payments.push(Payment { to, amount, by, word, tier, bytes, milliseconds });

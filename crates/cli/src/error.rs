@@ -9,6 +9,7 @@ use tally_core::device::DeviceError;
 use tally_core::fork::ForkError;
 use tally_core::policy::PolicyError;
 use tally_seal::SealError;
+use tally_seal::enroll::EnrollError;
 use tally_transport::TransportError;
 use tally_transport::file::FileError;
 use tally_transport::http::HttpError;
@@ -183,6 +184,21 @@ impl From<SealError> for CliError {
             _ => Exit::Failure,
         };
         Self::from_text(exit, error.code(), &error.to_string())
+    }
+}
+
+impl From<EnrollError> for CliError {
+    fn from(error: EnrollError) -> Self {
+        match error {
+            EnrollError::Seal(error) => error.into(),
+            // What a maker's chain or an enroller said is all that is known; there is no advice in it.
+            EnrollError::Refused { code, why } => {
+                let mut error = Self::from_text(Exit::Refused, "ENROLL_REFUSED", &why);
+                error.message = format!("the enroller refused ({code}): {}", error.message);
+                error
+            }
+            other => Self::from_text(Exit::Refused, other.code(), &other.to_string()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tally_core::device::{Device, Direction, Event};
 use tally_core::id::{AssetId, DeviceId};
 use tally_core::keys::PublicKey;
 use tally_core::mint::MintStanding;
+use tally_core::seal::SealTerms;
 use tally_core::tier::Tier;
 use tally_core::time::Time;
 
@@ -158,6 +159,9 @@ pub struct Worth {
     pub minted: &'static str,
     /// What that rests on.
     pub mint_assumption: &'static str,
+    /// What enrollers say of the seals that it rests on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seals: Vec<String>,
     /// When to settle at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_by: Option<String>,
@@ -165,13 +169,26 @@ pub struct Worth {
 
 impl Worth {
     /// What a payment of a tier is worth, of coins that were minted so.
-    pub fn of(tier: Tier, minted: MintStanding, settle_by: Option<Time>) -> Self {
+    ///
+    /// `seals` are the enrollments of the seals behind it: one that is for development is never shown
+    /// as hardware.
+    pub fn of(
+        tier: Tier,
+        minted: MintStanding,
+        settle_by: Option<Time>,
+        seals: &[SealTerms],
+    ) -> Self {
+        let toy = seals.iter().any(|terms| terms.development);
         let (word, because) = match tier {
             Tier::Signed => ("ACCEPTED AT RISK", "signed only, settle when online"),
             Tier::Bonded => ("ACCEPTED AT RISK", "signed and bonded, settle when online"),
             Tier::Reserved => {
                 ("FINAL", "set aside for you beforehand, settle before the lock ends")
             }
+            Tier::Sealed if toy => (
+                "FOR DEVELOPMENT ONLY",
+                "sealed by a TPM in software that can be copied and pay twice, settle at once",
+            ),
             Tier::Sealed => ("FINAL", "sealed by hardware, settle before the lock ends"),
             Tier::Certified => ("FINAL", "certified by the network"),
         };
@@ -183,6 +200,7 @@ impl Worth {
             assumption: tier.assumption(),
             minted: minted.name(),
             mint_assumption: minted.assumption(),
+            seals: if tier == Tier::Certified { Vec::new() } else { words(seals) },
             settle_by,
         }
     }
@@ -190,7 +208,7 @@ impl Worth {
     /// What a mint is worth that has not moved: it rests on its issuers alone, unless it is certified.
     pub fn of_mint(minted: MintStanding) -> Self {
         if minted == MintStanding::Certified {
-            return Self::of(Tier::Certified, minted, None);
+            return Self::of(Tier::Certified, minted, None, &[]);
         }
         Self {
             tier: MINTED,
@@ -199,6 +217,7 @@ impl Worth {
             assumption: minted.assumption(),
             minted: minted.name(),
             mint_assumption: minted.assumption(),
+            seals: Vec::new(),
             settle_by: None,
         }
     }
@@ -207,12 +226,22 @@ impl Worth {
     pub fn lines(&self) -> String {
         let Self { tier, word, because, assumption, minted, mint_assumption, .. } = self;
         let by = self.settle_by.as_ref().map(|t| format!(" (by {t})")).unwrap_or_default();
-        let mut lines = format!("  {word} - {because}{by}\n  tier {tier}: {assumption}\n");
+        let mut lines = format!("  {word} - {because}{by}\n");
+        lines += &self.seals.iter().map(|seal| format!("  {seal}\n")).collect::<String>();
+        lines += &format!("  tier {tier}: {assumption}\n");
         if *minted == MintStanding::IssuersWord.name() && *tier != MINTED {
             lines += &format!("  minted on its issuers' word: {mint_assumption}\n");
         }
         lines
     }
+}
+
+/// What enrollers say of seals, each once.
+pub fn words<'a>(seals: impl IntoIterator<Item = &'a SealTerms>) -> Vec<String> {
+    let mut words: Vec<String> = seals.into_iter().map(ToString::to_string).collect();
+    words.sort();
+    words.dedup();
+    words
 }
 
 /// One event.
@@ -245,6 +274,9 @@ pub enum Shown {
         tier: &'static str,
         /// What the mints behind it rest on.
         minted: &'static str,
+        /// What enrollers say of the seals behind it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        seals: Vec<String>,
         /// Stable code.
         code: String,
         /// Why it is not accepted.
@@ -358,18 +390,19 @@ impl Shown {
     pub fn of(me: &Names, event: &Event) -> Self {
         let who = |device: &DeviceId| Who::of(me, device);
         match event {
-            Event::Received { tx, payer, asset, amount, tier, minted, settle_by } => {
+            Event::Received { tx, payer, asset, amount, tier, minted, settle_by, seals } => {
                 Self::Received {
                     tx: tx.to_string(),
                     payer: payer.as_ref().map(who),
                     money: Money::of(me, asset, *amount),
                     worth: match payer {
                         None => Worth::of_mint(*minted),
-                        Some(_) => Worth::of(*tier, *minted, *settle_by),
+                        Some(_) => Worth::of(*tier, *minted, *settle_by, seals),
                     },
                 }
             }
-            Event::Held { tx, payer, asset, amount, tier, minted, reason } => Self::Held {
+            Event::Held { tx, payer, asset, amount, tier, minted, seals, reason } => Self::Held {
+                seals: words(seals),
                 tx: tx.to_string(),
                 payer: payer.as_ref().map(who),
                 money: Money::of(me, asset, *amount),
@@ -453,12 +486,13 @@ impl Report for Shown {
             Self::Received { payer: Some(payer), money, worth, .. } => {
                 format!("received {} from {}\n{}", money.text(), payer.text(), worth.lines())
             }
-            Self::Held { payer, money, tier, code, reason, .. } => {
+            Self::Held { payer, money, tier, code, reason, seals, .. } => {
                 let from = payer.as_ref().map_or_else(|| "a mint".into(), Who::text);
                 format!(
                     "NOT FINAL: {} from {from} is in the wallet, but you do not accept it [{code}]\n  \
-                     {reason}\n  tier {tier}: hand nothing over; settle it when online, or pay it back\n",
-                    money.text()
+                     {reason}\n{}  tier {tier}: hand nothing over; settle it when online, or pay it back\n",
+                    money.text(),
+                    seals.iter().map(|seal| format!("  {seal}\n")).collect::<String>(),
                 )
             }
             Self::Again { tx } => format!("received before: {} (nothing changed)\n", short(tx)),
@@ -591,6 +625,15 @@ pub fn advice(code: &str) -> &'static str {
         "ACCEPT_SETTLE_MARGIN" => "the coin's lock ends too soon: pay with another coin",
         "ACCEPT_UNSETTLED" | "ACCEPT_CERTIFIED_AGE" => {
             "the payee wants you to settle earlier payments first: settle when online"
+        }
+        "UNLOCK_SLOT_PROOF" => {
+            "the seal gave no proof for this payment: its coin waits for the end of its lock (tally status), pay with another"
+        }
+        "ENROLLMENT_ENROLLER"
+        | "ENROLLMENT_REVOKED"
+        | "ENROLLMENT_ENDS"
+        | "ENROLLMENT_DEVELOPMENT" => {
+            "your seal's enrollment does not count for this asset: renew it (tally seal enroll), or pay with another coin"
         }
         "BRICKED" => {
             "this device was proved to have paid twice with the same money: nobody takes it any more"

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,35 +28,58 @@ fn interrupt(mut child: Child) {
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
 }
 
-#[test]
-fn every_command_of_the_guide_ends_as_it_says() {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide.md");
-    let commands = commands(&std::fs::read_to_string(guide).expect("the guide"));
-    assert!(commands.len() > 30, "{commands:?}");
+/// Whether a command goes on until it is interrupted.
+fn stays(line: &str) -> bool {
+    ["listen ", "devnet tpm ", "enroller run "].iter().any(|kind| line.starts_with(kind))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Types every command of a page, in its order; a terminal is interrupted when its owner types on.
+fn follow(page: &str, at_least: usize) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
+    let commands = commands(&std::fs::read_to_string(page).expect("the page"));
+    assert!(commands.len() > at_least, "{commands:?}");
     let world = World::new();
     std::fs::write(world.path("secret"), "correct horse battery staple\n").expect("written");
-    let port =
-        TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let mut terminal: Option<(String, Child)> = None;
+    let ports = [("7117", free_port()), ("7118", free_port())];
+    let mut terminals: BTreeMap<String, Child> = BTreeMap::new();
     for (who, line, code) in commands {
-        let line = line.replace("0.0.0.0:7117", &format!("127.0.0.1:{port}"));
-        let line = line.replace("192.168.1.5:7117", &format!("127.0.0.1:{port}"));
-        if terminal.as_ref().is_some_and(|(listens, _)| *listens == who) {
-            interrupt(terminal.take().expect("it listens").1);
+        let line = ports.iter().fold(line, |line, (named, port)| {
+            let here = format!("127.0.0.1:{port}");
+            line.replace(&format!("0.0.0.0:{named}"), &here)
+                .replace(&format!("192.168.1.5:{named}"), &here)
+        });
+        if let Some(terminal) = terminals.remove(&who) {
+            interrupt(terminal);
         }
         let mut command = world.command(&who);
         command.args(line.split_whitespace());
-        if line.starts_with("listen") {
+        if stays(&line) {
             let mut child = command.stdout(Stdio::piped()).spawn().expect("tally");
             let mut first = [0; 9];
             let stdout = child.stdout.as_mut().expect("piped");
             std::io::Read::read_exact(stdout, &mut first).expect("it says where it listens");
-            terminal = Some((who, child));
+            terminals.insert(who, child);
             continue;
         }
         let ended = end(command);
         assert_eq!(ended.code, code, "{who}$ tally {line}\n{}{}", ended.stdout, ended.stderr);
     }
-    assert!(terminal.is_some(), "the last terminal still listens");
-    interrupt(terminal.expect("it listens").1);
+    assert!(!terminals.is_empty(), "the last terminal still listens");
+    terminals.into_values().for_each(interrupt);
+}
+
+#[test]
+fn every_command_of_the_guide_ends_as_it_says() {
+    follow("guide.md", 30);
+}
+
+#[test]
+fn every_command_of_the_page_on_seals_ends_as_it_says() {
+    tally_seal::tpm2::swtpm::install_once().expect("swtpm");
+    follow("seals.md", 25);
 }

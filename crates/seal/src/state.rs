@@ -40,6 +40,8 @@ pub struct SealState {
     pub counters: Option<Counters>,
     /// Whose word it has that it is hardware, in the words that a payee reads.
     pub enrolled: Option<String>,
+    /// What is wrong with its hardware, and what to do, if anything is.
+    pub fault: Option<String>,
     /// What it stops, one sentence each.
     pub stops: Vec<&'static str>,
     /// What it does not stop, one sentence each.
@@ -78,6 +80,7 @@ impl SealState {
             bound_to: hardware.parts().iter().chain(environment.parts()).copied().collect(),
             counters: None,
             enrolled: None,
+            fault: None,
             stops,
             does_not_stop,
         }
@@ -118,6 +121,9 @@ impl fmt::Display for SealState {
         }
         if let Some(enrolled) = &self.enrolled {
             writeln!(f, "payees read: {enrolled}")?;
+        }
+        if let Some(fault) = &self.fault {
+            writeln!(f, "NOT AT WORK: {fault}")?;
         }
         writeln!(f, "it stops:")?;
         self.stops.iter().try_for_each(|line| writeln!(f, "  - {line}"))?;

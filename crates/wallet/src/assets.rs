@@ -30,6 +30,22 @@ impl Wallet {
         max_supply: Option<Amount>,
         kind: AssetKind,
     ) -> Result<AssetId, WalletError> {
+        self.create_asset_with(ticker, decimals, max_supply, kind, OfflineRules::default())
+    }
+
+    /// The same, with rules for what may be done while no network is there, such as whose seals
+    /// count.
+    ///
+    /// # Errors
+    /// As [`Wallet::create_asset`].
+    pub fn create_asset_with(
+        &mut self,
+        ticker: Ticker,
+        decimals: u8,
+        max_supply: Option<Amount>,
+        kind: AssetKind,
+        offline: OfflineRules,
+    ) -> Result<AssetId, WalletError> {
         let issuers = List::new(vec![self.seal.owner_key()]).map_err(PeerError::Decode)?;
         self.add_policy(Policy {
             version: POLICY_VERSION,
@@ -40,7 +56,7 @@ impl Wallet {
             issuers,
             threshold: 1,
             max_supply,
-            offline: OfflineRules::default(),
+            offline,
             metadata: None,
         })
     }
@@ -59,7 +75,29 @@ impl Wallet {
         amount: Amount,
         to: &Card,
     ) -> Result<Minted, WalletError> {
+        if to.network != self.network {
+            return Err(DeviceError::NotForMe.into());
+        }
+        self.mint_under(asset, amount, Predicate::Signature(to.owner.clone()))
+    }
+
+    /// Mints `amount` of an asset under the predicate that its receiver asked for in an invoice, which
+    /// may be a lock to a hardware seal.
+    ///
+    /// # Errors
+    /// As [`Wallet::mint`]; [`WalletError::Mint`] for a predicate that is not one person's own.
+    pub fn mint_under(
+        &mut self,
+        asset: AssetId,
+        amount: Amount,
+        owner: Predicate,
+    ) -> Result<Minted, WalletError> {
         self.ready()?;
+        if matches!(owner, Predicate::Reserved(_)) {
+            return Err(WalletError::Mint(
+                "new money is not reserved for anyone: ask for an invoice",
+            ));
+        }
         let policy = self.device.policies().get(&asset);
         let policy = policy.ok_or(WalletError::Mint("the asset is unknown: import it first"))?;
         let me = self.seal.owner_key();
@@ -71,9 +109,6 @@ impl Wallet {
         ))?;
         if *self.device.mode() != Mode::Normal {
             return Err(DeviceError::from(RecoveryError::ReceiveOnly).into());
-        }
-        if to.network != self.network {
-            return Err(DeviceError::NotForMe.into());
         }
         if amount.is_zero() || (policy.kind == AssetKind::Unique && amount != Amount::new(1)) {
             return Err(WalletError::Mint("the amount is zero, or not 1 for a unique asset"));
@@ -94,7 +129,7 @@ impl Wallet {
             network: self.network,
             asset,
             amount,
-            owner: Predicate::Signature(to.owner.clone()),
+            owner,
             serial,
             issued_before: before,
         };

@@ -18,12 +18,16 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use subtle::ConstantTimeEq;
 use tally_core::card::Name;
 use tally_core::cbor::{Decode, from_bytes};
-use tally_core::device::{Change, Input};
-use tally_core::id::{AssetId, NetworkId};
+use tally_core::device::{Device, Input, Me, Mode, OutgoingState};
+use tally_core::id::{AssetId, NetworkId, TxId};
+use tally_core::seal::Slot;
+use tally_seal::SlotFate;
+use tally_seal::journal::Rollback;
 use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::unlock::{KdfParams, Passphrase};
 use zeroize::Zeroizing;
 
+use crate::sealed::{DeviceSeal, ENROLLMENT, TPM, sealed_slots, world};
 use crate::settle::NOTARY;
 use crate::store::{Batch, Issued, Store};
 use crate::wallet::{entropy, is_begun, random};
@@ -107,7 +111,8 @@ impl Wallet {
 /// Rebuilds a wallet from a backup, in a folder that has none.
 ///
 /// The wallet receives only: it meets everyone whom it paid since the backup, and then its owner
-/// confirms ([`Wallet::confirm_recovery`]).
+/// confirms ([`Wallet::confirm_recovery`]). A wallet that is sealed by a TPM, restored beside it,
+/// goes on at once if the TPM's counters and the journal show that nothing was paid since.
 ///
 /// # Errors
 /// [`WalletError::Backup`], [`StoreError::Exists`], [`WalletError::Seal`].
@@ -137,21 +142,30 @@ pub fn restore(
     if !bool::from(seal.export().as_slice().ct_eq(secret.as_slice())) {
         return Err(StoreError::Exists(dir.to_owned()).into());
     }
-    let restored = receive_only(&seal, network, &batch);
-    batch.changes.extend(restored);
-    Wallet::begin(dir, setup, seal, &name, network, batch)
-}
-
-/// The records that make the device receive only, durable together with all others.
-fn receive_only(seal: &SoftwareSeal, network: NetworkId, batch: &Batch) -> Vec<Change> {
-    use tally_core::device::{Device, Me, World};
-    use tally_seal::Seal;
+    let kept = |key: &str| batch.meta.iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_slice());
+    let mut seal = DeviceSeal::of(&place, seal, kept)?;
     let me = Me { owner: seal.owner_key(), seal: seal.identity(), network };
     let mut device = Device::new(me);
     batch.changes.iter().cloned().for_each(|change| device.apply(change));
-    let world =
-        World { now: crate::wallet::now(), seals: &tally_core::seal::TpmProofs, notary: None };
-    device.handle(&world, Input::Restored).map(|output| output.changes).unwrap_or_default()
+    if !is_confirmed(&mut seal, &device) {
+        let restored = device.handle(&world(), Input::Restored);
+        batch.changes.extend(restored.map(|output| output.changes).unwrap_or_default());
+    }
+    Wallet::begin(dir, setup, seal, &name, network, batch)
+}
+
+/// Whether the hardware that a device is sealed by, and the journal beside it, both say that the
+/// backup holds its latest step: every coin is at its slot, and the journal knows this very step.
+///
+/// Without hardware the journal alone is not believed: it may have been set back with the backup.
+fn is_confirmed(seal: &mut DeviceSeal, device: &Device) -> bool {
+    let slots = sealed_slots(device);
+    let at_rest = *device.mode() == Mode::Normal
+        && device.outgoing().values().all(|o| o.state != OutgoingState::Intent);
+    // No transaction has this number, so that no earlier proof counts for it.
+    let open = |slot: &Slot| matches!(seal.fate(slot, &TxId::new([0; 32])), Ok(SlotFate::Open));
+    let all_open = !slots.is_empty() && slots.iter().all(open);
+    at_rest && all_open && seal.check(device.seq(), &device.head()) == Rollback::None
 }
 
 fn open(path: &Path, passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, WalletError> {
@@ -223,9 +237,11 @@ impl Contents {
             let next = u64::from_be_bytes(value.array()?);
             batch.issued.push((asset, Issued { next, total: u64::from_be_bytes(value.array()?) }));
         }
-        // Whom the owner chose to believe comes back too.
-        let notary = meta.iter().find(|[key, _]| *key == NOTARY.as_bytes());
-        batch.meta.extend(notary.map(|[_, value]| (NOTARY, value.to_vec())));
+        // Whom the owner chose to believe comes back too, and the seal that the device is named by.
+        for kept in [NOTARY, TPM, ENROLLMENT] {
+            let found = meta.iter().find(|[key, _]| *key == kept.as_bytes());
+            batch.meta.extend(found.map(|[_, value]| (kept, value.to_vec())));
+        }
         let (name, network) = (named(&meta, b"name")?, named(&meta, b"network")?);
         Ok(Self { secret, name, network, batch })
     }

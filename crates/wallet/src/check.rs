@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use tally_core::device::{Device, Meeting, Mode, OutgoingState, Standing};
 use tally_seal::journal::Rollback;
 
-use crate::Wallet;
 use crate::store::Store;
 use crate::wallet::now;
+use crate::{LockStanding, Wallet};
 
 /// A time before which no clock can be right: 2025-01-01, in Unix seconds.
 const EARLIEST: u64 = 1_735_689_600;
@@ -45,6 +45,53 @@ impl Wallet {
             format!("the clock shows {} seconds since 1970", now().unix()),
             "set the clock: invoices and locks depend on it",
         ));
+        findings
+    }
+
+    /// Looks over the hardware that seals the wallet, and what it locks. One finding without hardware.
+    pub fn check_seal(&mut self) -> Vec<Finding> {
+        let state = self.seal_state();
+        let Some(counters) = state.counters else {
+            return vec![Finding::new(true, "the seal is software: payments are Signed", "")];
+        };
+        let mut findings = Vec::new();
+        let ends = self.enrollment().map(|certificate| certificate.terms().expires);
+        match &state.fault {
+            Some(fault) => findings.push(Finding::new(false, fault.clone(), MEND)),
+            None => {
+                let what = format!(
+                    "the TPM answers; {} of {} counters are free",
+                    counters.free, counters.total
+                );
+                findings.push(Finding::new(true, what, ""));
+                let next = "settle, then merge coins (tally refresh): until then, coins that arrive are under your signature alone, and say so";
+                findings.push(Finding::new(
+                    counters.free > 0,
+                    "counters for coins that arrive",
+                    next,
+                ));
+            }
+        }
+        if let Some(ends) = ends {
+            let soon = now().plus(RENEW_BEFORE) >= ends;
+            let what = format!("its enrollment ends {} days from now", ends.since(now()) / DAY);
+            findings.push(Finding::new(!soon, what, "renew it: tally seal enroll"));
+        }
+        for lock in self.locks() {
+            let days = lock.until.since(now()).div_ceil(DAY);
+            let what = format!(
+                "coin {} is locked to counter {} for {days} days: {}",
+                &lock.coin.to_string()[..12],
+                lock.slot.counter,
+                lock.standing
+            );
+            let ok = matches!(lock.standing, LockStanding::Ready | LockStanding::Ended);
+            let next = match lock.standing {
+                LockStanding::Away => MEND,
+                _ => "wait for the end of its lock; nothing is lost",
+            };
+            findings.push(Finding::new(ok, what, next));
+        }
         findings
     }
 
@@ -143,5 +190,9 @@ fn check_root(device: &Device) -> Finding {
 
 /// Bytes for which there should be room.
 const ROOM: usize = 1 << 20;
+const MEND: &str = "see what is wrong with the TPM, then `tally seal status`; after a Clear or new firmware `tally seal enroll`; if it is gone for good `tally recover --without-tpm`";
+const DAY: u64 = 24 * 60 * 60;
+/// How long before its end an enrollment should be renewed, in seconds.
+const RENEW_BEFORE: u64 = 31 * DAY;
 
 const RESTORE: &str = "keep the folder, and restore the wallet from a backup (tally restore)";

@@ -232,6 +232,14 @@ impl Wallet {
         Ok(())
     }
 
+    /// The same, but what waits for hardware that is not there goes on waiting.
+    pub(crate) fn try_intents(&mut self, show: &mut dyn FnMut(&Event)) -> Result<(), WalletError> {
+        match self.finish_intents(show) {
+            Err(WalletError::Seal(SealError::Tpm(_))) => Ok(()),
+            done => done,
+        }
+    }
+
     /// Encrypts a message; durable is the caller's affair.
     pub(crate) fn encrypt(
         &mut self,

@@ -149,7 +149,7 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<Heard, WalletError> {
         self.ready()?;
-        self.finish_intents(&mut |_| {})?;
+        self.try_intents(&mut |_| {})?;
         let packet_hash = sha256(bytes);
         let packet = Packet::from_wire(bytes).map_err(PeerError::Decode)?;
         let opened = match self.open_packet(&packet) {

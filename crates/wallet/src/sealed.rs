@@ -5,21 +5,18 @@
 //! the payment is given up (`docs/wallet.md`).
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 
-use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{DeviceError, Input, SpendToSign, World};
+use tally_core::cbor::from_bytes;
+use tally_core::device::{Device, Input, SpendToSign, World};
 use tally_core::id::TxId;
 use tally_core::predicate::{Predicate, Unlock, spend_digest};
 use tally_core::seal::{SealCertificate, SealIdentity, Slot, SlotProof, TpmProofs};
 use tally_seal::software::{Place, SoftwareSeal};
-use tally_seal::tpm2::{Address, SlotFault, Tpm2Seal, TpmError};
-use tally_seal::{Purpose, Seal, SealError, SlotFate};
-use tally_transport::session::KemSecret;
+use tally_seal::tpm2::{Address, AwayTpm, SlotFault, Tpm2Seal, TpmError};
+use tally_seal::{Seal, SealError, SlotFate};
 use zeroize::Zeroizing;
 
-use crate::store::{Batch, Loaded, Store};
-use crate::wallet::{Setup, now};
+use crate::wallet::now;
 use crate::{StoreError, Wallet, WalletError};
 
 /// How long a coin that arrives is locked to this device's hardware, in seconds: until then it pays at
@@ -27,13 +24,15 @@ use crate::{StoreError, Wallet, WalletError};
 pub const LOCK_SECONDS: u64 = 30 * 24 * 60 * 60;
 
 /// The record of where a wallet's TPM is, and the one of its enrollment.
-const TPM: &str = "tpm";
-const ENROLLMENT: &str = "enrollment";
+pub(crate) const TPM: &str = "tpm";
+pub(crate) const ENROLLMENT: &str = "enrollment";
 
 /// What signs for a wallet.
 pub(crate) enum DeviceSeal {
     Software(Box<SoftwareSeal>),
     Tpm(Box<Tpm2Seal>),
+    /// A TPM that is not there, or is not the one that was enrolled any more.
+    Away(Box<AwayTpm>),
 }
 
 impl Deref for DeviceSeal {
@@ -42,6 +41,7 @@ impl Deref for DeviceSeal {
         match self {
             Self::Software(seal) => seal.as_ref(),
             Self::Tpm(seal) => seal.as_ref(),
+            Self::Away(seal) => seal.as_ref(),
         }
     }
 }
@@ -51,26 +51,35 @@ impl DerefMut for DeviceSeal {
         match self {
             Self::Software(seal) => seal.as_mut(),
             Self::Tpm(seal) => seal.as_mut(),
+            Self::Away(seal) => seal.as_mut(),
         }
     }
 }
 
 impl DeviceSeal {
-    /// The seal of a wallet whose keystore is open, with its TPM if it has one.
-    pub(crate) fn of(
+    /// The seal of a wallet whose keystore is open, with its TPM if it has one. `meta` gives the
+    /// wallet's records.
+    pub(crate) fn of<'a>(
         place: &Place,
         software: SoftwareSeal,
-        loaded: &Loaded,
+        meta: impl Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, WalletError> {
-        let (Some(address), Some(certificate)) = (loaded.meta(TPM), loaded.meta(ENROLLMENT)) else {
+        let (Some(address), Some(certificate)) = (meta(TPM), meta(ENROLLMENT)) else {
             return Ok(Self::Software(Box::new(software)));
         };
-        let damaged = || StoreError::Damaged("its seal's record cannot be read".into());
         let certificate: SealCertificate = from_bytes(certificate).map_err(|_| damaged())?;
-        let address = std::str::from_utf8(address).map_err(|_| damaged())?;
-        let address: Address = address.parse().map_err(SealError::Tpm)?;
-        let seal = Tpm2Seal::open(place, software, &address, certificate)?;
-        Ok(Self::Tpm(Box::new(seal)))
+        let address = address_of(address)?.ok_or_else(damaged)?;
+        match Tpm2Seal::connect(&address, &certificate) {
+            Ok(chip) => {
+                let seal = Tpm2Seal::join(place, software, chip, certificate)?;
+                Ok(Self::Tpm(Box::new(seal)))
+            }
+            Err(SealError::Tpm(why)) if AwayTpm::is_lasting(&why) => {
+                let seal = AwayTpm::open(place, software, certificate, why)?;
+                Ok(Self::Away(Box::new(seal)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The owner key, for a backup.
@@ -78,69 +87,12 @@ impl DeviceSeal {
         match self {
             Self::Software(seal) => seal.export(),
             Self::Tpm(seal) => seal.keystore().export(),
+            Self::Away(seal) => seal.keystore().export(),
         }
     }
 }
 
 impl Wallet {
-    /// Binds a wallet to an enrolled TPM, or takes over a renewed enrollment of it.
-    ///
-    /// The seal is part of a device's identity, so only a wallet that has given its card to nobody,
-    /// with no contact and no payment, can be bound (spec `DEV-1`).
-    ///
-    /// # Errors
-    /// [`WalletError::Device`] when the wallet was used before, or the certificate is not of its
-    /// network; [`WalletError::Seal`] when the TPM is not the one that was enrolled.
-    pub fn bind_to_tpm(
-        dir: &Path,
-        setup: &Setup,
-        address: &Address,
-        certificate: SealCertificate,
-    ) -> Result<Self, WalletError> {
-        let wallet = Self::open(dir, setup)?;
-        let same = wallet.device.me().seal == SealIdentity::Hardware(certificate.seal());
-        if !same && (wallet.was_used() || wallet.device.me().seal != SealIdentity::Software) {
-            return Err(DeviceError::NotForMe.into());
-        }
-        let network = wallet.network;
-        certificate.check(network).map_err(DeviceError::Enrollment)?;
-        let name = wallet.name.clone();
-        // Only one process and one handle may have the keystore, the TPM and the records.
-        drop(wallet);
-        let place = Place::new(dir, &setup.state_dir);
-        let software = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock)?;
-        let seal = Tpm2Seal::open(&place, software, address, certificate.clone())?;
-        let mut seal = DeviceSeal::Tpm(Box::new(seal));
-        let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
-        let card = crate::wallet::own_card(&mut *seal, &kem, &name, network)?;
-        let address = address.to_string().into_bytes();
-        let enrollment = to_bytes(&certificate);
-        let meta = vec![("card", to_bytes(&card)), (TPM, address), (ENROLLMENT, enrollment)];
-        drop(seal);
-        Store::open(dir, false)?.write(&Batch { meta, ..Batch::default() })?;
-        let mut wallet = Self::open(dir, setup)?;
-        wallet.act(Input::Enrolled(Box::new(certificate)), &mut |_| {})?;
-        // Whoever knows the older card hears of the enrollment with the next hello.
-        let contacts: Vec<_> = wallet.peers.keys().copied().collect();
-        for contact in contacts {
-            if let Some(peer) = wallet.peers.get_mut(&contact) {
-                peer.lines.clear();
-                wallet.touched.insert(contact);
-            }
-        }
-        wallet.persist(Batch::default())?;
-        Ok(wallet)
-    }
-
-    fn was_used(&self) -> bool {
-        let device = &self.device;
-        device.seq() > 0
-            || !device.contacts().is_empty()
-            || !device.incoming().is_empty()
-            || !device.terms().is_empty()
-            || !self.issued.is_empty()
-    }
-
     /// Tells the device which counter is free for a coin that arrives. Without one, or without an
     /// answer of the hardware, the coin is taken under its key alone.
     pub(crate) fn find_counter(&mut self) -> Result<(), WalletError> {
@@ -192,7 +144,13 @@ impl Wallet {
     ) -> Result<Vec<Input>, WalletError> {
         let set_back = match &error {
             SealError::Tpm(TpmError::Slot { fault: SlotFault::Burned, .. })
-            | SealError::Tpm(TpmError::CounterDeleted { .. }) => false,
+            | SealError::Tpm(TpmError::CounterDeleted { .. } | TpmError::Cleared) => false,
+            // After a Clear nothing but the Clear has moved it.
+            SealError::Tpm(TpmError::Slot { fault: SlotFault::Moved, .. })
+                if matches!(&self.seal, DeviceSeal::Away(_)) =>
+            {
+                false
+            }
             SealError::Tpm(TpmError::Slot { .. }) => true,
             // The hardware is not there, or busy: the payment waits for it.
             _ => return Err(error.into()),
@@ -211,21 +169,18 @@ impl Wallet {
     }
 
     /// Before a restored wallet signs again: the coins whose counters have moved on since wait for
-    /// their locks to end.
-    pub(crate) fn look_at_counters(&mut self) -> Result<(), WalletError> {
-        let mine = self.device.me().seal;
-        let coins = self.device.ledger().pockets().filter_map(|p| p.coin.as_ref());
-        let sealed = coins.filter_map(|(_, coin)| match &coin.owner {
-            Predicate::Sealed(sealed) => Some(sealed.slot),
-            _ => None,
-        });
-        let sealed: Vec<Slot> =
-            sealed.filter(|slot| mine == SealIdentity::Hardware(slot.seal)).collect();
+    /// their locks to end. With `given_up`, so do all that its hardware says nothing about.
+    pub(crate) fn look_at_counters(&mut self, given_up: bool) -> Result<(), WalletError> {
         let mut slots = Vec::new();
-        for slot in sealed {
+        for slot in sealed_slots(&self.device) {
             // No transaction has this number, so that no earlier proof counts for it.
-            if self.seal.fate(&slot, &TxId::new([0; 32]))? != SlotFate::Open {
-                slots.push(slot);
+            match self.seal.fate(&slot, &TxId::new([0; 32])) {
+                Ok(SlotFate::Open) => {}
+                Err(SealError::Tpm(_)) if given_up => slots.push(slot),
+                fate => {
+                    fate?;
+                    slots.push(slot);
+                }
             }
         }
         if !slots.is_empty() {
@@ -233,6 +188,30 @@ impl Wallet {
         }
         Ok(())
     }
+}
+
+/// The slots of a device's own seal under which its coins are.
+pub(crate) fn sealed_slots(device: &Device) -> Vec<Slot> {
+    let mine = device.me().seal;
+    let coins = device.ledger().pockets().filter_map(|p| p.coin.as_ref());
+    let sealed = coins.filter_map(|(_, coin)| match &coin.owner {
+        Predicate::Sealed(sealed) => Some(sealed.slot),
+        _ => None,
+    });
+    sealed.filter(|slot| mine == SealIdentity::Hardware(slot.seal)).collect()
+}
+
+/// Where a wallet's TPM is, from its record; an empty one is none.
+pub(crate) fn address_of(record: &[u8]) -> Result<Option<Address>, WalletError> {
+    if record.is_empty() {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(record).map_err(|_| damaged())?;
+    Ok(Some(text.parse().map_err(SealError::Tpm)?))
+}
+
+pub(crate) fn damaged() -> StoreError {
+    StoreError::Damaged("its seal's record cannot be read".into())
 }
 
 /// What the device decides by when no notary is asked.

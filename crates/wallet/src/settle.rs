@@ -119,7 +119,7 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<Settling, WalletError> {
         self.ready()?;
-        self.finish_intents(show)?;
+        self.try_intents(show)?;
         let splits = self.watch()?.splits;
         self.exchange_forks(show)?;
         let mut settling = Settling { splits, ..Settling::default() };

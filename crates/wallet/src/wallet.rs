@@ -20,14 +20,15 @@ use tally_core::time::Time;
 use tally_seal::journal::Rollback;
 use tally_seal::machine::Machine;
 use tally_seal::software::{Place, SoftwareSeal};
+use tally_seal::tpm2::Address;
 use tally_seal::unlock::{KdfParams, Unlock};
-use tally_seal::{Entropy, Purpose, Seal, SealError, SealState};
+use tally_seal::{Entropy, Purpose, Seal, SealError};
 use tally_transport::session::{Hint, KemSecret};
 use zeroize::Zeroizing;
 
 use crate::notary::Notaries;
 use crate::peer::Peer;
-use crate::sealed::DeviceSeal;
+use crate::sealed::{DeviceSeal, TPM, address_of};
 use crate::store::{Batch, Issued, Loaded, Store};
 use crate::{PeerError, StoreError, WalletError};
 
@@ -80,6 +81,7 @@ pub struct Wallet {
     pub(crate) issued: BTreeMap<AssetId, Issued>,
     pub(crate) notaries: Option<Notaries>,
     pub(crate) seal: DeviceSeal,
+    pub(crate) tpm: Option<Address>,
     pub(crate) kem: KemSecret,
     pub(crate) key: Zeroizing<[u8; 32]>,
     pub(crate) store: Store,
@@ -98,6 +100,17 @@ impl Wallet {
         name: Name,
         network: NetworkId,
     ) -> Result<Self, WalletError> {
+        Self::create_with(dir, setup, &name, network, Batch::default())
+    }
+
+    /// Makes a wallet whose first records are these, beside its own.
+    pub(crate) fn create_with(
+        dir: &Path,
+        setup: &Setup,
+        name: &Name,
+        network: NetworkId,
+        batch: Batch,
+    ) -> Result<Self, WalletError> {
         Store::make_dir(dir)?;
         let place = Place::new(dir, &setup.state_dir);
         let machine = setup.machine.as_ref();
@@ -113,27 +126,29 @@ impl Wallet {
         if is_begun(dir)? {
             return Err(StoreError::Exists(dir.to_owned()).into());
         }
-        Self::begin(dir, setup, seal, &name, network, Batch::default())
+        let seal = DeviceSeal::Software(Box::new(seal));
+        Self::begin(dir, setup, seal, name, network, batch)
     }
 
     /// Writes the first records of a wallet, and opens it.
     pub(crate) fn begin(
         dir: &Path,
         setup: &Setup,
-        mut seal: SoftwareSeal,
+        mut seal: DeviceSeal,
         name: &Name,
         network: NetworkId,
         mut batch: Batch,
     ) -> Result<Self, WalletError> {
         let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
-        let card = own_card(&mut seal, &kem, name, network)?;
+        let card = own_card(&mut *seal, &kem, name, network)?;
         batch.meta.push(("name", to_bytes(name)));
         batch.meta.push(("network", to_bytes(&network)));
         batch.meta.push(("card", to_bytes(&card)));
         let mut store = Store::open(dir, true)?;
         store.mark_at(&Place::new(dir, &setup.state_dir).count(&seal.owner_key()));
         store.begin(&batch)?;
-        Self::start(dir, setup, seal, store)
+        let loaded = store.load()?.ok_or_else(|| StoreError::Missing(dir.to_owned()))?;
+        Self::start(dir, setup, seal, store, loaded)
     }
 
     /// Opens a wallet, and finishes what a crash left unfinished.
@@ -150,19 +165,21 @@ impl Wallet {
         }
         let place = Place::new(dir, &setup.state_dir);
         let seal = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock)?;
-        let store = Store::open(dir, false)?;
-        Self::start(dir, setup, seal, store)
+        let mut store = Store::open(dir, false)?;
+        store.mark_at(&place.count(&seal.owner_key()));
+        let loaded = store.load()?.ok_or_else(|| StoreError::Missing(dir.to_owned()))?;
+        let seal = DeviceSeal::of(&place, seal, |key| loaded.meta(key))?;
+        Self::start(dir, setup, seal, store, loaded)
     }
 
     pub(crate) fn start(
         dir: &Path,
         setup: &Setup,
-        seal: SoftwareSeal,
-        mut store: Store,
+        seal: DeviceSeal,
+        store: Store,
+        loaded: Loaded,
     ) -> Result<Self, WalletError> {
-        store.mark_at(&Place::new(dir, &setup.state_dir).count(&seal.owner_key()));
-        let loaded = store.load()?.ok_or_else(|| StoreError::Missing(dir.to_owned()))?;
-        let seal = DeviceSeal::of(&Place::new(dir, &setup.state_dir), seal, &loaded)?;
+        let tpm = loaded.meta(TPM).map(address_of).transpose()?.flatten();
         let (name, network) = (meta(&loaded, "name")?, meta(&loaded, "network")?);
         let card = meta(&loaded, "card")?;
         let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
@@ -181,6 +198,7 @@ impl Wallet {
             issued: BTreeMap::new(),
             notaries: None,
             seal,
+            tpm,
             kem,
             key,
             store,
@@ -226,7 +244,7 @@ impl Wallet {
         if !self.fits_journal() {
             return self.set_back();
         }
-        self.finish_intents(&mut |_| {})
+        self.try_intents(&mut |_| {})
     }
 
     fn fits_journal(&self) -> bool {
@@ -280,11 +298,6 @@ impl Wallet {
     /// Its owner's name, as on the card.
     pub fn name(&self) -> &Name {
         &self.name
-    }
-
-    /// What the seal is worth.
-    pub fn seal_state(&self) -> SealState {
-        self.seal.state()
     }
 
     /// Adds somebody whose card was handed over.
@@ -353,6 +366,21 @@ impl Wallet {
     /// step; [`WalletError::Seal`] when the journal on this machine knows of a later step than the
     /// wallet, so that signing would be a fork.
     pub fn confirm_recovery(&mut self, nothing_paid: bool) -> Result<(), WalletError> {
+        self.recover(nothing_paid, false)
+    }
+
+    /// The same, by an owner who gives the wallet's TPM up: it broke, or stayed behind in another
+    /// machine. Coins under its counters wait for the end of their locks, and then move by the key
+    /// alone. Never do this while a copy of the wallet is still at work beside the TPM: the two would
+    /// contradict each other.
+    ///
+    /// # Errors
+    /// As [`Wallet::confirm_recovery`].
+    pub fn confirm_recovery_without_tpm(&mut self, nothing_paid: bool) -> Result<(), WalletError> {
+        self.recover(nothing_paid, true)
+    }
+
+    fn recover(&mut self, nothing_paid: bool, without_tpm: bool) -> Result<(), WalletError> {
         self.ready()?;
         if *self.device.mode() == Mode::Normal {
             return Ok(());
@@ -378,10 +406,10 @@ impl Wallet {
                 return Err(DeviceError::from(RecoveryError::Open(0, spent)).into());
             }
         }
+        self.look_at_counters(without_tpm)?;
         if told != Rollback::None {
             self.seal.adopt(seq, &head)?;
         }
-        self.look_at_counters()?;
         self.run(vec![Input::ConfirmRecovery(basis)], None, &mut |_| {})?;
         self.finish_intents(&mut |_| {})
     }

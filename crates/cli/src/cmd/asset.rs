@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 use tally_core::amount::{Amount, MAX_DECIMALS};
+use tally_core::cbor::List;
 use tally_core::device::Device;
 use tally_core::id::AssetId;
+use tally_core::keys::PublicKey;
 use tally_core::object::Object;
-use tally_core::policy::{AssetKind, Policy, Ticker};
+use tally_core::policy::{AssetKind, MAX_ENROLLERS, OfflineRules, Policy, Ticker};
 
+use super::enroller::read_key;
 use crate::args::{AssetCommand, Deliver};
 use crate::carrier::{self, Delivered};
 use crate::context::Context;
@@ -17,9 +20,22 @@ use crate::show::short;
 /// Does what is asked with assets.
 pub fn run(at: &Context, out: Out, command: AssetCommand) -> Result<Done, CliError> {
     match command {
-        AssetCommand::Create { ticker, decimals, max_supply, unique, deliver } => {
+        AssetCommand::Create {
+            ticker,
+            decimals,
+            max_supply,
+            unique,
+            enroller,
+            sealed_only,
+            deliver,
+        } => {
+            let offline = OfflineRules {
+                sealed_only,
+                enrollers: enrollers(&enroller)?,
+                ..OfflineRules::default()
+            };
             let wanted = Wanted::new(&ticker, decimals, max_supply.as_deref(), unique)?;
-            create(at, out, wanted, &deliver)
+            create(at, out, Wanted { offline, ..wanted }, &deliver)
         }
         AssetCommand::Import { file } => {
             let policy = match carrier::load(&file)?.object {
@@ -66,6 +82,16 @@ struct Wanted {
     decimals: u8,
     max_supply: Option<Amount>,
     kind: AssetKind,
+    offline: OfflineRules,
+}
+
+fn enrollers(named: &[String]) -> Result<List<PublicKey, MAX_ENROLLERS>, CliError> {
+    let mut keys = named.iter().map(|text| read_key(text)).collect::<Result<Vec<_>, _>>()?;
+    keys.sort();
+    keys.dedup();
+    List::new(keys).map_err(|_| {
+        CliError::usage("ENROLLER_KEY", "an asset names at most 16 enrollers", "name fewer")
+    })
 }
 
 impl Wanted {
@@ -81,7 +107,7 @@ impl Wanted {
         }
         let max_supply = max.map(|max| amount(max, decimals)).transpose()?;
         let kind = if unique { AssetKind::Unique } else { AssetKind::Fungible };
-        Ok(Self { ticker, decimals, max_supply, kind })
+        Ok(Self { ticker, decimals, max_supply, kind, offline: OfflineRules::default() })
     }
 }
 
@@ -94,6 +120,10 @@ struct Asset {
     max_supply: Option<String>,
     issuer: bool,
     network: u16,
+    /// Whose word makes a hardware seal count for it.
+    enrollers: Vec<String>,
+    /// Whether nothing may be paid offline on a signature alone.
+    sealed_only: bool,
 }
 
 impl Asset {
@@ -106,14 +136,22 @@ impl Asset {
             max_supply: policy.max_supply.map(|max| max.display(policy.decimals).to_string()),
             issuer: policy.issuers.iter().any(|issuer| issuer == &me.me().owner),
             network: policy.network.number(),
+            enrollers: policy.offline.enrollers.iter().map(ToString::to_string).collect(),
+            sealed_only: policy.offline.sealed_only,
         }
     }
 
     fn line(&self) -> String {
-        let Self { ticker, asset, decimals, kind, max_supply, issuer, .. } = self;
+        let Self { ticker, asset, decimals, kind, max_supply, issuer, enrollers, .. } = self;
         let max = max_supply.as_ref().map(|max| format!(", at most {max}")).unwrap_or_default();
         let mine = if *issuer { ", issued by this wallet" } else { "" };
-        format!("{}  {ticker}  {kind}, {decimals} decimals{max}{mine}\n", short(asset))
+        let sealed = if self.sealed_only { ", offline under a seal only" } else { "" };
+        let mut line =
+            format!("{}  {ticker}  {kind}, {decimals} decimals{max}{sealed}{mine}\n", short(asset));
+        for enroller in enrollers {
+            line += &format!("  seals count that {} enrolled\n", short(enroller));
+        }
+        line
     }
 }
 
@@ -171,8 +209,8 @@ impl Report for Listed {
 fn create(at: &Context, out: Out, wanted: Wanted, deliver: &Deliver) -> Result<Done, CliError> {
     carrier::check(deliver)?;
     let mut wallet = at.open()?;
-    let Wanted { ticker, decimals, max_supply, kind } = wanted;
-    let id = wallet.create_asset(ticker, decimals, max_supply, kind)?;
+    let Wanted { ticker, decimals, max_supply, kind, offline } = wanted;
+    let id = wallet.create_asset_with(ticker, decimals, max_supply, kind, offline)?;
     let policy = policy_of(wallet.device(), &id)?;
     let delivered = carrier::deliver(&Object::Policy(policy.clone()), deliver, out)?;
     Ok(Done::new(&Created { asset: Asset::of(wallet.device(), &id, &policy), delivered }))

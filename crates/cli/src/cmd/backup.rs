@@ -100,6 +100,7 @@ pub fn recover(
     out: Out,
     give_up: &[String],
     nothing_paid: bool,
+    without_tpm: bool,
 ) -> Result<Done, CliError> {
     let mut wallet = at.open()?;
     for name in give_up {
@@ -111,6 +112,10 @@ pub fn recover(
             "WARNING: nobody confirms that this is the wallet's latest step. If it has paid anybody since the backup, its next payment is a fork: it is proved to all, and this identity is refused for good.",
         );
     }
-    wallet.confirm_recovery(nothing_paid)?;
+    if without_tpm {
+        wallet.confirm_recovery_without_tpm(nothing_paid)?;
+    } else {
+        wallet.confirm_recovery(nothing_paid)?;
+    }
     Ok(restored(&wallet))
 }

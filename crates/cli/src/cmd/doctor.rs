@@ -46,7 +46,11 @@ impl Report for Checked {
 /// Looks the wallet over. A wallet that does not open is a finding too.
 pub fn run(at: &Context) -> Result<Done, CliError> {
     let findings: Vec<Found> = match at.open() {
-        Ok(wallet) => wallet.check().into_iter().map(Found::from).collect(),
+        Ok(mut wallet) => {
+            let mut findings = wallet.check();
+            findings.extend(wallet.check_seal());
+            findings.into_iter().map(Found::from).collect()
+        }
         Err(error) => vec![Found {
             ok: false,
             what: format!("the wallet does not open [{}]: {}", error.code, error.message),

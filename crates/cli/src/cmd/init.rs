@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tally_core::card::Name;
 use tally_core::id::NetworkId;
+use tally_seal::tpm2::Address;
 use tally_wallet::Wallet;
 
+use crate::args::SealChoice;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Done, Report};
@@ -14,7 +16,10 @@ use crate::output::{Done, Report};
 #[derive(Serialize)]
 struct Made {
     name: String,
-    device: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tpm: Option<String>,
     network: u16,
     wallet: PathBuf,
     state: PathBuf,
@@ -23,19 +28,37 @@ struct Made {
 
 impl Report for Made {
     fn text(&self) -> String {
-        let Self { name, device, network, wallet, state, opens_with } = self;
+        let Self { name, device, network, wallet, state, opens_with, tpm } = self;
+        let device = device.as_ref().map(|device| format!("  device   {device}\n"));
+        let tpm = tpm.as_ref().map(|tpm| format!("  TPM      {tpm}, not enrolled yet\n"));
+        let next = match &tpm {
+            None => "give your card to others with `tally contact card --png card.png`",
+            Some(_) => "have its TPM enrolled with `tally seal enroll --enroller ADDR`",
+        };
         format!(
-            "made a wallet for {name}\n  folder   {}\n  device   {device}\n  network  {network}\n  \
+            "made a wallet for {name}\n  folder   {}\n{}{}  network  {network}\n  \
              opens with a {opens_with}\n  journal  {} (never restore this folder from a backup)\n\
-             next: give your card to others with `tally contact card --png card.png`\n",
+             next: {next}\n",
             wallet.display(),
+            device.unwrap_or_default(),
+            tpm.unwrap_or_default(),
             state.display(),
         )
     }
 }
 
 /// Makes a new wallet.
-pub fn run(at: &Context, name: &str, network: u16) -> Result<Done, CliError> {
+pub fn run(
+    at: &Context,
+    name: &str,
+    network: u16,
+    seal: SealChoice,
+    tpm: Option<Address>,
+) -> Result<Done, CliError> {
+    if seal == SealChoice::Software && tpm.is_some() {
+        let next = "add --seal tpm2, or leave --tpm out";
+        return Err(CliError::usage("USAGE", "a software seal has no TPM", next));
+    }
     let valid = Name::new(name).ok_or_else(|| {
         let next = "use 1 to 64 bytes without control characters or blanks at the ends";
         CliError::usage("NAME", format!("{name:?} cannot be a name"), next)
@@ -48,10 +71,19 @@ pub fn run(at: &Context, name: &str, network: u16) -> Result<Done, CliError> {
         )
     })?;
     at.check_new()?;
-    let wallet = Wallet::create(&at.dir, &at.setup()?, valid, network)?;
+    let setup = at.setup()?;
+    let wallet = match seal {
+        SealChoice::Software => Wallet::create(&at.dir, &setup, valid, network)?,
+        SealChoice::Tpm2 => {
+            let address = tpm.unwrap_or_default();
+            Wallet::create_for_tpm(&at.dir, &setup, valid, network, &address)?
+        }
+    };
     Ok(Done::new(&Made {
         name: name.into(),
-        device: wallet.device().id().to_string(),
+        // One that waits for its TPM has no identity yet.
+        device: (!wallet.awaits_enrollment()).then(|| wallet.device().id().to_string()),
+        tpm: wallet.tpm().map(ToString::to_string),
         network: network.number(),
         wallet: at.dir.clone(),
         state: at.state.clone(),

@@ -10,6 +10,7 @@ use tally_core::invoice::Invoice;
 use tally_core::object::{InvoiceFile, MintFile, Object};
 use tally_core::packet::Packet;
 use tally_core::policy::Policy;
+use tally_core::seal::SealIdentity;
 
 use super::asset::kind;
 use crate::carrier;
@@ -111,14 +112,24 @@ fn card(signed: &Signed) -> Vec<Fact> {
 }
 
 fn card_facts(card: &Card) -> Vec<Fact> {
-    vec![
+    let seal = match &card.seal {
+        SealIdentity::Software => "software".to_owned(),
+        SealIdentity::Hardware(seal) => seal.to_string(),
+    };
+    let mut facts = vec![
         fact("name", card.name.as_str()),
         fact("device", card.device()),
         fact("key", &card.owner),
-        fact("seal", format!("{:?}", card.seal).to_lowercase()),
+        fact("seal", seal),
         fact("network", card.network),
         fact("session key", format!("{} bytes", card.session_key.as_slice().len())),
-    ]
+    ];
+    if let Some(enrollment) = &card.enrollment {
+        facts.push(fact("enrolled", enrollment.terms()));
+        facts.push(fact("enrolled until", date(enrollment.terms().expires)));
+        facts.push(fact("enroller", &enrollment.terms().enroller));
+    }
+    facts
 }
 
 fn asset(policy: &Policy) -> Vec<Fact> {
@@ -138,6 +149,7 @@ fn asset(policy: &Policy) -> Vec<Fact> {
     let tiers = if offline.sealed_only { "sealed or stronger" } else { "any" };
     facts.push(fact("offline tiers", tiers));
     facts.push(fact("offline cap", offline.cap.map_or_else(no_limit, show)));
+    facts.extend(offline.enrollers.iter().map(|enroller| fact("enroller", enroller)));
     facts
 }
 
@@ -147,6 +159,7 @@ fn mint(file: &MintFile) -> Vec<Fact> {
     let mut facts = vec![
         fact("amount", format!("{} {}", body.amount.display(decimals), file.policy.ticker)),
         fact("for key", body.owner.key()),
+        fact("lock until", body.owner.until().map_or_else(|| "no lock".into(), date)),
         fact("serial", body.serial),
         fact("issued before", body.issued_before.display(decimals)),
         fact("mint", body.id()),

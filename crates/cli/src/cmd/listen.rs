@@ -284,7 +284,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn end_on_interrupt(stopper: Stopper) -> Result<(), CliError> {
+/// Lets Ctrl-C end a listener: at once when it waits, after the connection otherwise, and at once when
+/// asked twice.
+///
+/// # Errors
+/// [`CliError`] when the system does not let it.
+pub fn end_on_interrupt(stopper: Stopper) -> Result<(), CliError> {
     ctrlc::set_handler(move || {
         if stopper.is_stopped() {
             // Asked twice: whatever is at work is not waited for.

@@ -1,17 +1,21 @@
 //! Say what is certified, what is at risk, and what is locked until when.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tally_core::device::{Device, OutgoingState};
 use tally_core::evidence::{Claims, Holding};
+use tally_core::id::CoinId;
 use tally_core::predicate::Predicate;
 use tally_core::tier::Tier;
 use tally_core::time::Time;
+use tally_wallet::CoinLock;
 
 use super::view::mode;
 use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{Money, Names, Who, date, short};
+use crate::show::{Money, Names, Who, date, short, words};
 
 #[derive(Serialize)]
 struct Status {
@@ -38,6 +42,9 @@ struct Coin {
     settle_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<Lock>,
+    /// What enrollers say of the seals behind it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seals: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +52,13 @@ struct Lock {
     kind: &'static str,
     until: String,
     ended: bool,
+    /// Of a lock to this wallet's own hardware: its counter, and what becomes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counter: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payee: Option<Who>,
 }
@@ -117,18 +131,28 @@ impl Coin {
             let ended = if lock.ended { " (ended)" } else { "" };
             text += &format!("  {kind}{whom} until {until}{ended}");
         }
-        format!("{text}  {}\n", short(&self.coin))
+        text += &format!("  {}\n", short(&self.coin));
+        if let Some(Lock { because: Some(because), counter, until, .. }) = &self.lock {
+            let counter = counter.map(|counter| format!(" by counter {counter}"));
+            text += &format!("  locked{} until {until}: {because}\n", counter.unwrap_or_default());
+        }
+        text + &self.seals.iter().map(|seal| format!("  {seal}\n")).collect::<String>()
     }
 }
 
 /// Shows where everything stands; asks nobody.
 pub fn run(at: &Context) -> Result<Done, CliError> {
-    let wallet = at.open()?;
+    let mut wallet = at.open()?;
+    let locks = wallet.locks();
+    let locks: BTreeMap<CoinId, CoinLock> = locks.into_iter().map(|l| (l.coin, l)).collect();
     let device = wallet.device();
     let names = Names::of(device);
     let now = now();
     let coins = wallet.holdings()?;
-    let coins = coins.iter().map(|(holding, valid)| coin(device, &names, holding, *valid, now));
+    let coins = coins.iter().map(|(holding, valid)| {
+        let coin = coin(device, &names, holding, *valid, now);
+        with_own_lock(coin, locks.get(&holding.id))
+    });
     let outgoing = device.outgoing().values();
     let payments = outgoing.filter(|o| o.payee != device.id()).map(|outgoing| {
         let offer = &outgoing.payment.offer;
@@ -181,6 +205,9 @@ fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Tim
         },
         until: date(until),
         ended: now >= until,
+        counter: None,
+        standing: None,
+        because: None,
         payee: match owner {
             Predicate::Reserved(r) => names.of_key(&r.payee).map(|device| Who::of(names, &device)),
             _ => None,
@@ -196,5 +223,19 @@ fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Tim
         evidence_bytes: pocket.map_or(0, |p| tally_core::cbor::to_bytes(&p.evidence).len()),
         settle_by: holding.settle_by.map(date),
         lock,
+        seals: match (certified, pocket) {
+            (false, Some(pocket)) => words(device.seals_in(&pocket.evidence)),
+            _ => Vec::new(),
+        },
     }
+}
+
+/// What becomes of the lock to this wallet's own hardware that a coin is under.
+fn with_own_lock(mut coin: Coin, own: Option<&CoinLock>) -> Coin {
+    if let (Some(lock), Some(own)) = (&mut coin.lock, own) {
+        lock.counter = Some(own.slot.counter);
+        lock.standing = Some(own.standing.name());
+        lock.because = Some(own.standing.to_string());
+    }
+    coin
 }

@@ -12,7 +12,7 @@ use tally_core::tier::Tier;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{MINTED, Money, Names, Who, date, short};
+use crate::show::{MINTED, Money, Names, Who, date, short, words};
 
 #[derive(Serialize)]
 struct Identity {
@@ -98,6 +98,9 @@ struct OfTier {
     #[serde(skip_serializing_if = "Option::is_none")]
     settle_by: Option<String>,
     assumption: &'static str,
+    /// What enrollers say of the seals behind it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seals: Vec<String>,
 }
 
 impl Report for Balance {
@@ -115,10 +118,11 @@ impl Report for Balance {
                 let by = of.settle_by.as_ref().map(|t| format!(", settle by {t}"));
                 let bad = if of.verified { "" } else { "  NO LONGER VALID" };
                 text += &format!(
-                    "  {} {}{}{bad}\n    {}\n",
+                    "  {} {}{}{bad}\n{}    {}\n",
                     of.money.amount,
                     of.tier,
                     by.unwrap_or_default(),
+                    of.seals.iter().map(|seal| format!("    {seal}\n")).collect::<String>(),
                     of.assumption
                 );
             }
@@ -133,7 +137,8 @@ impl Report for Balance {
 /// Shows what the wallet holds.
 pub fn balance(at: &Context) -> Result<Done, CliError> {
     let wallet = at.open()?;
-    let names = Names::of(wallet.device());
+    let device = wallet.device();
+    let names = Names::of(device);
     let mut assets: BTreeMap<AssetId, BTreeMap<Kind, OfTier>> = BTreeMap::new();
     for (holding, verified) in wallet.holdings()? {
         let asset = holding.coin.asset;
@@ -156,7 +161,15 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
             verified,
             settle_by: None,
             assumption,
+            seals: Vec::new(),
         });
+        if holding.tier != Tier::Certified
+            && let Some(pocket) = device.ledger().pocket(&holding.pocket)
+        {
+            of.seals.extend(words(device.seals_in(&pocket.evidence)));
+            of.seals.sort();
+            of.seals.dedup();
+        }
         let sum = Amount::new(of.money.units).checked_add(holding.coin.amount);
         of.money = Money::of(&names, &asset, sum.unwrap_or(Amount::new(u64::MAX)));
         of.coins += 1;

@@ -8,8 +8,10 @@ use tally_core::card::Name;
 use tally_core::device::Event;
 use tally_core::id::NetworkId;
 use tally_core::object::Object;
+use tally_core::seal::SealCertificate;
 use tally_seal::machine::HostMachine;
-use tally_seal::software::Place;
+use tally_seal::software::{Place, SoftwareSeal};
+use tally_seal::tpm2::Address;
 use tally_seal::unlock::{KdfParams, Unlock};
 use tally_transport::qr;
 use tally_transport::tcp::{self, Limits, Listener, TcpChannel};
@@ -55,6 +57,24 @@ impl Home {
     pub fn create(&self, name: &str) -> Result<Wallet, CliError> {
         let name = Name::new(name).expect("the story's names are short and plain");
         Ok(Wallet::create(&self.dir(), &self.setup(), name, NetworkId::LOCAL)?)
+    }
+
+    /// Makes a wallet that is to be bound to a TPM.
+    pub fn create_for_tpm(&self, name: &str, tpm: &Address) -> Result<Wallet, CliError> {
+        let name = Name::new(name).expect("the story's names are short and plain");
+        let (dir, setup) = (self.dir(), self.setup());
+        Ok(Wallet::create_for_tpm(&dir, &setup, name, NetworkId::LOCAL, tpm)?)
+    }
+
+    /// Binds it to the TPM, once that is enrolled.
+    pub fn bind(&self, tpm: &Address, certificate: SealCertificate) -> Result<Wallet, CliError> {
+        Ok(Wallet::bind_to_tpm(&self.dir(), &self.setup(), tpm, certificate)?)
+    }
+
+    /// The keystore alone, as a patched program opens it.
+    pub fn keystore(&self) -> Result<SoftwareSeal, CliError> {
+        let (place, setup) = (Place::new(self.dir(), self.state()), self.setup());
+        Ok(SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock)?)
     }
 
     /// Opens it again.

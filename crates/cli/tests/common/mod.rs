@@ -129,8 +129,13 @@ impl World {
 
     /// Somebody's terminal, for so many connections; gives its address.
     pub fn listen(&self, who: &str, count: u32) -> (Child, String) {
+        self.serve(who, &format!("listen 127.0.0.1:0 --count {count}"))
+    }
+
+    /// A command that says where it listens, and goes on; gives its address.
+    pub fn serve(&self, who: &str, line: &str) -> (Child, String) {
         let mut command = self.command(who);
-        command.args(["--json", "listen", "127.0.0.1:0", "--count", &count.to_string()]);
+        command.arg("--json").args(line.split_whitespace());
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tally");
         let mut line = String::new();

@@ -18,7 +18,7 @@ use crate::mint::MintStanding;
 use crate::notary::{InclusionProof, TrustBase};
 use crate::policy::Policy;
 use crate::predicate::{Sealed, Unlock};
-use crate::seal::{Revocation, SealCertificate, Slot, SlotVerifier};
+use crate::seal::{Revocation, SealCertificate, SealTerms, Slot, SlotVerifier};
 use crate::tier::Tier;
 use crate::time::Time;
 
@@ -237,6 +237,8 @@ pub enum Event {
         minted: MintStanding,
         /// When to settle it at the latest, if a lock ends.
         settle_by: Option<Time>,
+        /// What enrollers say of the seals that proved something behind it: show it with the tier.
+        seals: Vec<SealTerms>,
     },
     /// A signed payment is in the wallet that the owner does not accept: not final, hand nothing
     /// over, and pay it back or settle it.
@@ -253,6 +255,8 @@ pub enum Event {
         tier: Tier,
         /// What the mints behind it rest on.
         minted: MintStanding,
+        /// What enrollers say of the seals that proved something behind it: show it with the tier.
+        seals: Vec<SealTerms>,
         /// Why it is not accepted.
         reason: RejectReason,
     },

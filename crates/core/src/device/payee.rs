@@ -6,7 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
-    Change, Contact, Device, DeviceError, Event, Incoming, Mode, Output, Pocket, Sign, Terms, World,
+    Change, Contact, Device, DeviceError, Event, Incoming, Mode, Output, Pocket, RejectReason,
+    Sign, Terms, World,
 };
 use crate::accept::Facts;
 use crate::amount::Amount;
@@ -18,6 +19,7 @@ use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Refuse};
 use crate::predicate::{Predicate, Sealed};
+use crate::seal::SealTerms;
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::{self, Source, TradeError};
@@ -500,7 +502,8 @@ impl Device {
             hop: Some(payment.hop(&transaction)),
             after: self.seq,
         };
-        let event = received(&incoming, coin.settle_by, refused.as_ref());
+        let seals = self.seals_in(&evidence).into_iter().cloned().collect();
+        let event = received(&incoming, coin.settle_by, seals, refused.as_ref());
         let received = transaction.link;
         let pocket = pocket_of(&coin, evidence.clone());
         let mut output = self.record([
@@ -569,11 +572,18 @@ impl Device {
             hop: None,
             after: self.seq,
         };
-        let event = received(&incoming, None, None);
+        let event = received(&incoming, None, Vec::new(), None);
         let mut output = self.record([
             Change::Incoming(Arc::new(incoming)),
             Change::Pocket(Arc::new(pocket_of(holding, evidence.clone()))),
         ]);
+        // A slot is for one coin: whoever paid these terms as well would lock theirs under a slot
+        // that is spent.
+        let met = self.terms.iter().filter(|(_, terms)| {
+            matches!(terms.owner, Predicate::Sealed(_)) && terms.owner == holding.coin.owner
+        });
+        let met: Vec<Change> = met.map(|(nonce, _)| Change::Terms(*nonce, None)).collect();
+        self.add(&mut output, met);
         self.remember_mints(&mut output, &evidence);
         output.events.push(event);
         Ok(output)
@@ -656,10 +666,15 @@ fn pocket_of(holding: &Holding, evidence: Evidence) -> Pocket {
     Pocket { id: holding.pocket, link, coin, evidence }
 }
 
-fn received(incoming: &Incoming, settle_by: Option<Time>, refused: Option<&DeviceError>) -> Event {
+fn received(
+    incoming: &Incoming,
+    settle_by: Option<Time>,
+    seals: Vec<SealTerms>,
+    refused: Option<&DeviceError>,
+) -> Event {
     let Incoming { tx, payer, asset, amount, tier, minted, .. } = *incoming;
-    match refused {
-        None => Event::Received { tx, payer, asset, amount, tier, minted, settle_by },
-        Some(error) => Event::Held { tx, payer, asset, amount, tier, minted, reason: error.into() },
+    match refused.map(RejectReason::from) {
+        None => Event::Received { tx, payer, asset, amount, tier, minted, settle_by, seals },
+        Some(reason) => Event::Held { tx, payer, asset, amount, tier, minted, seals, reason },
     }
 }

@@ -224,9 +224,12 @@ impl Device {
 
     /// What enrollers say of the seals that proved something in a history: never show the tier
     /// `Sealed` without it.
-    pub fn seals_in(&self, evidence: &Evidence) -> Vec<&SealTerms> {
-        let seals = evidence.seals();
-        self.terms_of(seals.iter().copied())
+    pub fn seals_in<'a>(&'a self, evidence: &'a Evidence) -> Vec<&'a SealTerms> {
+        let first = |seal: SealId| {
+            let came = evidence.enrollments.iter().filter(move |e| e.seal() == seal);
+            self.enrolled.of(&seal).iter().chain(came).next()
+        };
+        evidence.seals().into_iter().filter_map(first).map(SealCertificate::terms).collect()
     }
 
     /// What enrollers say of these seals, as far as this device was told.

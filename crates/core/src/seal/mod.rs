@@ -100,6 +100,12 @@ impl SealId {
     }
 }
 
+impl core::fmt::Display for SealId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Encode for SealId {
     fn encode(&self, w: &mut Writer) {
         self.0.encode(w);

@@ -70,6 +70,11 @@ impl Authority {
         self.trust
     }
 
+    /// The certificate, in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Whom the certificate names.
     pub fn subject(&self) -> String {
         Certificate::from_der(&self.der)

@@ -22,6 +22,7 @@
 //! ```
 
 pub mod audit;
+mod away;
 mod chip;
 pub(crate) mod endorsement;
 mod error;
@@ -35,6 +36,7 @@ mod wire;
 
 pub(crate) use endorsement::Endorsement;
 
+pub use away::AwayTpm;
 pub use chip::{Chip, DEFAULT_COUNTERS};
 pub use error::{SlotFault, TpmError};
 pub use seal::Tpm2Seal;

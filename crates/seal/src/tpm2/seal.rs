@@ -48,18 +48,50 @@ impl Tpm2Seal {
         address: &Address,
         certificate: SealCertificate,
     ) -> Result<Self, SealError> {
-        let Hardware::Tpm(tpm) = certificate.terms().hardware else {
-            return Err(SealError::damaged("its enrollment is not a TPM's"));
-        };
-        let owner = software.owner_key();
-        let lock = Lock::file(&place.in_state(&owner, "tpm-lock"))?;
-        let slots = SlotJournal::open(&place.in_state(&owner, "slots"), certificate.seal())?;
+        let lock = Lock::file(&place.in_state(&software.owner_key(), "tpm-lock"))?;
+        let chip = Self::connect(address, &certificate)?;
+        Self::with(place, software, chip, certificate, lock)
+    }
+
+    /// The TPM at `address`, if it is the one that was enrolled: the first half of [`Tpm2Seal::open`],
+    /// for whoever goes on without it.
+    ///
+    /// # Errors
+    /// [`SealError::Tpm`] as [`Tpm2Seal::open`].
+    pub fn connect(address: &Address, certificate: &SealCertificate) -> Result<Chip, SealError> {
+        let tpm = tpm_of(certificate)?;
         let mut chip = Chip::open(address)?;
         match chip.check(&tpm) {
             // The other counters' coins can still be paid; this one says so when it is asked.
-            Ok(()) | Err(TpmError::CounterDeleted { .. }) => {}
-            Err(e) => return Err(e.into()),
+            Ok(()) | Err(TpmError::CounterDeleted { .. }) => Ok(chip),
+            Err(e) => Err(e.into()),
         }
+    }
+
+    /// Joins a keystore to the TPM that [`Tpm2Seal::connect`] found: the second half.
+    ///
+    /// # Errors
+    /// [`SealError::InUse`], [`SealError::Damaged`], [`SealError::Io`].
+    pub fn join(
+        place: &Place,
+        software: SoftwareSeal,
+        chip: Chip,
+        certificate: SealCertificate,
+    ) -> Result<Self, SealError> {
+        let lock = Lock::file(&place.in_state(&software.owner_key(), "tpm-lock"))?;
+        Self::with(place, software, chip, certificate, lock)
+    }
+
+    fn with(
+        place: &Place,
+        software: SoftwareSeal,
+        chip: Chip,
+        certificate: SealCertificate,
+        lock: Lock,
+    ) -> Result<Self, SealError> {
+        let tpm = tpm_of(&certificate)?;
+        let path = place.in_state(&software.owner_key(), "slots");
+        let slots = SlotJournal::open(&path, certificate.seal())?;
         Ok(Self { software, certificate, tpm, chip, slots, taken: 0, _lock: lock })
     }
 
@@ -185,6 +217,13 @@ impl Seal for Tpm2Seal {
 
     fn adopt(&mut self, seq: u64, head: &Head) -> Result<(), SealError> {
         self.software.adopt(seq, head)
+    }
+}
+
+fn tpm_of(certificate: &SealCertificate) -> Result<TpmSeal, SealError> {
+    match certificate.terms().hardware {
+        Hardware::Tpm(tpm) => Ok(tpm),
+        _ => Err(SealError::damaged("its enrollment is not a TPM's")),
     }
 }
 

@@ -182,7 +182,9 @@ fn a_full_disk_loses_nothing_and_the_payment_goes_on_once_there_is_room() {
     let place = Place::new(&dir, &setup.state_dir);
     let seal = SoftwareSeal::open(&place, setup.machine.as_ref(), &setup.unlock).unwrap();
     let store = Store::with(path.clone(), Box::new(opener)).unwrap();
-    let mut alice = Wallet::start(&dir, &setup, seal, store).unwrap();
+    let loaded = store.load().unwrap().unwrap();
+    let seal = crate::sealed::DeviceSeal::Software(Box::new(seal));
+    let mut alice = Wallet::start(&dir, &setup, seal, store, loaded).unwrap();
     room.store(4096, Ordering::SeqCst);
     let met = pay(&mut alice, &mut bob, asset, 10);
     assert_eq!(code(met.payer), "WALLET_STORE");
