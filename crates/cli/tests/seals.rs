@@ -6,6 +6,7 @@ use std::process::Child;
 
 use common::{World, lines};
 use serde_json::Value;
+use tally_notary::devnet::{Devnet, Options};
 use tally_seal::tpm2::Tpm;
 use tally_seal::tpm2::swtpm::SoftwareTpm;
 
@@ -181,7 +182,7 @@ fn a_tpm_in_software_is_enrolled_for_development_only() {
     let refused = world.run("alice", &format!("seal enroll --enroller {address}"));
     let refused = refused.fails(3, "ENROLL_REFUSED");
     assert!(refused["error"]["message"].as_str().expect("text").contains("ENROLL_SOFTWARE_TPM"));
-    assert_eq!(lines(desk).1[1]["code"], "ENROLL_SOFTWARE_TPM");
+    assert_eq!(lines(desk).1[0]["code"], "ENROLL_SOFTWARE_TPM");
 }
 
 #[test]
@@ -252,6 +253,28 @@ fn a_wallet_whose_tpm_is_away_opens_and_explains_its_locks() {
     tpm.switch_on().expect("it comes back");
     let (_, shown) = pay(&world, "alice", "bob", "5");
     assert_eq!(shown[0]["tier"], "Sealed", "{shown:?}");
+}
+
+#[test]
+fn a_sealed_payment_is_certified_by_a_network_that_knows_the_enroller() {
+    let (world, _tpm) = scene("--counters 4");
+    let key = std::fs::read_to_string(world.path("enroller.key")).expect("a key");
+    let key = tally_notary::setup::enroller(key.trim()).expect("a key");
+    let options = Options { enrollers: vec![key], ..Options::new(1) };
+    let network = Devnet::start_with(&world.path("network"), &options).expect("a network");
+    let (_, shown) = pay(&world, "alice", "bob", "25");
+    assert_eq!(shown[0]["tier"], "Sealed");
+    let url = network.urls()[0].clone();
+    world.ok("bob", &format!("notary add --url {url} --trust network/trust-base.json"));
+    let settled = world.ok("bob", "settle");
+    assert!(!settled["certified"].as_array().expect("a list").is_empty(), "{settled}");
+    let coin = world.ok("bob", "status")["coins"][0].clone();
+    assert_eq!(
+        (&coin["state"], &coin["tier"]),
+        (&"certified".into(), &"Certified".into()),
+        "{coin}"
+    );
+    assert!(coin["seals"].is_null(), "it rests on no seal any more: {coin}");
 }
 
 /// TPM2_Clear by the lockout hierarchy: whoever sits before the machine can do it.

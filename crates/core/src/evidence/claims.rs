@@ -97,6 +97,14 @@ impl Claim {
         }
     }
 
+    /// Whether a notary that takes the word of its seal's enroller would take it at `now`.
+    pub fn is_unlocked(&self, now: Time, seals: &dyn SlotVerifier) -> bool {
+        let certificates = self.enrollment.as_slice();
+        let vouch = Vouch { enrollers: None, certificates, certified: true };
+        let seals = Scoped { seals, vouch };
+        self.owner.check(&self.source, &self.tx, &self.unlock, now, &seals).is_ok()
+    }
+
     /// Checks what a notary certified of this claim (spec `EVID-6`).
     pub(crate) fn check(
         &self,

@@ -84,7 +84,7 @@ fn next<'a>(histories: &'a [Vec<Claims>], decisions: &BTreeMap<TxId, Decision>) 
 /// Whether a notary would take it now.
 fn unlocked(claims: &Claims, now: Time, seals: &dyn SlotVerifier) -> bool {
     let mut open = claims.spends.iter().filter(|claim| !claim.certified);
-    open.all(|c| c.owner.check(&c.source, &c.tx, &c.unlock, now, seals).is_ok())
+    open.all(|claim| claim.is_unlocked(now, seals))
 }
 
 fn abreast(clients: &[NotaryClient], some: &[&Claims]) -> Vec<(TxId, Decision)> {
