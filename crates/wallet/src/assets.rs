@@ -159,7 +159,7 @@ impl Wallet {
         minted: Minted,
     ) -> Result<Vec<Event>, WalletError> {
         self.ready()?;
-        self.finish_intents(&mut |_| {})?;
+        self.try_intents(&mut |_| {})?;
         let mut events = Vec::new();
         let inputs = vec![Input::Policy(policy), Input::Mint(Box::new(minted))];
         self.run(inputs, None, &mut |event| events.push(event.clone()))?;

@@ -105,8 +105,12 @@ impl Wallet {
         let address = address.to_string().into_bytes();
         let enrollment = to_bytes(&certificate);
         let meta = vec![("card", to_bytes(&card)), (TPM, address), (ENROLLMENT, enrollment)];
+        let count = place.count(&seal.owner_key());
         drop(seal);
-        Store::open(dir, false)?.write(&Batch { meta, ..Batch::default() })?;
+        let mut store = Store::open(dir, false)?;
+        store.mark_at(&count);
+        store.write(&Batch { meta, ..Batch::default() })?;
+        drop(store);
         let mut wallet = Self::open(dir, setup)?;
         wallet.act(Input::Enrolled(Box::new(certificate)), &mut |_| {})?;
         // Whoever knows the older card hears of the enrollment with the next hello.
