@@ -6,8 +6,7 @@ use serde::Serialize;
 use tally_core::seal::{Hardware, SealCertificate, TpmSeal};
 use tally_seal::SealError;
 use tally_seal::enroll::{
-    Authority, EnrollError, Enrollment, MAX_CERTIFICATE_DER, MAX_CHAIN, MAX_MESSAGE, Progress,
-    Trust, Want,
+    Authority, Enrollment, MAX_CERTIFICATE_DER, MAX_CHAIN, MAX_MESSAGE, Progress, Trust, Want,
 };
 use tally_seal::tpm2::{Address, Chip, TpmError};
 use tally_transport::Channel;
@@ -202,7 +201,7 @@ fn chain(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, CliError> {
     let mut all = Vec::new();
     for path in files {
         let bytes = file::read(Path::new(path), MAX_FILE)?;
-        let read = Authority::read(&bytes, Trust::Intermediate).map_err(EnrollError::from)?;
+        let read = Authority::read(&bytes, Trust::Intermediate)?;
         all.extend(read.iter().map(|authority| authority.der().to_vec()));
     }
     Ok(all)
