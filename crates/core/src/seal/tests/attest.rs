@@ -8,8 +8,8 @@ use crate::keys::SecretKey;
 use crate::notary::{Engine, Spend, StateHash, TransactionHash};
 use crate::predicate::{Predicate, Sealed, TallyEngine, Unlock, spend_digest};
 use crate::seal::{
-    CertifiedProofs, Enrollers, NoSeals, SealCertificate, SealTerms, Slot, SlotProof, SlotVerifier,
-    TpmProofs, Vouch,
+    CertifiedProofs, Enrollers, NoSeals, Scoped, SealCertificate, SealTerms, Slot, SlotProof,
+    SlotVerifier, TpmProofs, Vouch,
 };
 use crate::time::Time;
 
@@ -117,5 +117,8 @@ fn what_a_verifier_has_no_answer_of_its_own_to_is_what_it_proves() {
         assert_eq!(takes.attests(&certificate, &slot, &tx, &proof), expected);
         assert_eq!(takes.proves_until(&slot, UNTIL, &tx, &proof), expected);
         assert_eq!(takes.proves_for(&vouch, &slot, UNTIL, &tx, &proof), expected);
+        let scoped = Scoped { seals: &takes, vouch };
+        assert_eq!(scoped.proves(&slot, &tx, &proof), expected);
+        assert_eq!(scoped.proves_until(&slot, UNTIL, &tx, &proof), expected);
     }
 }
