@@ -3,13 +3,13 @@
 use alloc::vec;
 
 use super::{EXPIRES, OTHER_NETWORK, Recorded, enroller, public, terms};
-use crate::id::{CoinId, NetworkId, TxId};
+use crate::id::{CoinId, Digest, NetworkId, TxId};
 use crate::keys::SecretKey;
 use crate::notary::{Engine, Spend, StateHash, TransactionHash};
 use crate::predicate::{Predicate, Sealed, TallyEngine, Unlock, spend_digest};
 use crate::seal::{
-    CertifiedProofs, Enrollers, NoSeals, Scoped, SealCertificate, SealTerms, Slot, SlotProof,
-    SlotVerifier, TpmProofs, Vouch,
+    CertifiedProofs, Enrollers, EnrollmentError, NoSeals, Scoped, SealCertificate, SealId,
+    SealTerms, Slot, SlotProof, SlotVerifier, TpmProofs, Vouch,
 };
 use crate::time::Time;
 
@@ -94,7 +94,11 @@ fn a_proof_counts_under_the_certificate_that_is_judged() {
     other.firmware += 1;
     let other = SealCertificate::issue(terms(other, 1), &enroller(1));
     assert!(!TpmProofs.attests(&other, slot, tx, proof), "another firmware's");
-    assert!(!TpmProofs.proves(slot, tx, proof), "by itself it knows no seal");
+    let notary = Enrollers { network: NetworkId::LOCAL, enrollers: vec![public(1)] };
+    let seen = CertifiedProofs(NetworkId::LOCAL);
+    for alone in [&TpmProofs as &dyn SlotVerifier, &notary, &seen] {
+        assert!(!alone.proves(slot, tx, proof), "by itself it knows no seal");
+    }
     let vouch = Vouch { enrollers: None, certificates: &[], certified: false };
     assert!(!TpmProofs.proves_for(&vouch, slot, UNTIL, tx, proof));
 }
@@ -121,4 +125,22 @@ fn what_a_verifier_has_no_answer_of_its_own_to_is_what_it_proves() {
         assert_eq!(scoped.proves(&slot, &tx, &proof), expected);
         assert_eq!(scoped.proves_until(&slot, UNTIL, &tx, &proof), expected);
     }
+}
+
+#[test]
+fn a_certificate_covers_a_lock_that_ends_when_it_does_and_none_that_ends_later() {
+    let recorded = Recorded::first();
+    let certificate = SealCertificate::issue(terms(recorded.tpm(), 1), &enroller(1));
+    let covers = |until, by: u8, slot: &Slot| certificate.covers(slot, until, &[public(by)], false);
+    let slot = &recorded.slot;
+    assert_eq!(covers(EXPIRES, 1, slot), Ok(()));
+    assert_eq!(covers(EXPIRES.plus(1), 1, slot), Err(EnrollmentError::Ends));
+    assert_eq!(covers(EXPIRES, 2, slot), Err(EnrollmentError::Enroller));
+    let other = SealId::new(Digest::new([7; 32]));
+    assert_eq!(covers(EXPIRES, 1, &Slot { seal: other, ..*slot }), Err(EnrollmentError::Ends));
+    let toy = SealTerms { development: true, ..terms(recorded.tpm(), 1) };
+    let toy = SealCertificate::issue(toy, &enroller(1));
+    let on = |development| toy.covers(slot, EXPIRES, &[public(1)], development);
+    assert_eq!(on(true), Ok(()));
+    assert_eq!(on(false), Err(EnrollmentError::Development));
 }
