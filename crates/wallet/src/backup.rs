@@ -51,6 +51,9 @@ pub enum BackupError {
         /// What the system answered.
         why: String,
     },
+    /// There is a file of this name.
+    #[error("{} exists and was left as it is: choose another name", .0.display())]
+    Exists(PathBuf),
     /// The file is no backup.
     #[error("this is no backup of a wallet, or it was cut short: choose another file")]
     NotABackup,
@@ -67,6 +70,7 @@ impl BackupError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "BACKUP_IO",
+            Self::Exists(_) => "BACKUP_EXISTS",
             Self::NotABackup => "BACKUP_NOT_A_BACKUP",
             Self::WrongPassphrase => "BACKUP_WRONG_PASSPHRASE",
             Self::TooLarge => "BACKUP_TOO_LARGE",
@@ -204,10 +208,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
             let _ = std::fs::remove_file(path);
         })
     };
-    write().map_err(|e| BackupError::Io {
-        doing: "write",
-        path: path.to_owned(),
-        why: e.to_string(),
+    write().map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => BackupError::Exists(path.to_owned()),
+        _ => BackupError::Io { doing: "write", path: path.to_owned(), why: e.to_string() },
     })
 }
 

@@ -119,7 +119,7 @@ fn a_backup_opens_with_its_passphrase_only_and_not_when_it_was_altered() {
     let alice = town.create("alice");
     let file = town.root.path().join("backup");
     alice.backup(passphrase("far away"), &file).unwrap();
-    assert_eq!(code(alice.backup(passphrase("far away"), &file)), "BACKUP_IO");
+    assert_eq!(code(alice.backup(passphrase("far away"), &file)), "BACKUP_EXISTS");
     drop(alice);
     let setup = town.setup_on("here");
     let to = town.dir("restored");
