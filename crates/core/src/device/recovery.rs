@@ -238,7 +238,11 @@ impl Device {
 
     /// The owner gives up on a contact who cannot be met.
     pub(super) fn give_up(&mut self, contact: DeviceId) -> Result<Output, DeviceError> {
-        let contact = Contact { met: Meeting::GivenUp, ..self.contact(&contact)?.clone() };
+        let contact = self.contact(&contact)?;
+        if contact.met != Meeting::Due {
+            return Ok(Output::default());
+        }
+        let contact = Contact { met: Meeting::GivenUp, ..contact.clone() };
         Ok(self.record([Change::Contact(Box::new(contact))]))
     }
 

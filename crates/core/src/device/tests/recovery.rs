@@ -105,6 +105,10 @@ fn a_contact_that_the_backup_does_not_know_vouches_only_by_what_it_gives_back() 
     scene.people[0].tell(Input::Contact(cards[1].clone())).expect("a card");
     scene.meet(0, 2);
     assert_eq!(confirm(&mut scene), Err("RECOVERY_UNCONFIRMED"), "Carol was never paid");
+    let contact = scene.id(2);
+    scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
+    scene.meet(0, 2);
+    assert_eq!(confirm(&mut scene), Err("RECOVERY_UNCONFIRMED"), "nor after she was given up");
     scene.people[0].tell(Input::Contact(cards[0].clone())).expect("a card");
     scene.meet(0, 1);
     assert_eq!(confirm(&mut scene), Ok(()), "Bob has given a step back");
