@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tally_core::time::Time;
 
 pub use seals::{
     AuditArgs, EnrollArgs, EnrollerCommand, EnrollerInit, SealChoice, SealCommand, TpmAddress,
@@ -168,6 +169,25 @@ pub enum Command {
     },
     /// Have the network certify everything that is not certified yet
     Settle,
+    /// Make one certified coin of several, and bind it to the seal if there is one
+    Refresh {
+        /// Ticker, or the first digits of the asset's id; not needed if there is only one
+        asset: Option<String>,
+    },
+    /// Set value aside for a contact while online, to pay it offline at tier Reserved
+    Reserve {
+        /// Name, or the first digits of the device's id
+        contact: String,
+        /// How much
+        amount: String,
+        /// Ticker, or the first digits of the asset's id
+        asset: String,
+        /// When the lock ends: from now, such as 2h or 7d, or a date such as 2030-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = crate::cmd::parse_until)]
+        until: Time,
+    },
+    /// Take back what is set aside for a contact, who has to consent; or consent
+    Release(Release),
     /// Show what is certified, what is at risk, and what is locked until when
     Status,
     /// Show what any object is; needs no wallet
@@ -239,6 +259,23 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
     },
+}
+
+/// How to take back what is set aside, or to let it go.
+#[derive(Args, Clone, Debug)]
+pub struct Release {
+    /// For whom it is set aside: name, or the first digits of the device's id
+    #[arg(required_unless_present = "agree")]
+    pub contact: Option<String>,
+    /// Ticker, or the first digits of the asset's id
+    #[arg(required_unless_present = "agree")]
+    pub asset: Option<String>,
+    /// Consent to what a contact asks for in this file: it pays you from it no more
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["contact", "asset"])]
+    pub agree: Option<PathBuf>,
+    /// Where to put the question or the answer, for the other to take in
+    #[command(flatten)]
+    pub deliver: Deliver,
 }
 
 /// Commands about the notary.

@@ -16,6 +16,7 @@ mod meet;
 mod mint;
 mod notaries;
 mod operate;
+mod own;
 mod pay;
 mod policy;
 mod receive;
@@ -28,6 +29,7 @@ mod verify;
 mod view;
 
 pub use asset::policy_of;
+pub use own::parse_until;
 
 use crate::args::{Cli, Command, DevnetCommand, NotaryCommand, SealCommand};
 use crate::context::Context;
@@ -81,6 +83,11 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         Command::Seal(command) => seal::run(&at()?, out, command),
         Command::Enroller(command) => enroller::run(&cli.global, out, command),
         Command::Settle => settle::run(&at()?, out),
+        Command::Refresh { asset } => own::refresh(&at()?, out, asset.as_deref()),
+        Command::Reserve { contact, amount, asset, until } => {
+            own::reserve(&at()?, out, [&contact, &amount, &asset], until)
+        }
+        Command::Release(release) => own::release(&at()?, out, &release),
         Command::Status => status::run(&at()?),
         Command::Doctor => doctor::run(&at()?),
         Command::Completions { shell } => Ok(shell::completions(shell)),

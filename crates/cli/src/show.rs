@@ -1,5 +1,7 @@
 //! Say what happened in a wallet: to people in sentences, to programs as JSON.
 
+mod own;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -45,7 +47,10 @@ impl Names {
             named: counted(contacts.clone().map(|(_, c)| c.name.as_str().to_lowercase())),
             tickers: counted(assets.clone().map(|(_, p)| p.ticker.to_string())),
             keys: contacts.clone().map(|(id, c)| (c.owner.clone(), *id)).collect(),
-            contacts: contacts.map(|(id, c)| (*id, c.name.as_str().to_owned())).collect(),
+            contacts: contacts
+                .map(|(id, c)| (*id, c.name.as_str().to_owned()))
+                .chain([(device.id(), "yourself".to_owned())])
+                .collect(),
             assets: assets.map(|(id, p)| (*id, (p.ticker.to_string(), p.decimals))).collect(),
         }
     }
@@ -205,6 +210,17 @@ impl Worth {
         }
     }
 
+    /// The worth of what came in: a mint, or a payment of a tier.
+    fn of_what(
+        mint: bool,
+        tier: Tier,
+        minted: MintStanding,
+        settle_by: Option<Time>,
+        seals: &[SealTerms],
+    ) -> Self {
+        if mint { Self::of_mint(minted) } else { Self::of(tier, minted, settle_by, seals) }
+    }
+
     /// What a mint is worth that has not moved: it rests on its issuers alone, unless it is certified.
     pub fn of_mint(minted: MintStanding) -> Self {
         if minted == MintStanding::Certified {
@@ -293,6 +309,32 @@ pub enum Shown {
         tx: String,
         /// To whom.
         payee: Who,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// A payment to oneself is signed.
+    Moved {
+        /// The payment.
+        tx: String,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// What it did: `refreshed` (or took back what is free again), `reserved` or `asked to release`.
+        did: &'static str,
+        /// For whom it is set aside, or who has still to consent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        contact: Option<Who>,
+        /// When the lock ends.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+    },
+    /// A contact asks to take back what is set aside for this wallet.
+    ReleaseAsked {
+        /// The release.
+        tx: String,
+        /// Who asks.
+        from: Who,
         /// How much.
         #[serde(flatten)]
         money: Money,
@@ -395,10 +437,7 @@ impl Shown {
                     tx: tx.to_string(),
                     payer: payer.as_ref().map(who),
                     money: Money::of(me, asset, *amount),
-                    worth: match payer {
-                        None => Worth::of_mint(*minted),
-                        Some(_) => Worth::of(*tier, *minted, *settle_by, seals),
-                    },
+                    worth: Worth::of_what(payer.is_none(), *tier, *minted, *settle_by, seals),
                 }
             }
             Event::Held { tx, payer, asset, amount, tier, minted, seals, reason } => Self::Held {
@@ -417,6 +456,12 @@ impl Shown {
                 payee: who(payee),
                 money: Money::of(me, asset, *amount),
             },
+            Event::Moved { tx, asset, amount, owner, awaits } => {
+                own::moved(me, tx, Money::of(me, asset, *amount), owner, awaits.as_ref())
+            }
+            Event::ReleaseAsked { tx, from, asset, amount } => {
+                own::asked(tx, who(from), Money::of(me, asset, *amount))
+            }
             Event::GivenUp { tx, payee, asset, amount, until } => Self::GivenUp {
                 tx: tx.to_string(),
                 payee: who(payee),
@@ -429,9 +474,7 @@ impl Shown {
                 code: reason.code.clone(),
                 reason: reason.text.clone(),
             },
-            Event::RefusedBy { payee, code } => {
-                Self::RefusedBy { payee: who(payee), code: code.clone() }
-            }
+            Event::RefusedBy { payee, code } => Self::refused_by(who(payee), code),
             Event::Forked { key, contact, kind } => Self::Forked {
                 key: key.to_string(),
                 contact: contact.as_ref().map(who),
@@ -457,6 +500,10 @@ impl Shown {
                 winner: winner.to_string(),
             },
         }
+    }
+
+    fn refused_by(payee: Who, code: &str) -> Self {
+        Self::RefusedBy { payee, code: code.into() }
     }
 
     /// The refusal that the event is, as an error of the command that caused it.
@@ -499,6 +546,7 @@ impl Report for Shown {
             Self::Paid { tx, payee, money } => {
                 format!("paid {} to {} ({})\n", money.text(), payee.text(), short(tx))
             }
+            Self::Moved { .. } | Self::ReleaseAsked { .. } => own::text(self),
             Self::GivenUp { tx, payee, money, until } => {
                 let until = until.as_deref().unwrap_or("now");
                 format!(
@@ -623,6 +671,9 @@ pub fn advice(code: &str) -> &'static str {
         }
         "ACCEPT_TOTAL" => "too much is not settled there: ask the payee to settle first",
         "ACCEPT_SETTLE_MARGIN" => "the coin's lock ends too soon: pay with another coin",
+        "EVIDENCE_CERTIFICATION" => {
+            "the payee does not believe the network that certified this: it needs its trust base (tally notary add)"
+        }
         "ACCEPT_UNSETTLED" | "ACCEPT_CERTIFIED_AGE" => {
             "the payee wants you to settle earlier payments first: settle when online"
         }

@@ -103,6 +103,49 @@ fn a_mint_is_certified_and_an_online_payment_at_once() {
 }
 
 #[test]
+fn what_is_reserved_online_is_paid_offline_and_shown_with_its_end() {
+    let world = World::with_money();
+    let refused = world.run("alice", "reserve bob 20 COIN --until 7d");
+    refused.fails(1, "NOTARY_NONE");
+    {
+        let network = network(&world);
+        for (who, number) in [("alice", 0), ("bob", 1)] {
+            add(&world, &network, who, number);
+        }
+        world.run("alice", "reserve bob 20 COIN --until 0s").fails(3, "OWN_UNTIL");
+        world.run("alice", "reserve bob 20 COIN --until 400d").fails(3, "OWN_UNTIL");
+        world.run("alice", "reserve bob 200 COIN --until 7d").fails(5, "INSUFFICIENT_FUNDS");
+        let nothing = world.run("alice", "release bob COIN --out question");
+        nothing.fails(3, "OWN_NOTHING");
+        let reserved = world.ok("alice", "reserve bob 20 COIN --until 7d");
+        assert_eq!(reserved["certified"], true, "{reserved}");
+        assert_eq!(reserved["events"][0]["contact"]["name"], "bob");
+    }
+    // The network is gone: what follows is offline.
+    let aside = world.ok("alice", "balance")["assets"][0]["reserved"][0].clone();
+    assert_eq!((&aside["amount"], &aside["payee"]["name"]), (&"20.00".into(), &"bob".into()));
+    let status = world.ok("alice", "status");
+    let coins = status["coins"].as_array().expect("a list");
+    let lock = coins.iter().find(|coin| coin["lock"]["kind"] == "reserved").expect("it");
+    assert_eq!(
+        (&lock["lock"]["payee"]["name"], &lock["state"]),
+        (&"bob".into(), &"certified".into())
+    );
+    let history = world.ok("alice", "history")["entries"][0].clone();
+    assert_eq!((&history["direction"], &history["state"]), (&"own".into(), &"settled".into()));
+    let refused = world.run("alice", "pay carol 90 COIN --connect 127.0.0.1:9");
+    assert_ne!(refused.code, 0, "80 are free");
+    let (terminal, address) = world.listen("bob", 1);
+    world.ok("alice", &format!("pay bob 12 COIN --connect {address}"));
+    let (_, shown) = lines(terminal);
+    let received = shown.iter().find(|line| line["event"] == "received").expect("a payment");
+    assert_eq!((&received["tier"], &received["word"]), (&"Reserved".into(), &"FINAL".into()));
+    assert!(received["settle_by"].is_string(), "{received}");
+    let text = world.text("alice", "balance").stdout;
+    assert!(text.contains("reserved for bob until") && text.contains("8.00"), "{text}");
+}
+
+#[test]
 fn a_network_that_is_not_there_ends_with_4_and_changes_nothing() {
     let world = World::with_money();
     pay(&world, "alice", "bob", "4");

@@ -98,9 +98,10 @@ pub struct Receipt {
     pub tx: TxId,
     /// The payee's signature on [`Receipt::digest`].
     pub signature: Signature,
+    /// The payee's consent to each input that is reserved for it, in order, if the payer asked for
+    /// it: what it signed is [`crate::predicate::consent_digest`].
+    pub consents: List<Signature, MAX_INPUTS>,
 }
-
-record!(Receipt { tx, signature });
 
 impl Receipt {
     /// What a payee signs: `H("receipt", tx, payee)`.
@@ -249,6 +250,8 @@ pub enum Message {
     SyncReply(SyncReply),
     /// Its end.
     SyncEnd(SyncEnd),
+    /// A payment to oneself of what is reserved for the receiver, who is asked to consent.
+    Release(Payment),
 }
 
 impl Message {
@@ -264,6 +267,7 @@ impl Message {
             Self::Sync(_) => "sync",
             Self::SyncReply(_) => "sync reply",
             Self::SyncEnd(_) => "sync end",
+            Self::Release(_) => "release",
         }
     }
 }
@@ -285,6 +289,7 @@ impl Encode for Message {
             Self::Sync(m) => pair(7, m),
             Self::SyncReply(m) => pair(8, m),
             Self::SyncEnd(m) => pair(9, m),
+            Self::Release(m) => pair(10, m),
         }
     }
 }
@@ -305,6 +310,7 @@ impl Decode for Message {
                 7 => Decode::decode(r).map(Self::Sync),
                 8 => Decode::decode(r).map(Self::SyncReply),
                 9 => Decode::decode(r).map(Self::SyncEnd),
+                10 => Decode::decode(r).map(Self::Release),
                 _ => Err(DecodeError::Unknown),
             }
         })
@@ -322,6 +328,31 @@ impl Encode for Spend {
 impl Decode for Spend {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.record(2, |r| Ok(Self { coin: Decode::decode(r)?, path: decode_path(r)? }))
+    }
+}
+
+/// Consents come last, and are left out when there are none.
+impl Encode for Receipt {
+    fn encode(&self, w: &mut Writer) {
+        w.array(if self.consents.is_empty() { 2 } else { 3 });
+        self.tx.encode(w);
+        self.signature.encode(w);
+        if !self.consents.is_empty() {
+            self.consents.encode(w);
+        }
+    }
+}
+
+impl Decode for Receipt {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(2, 3, |r, consented| {
+            let (tx, signature) = (Decode::decode(r)?, Decode::decode(r)?);
+            let consents = if consented { Decode::decode(r)? } else { List::default() };
+            if consented && consents.is_empty() {
+                return Err(DecodeError::WrongLength);
+            }
+            Ok(Self { tx, signature, consents })
+        })
     }
 }
 

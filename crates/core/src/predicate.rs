@@ -144,6 +144,14 @@ impl Predicate {
         }
     }
 
+    /// For whom the coin is set aside at `now`, if it is.
+    pub fn reserved_for(&self, now: Time) -> Option<&PublicKey> {
+        match self {
+            Self::Reserved(reserved) if now < reserved.until => Some(&reserved.payee),
+            _ => None,
+        }
+    }
+
     /// The predicate under which the change of a coin goes back to its owner, unless a counter is
     /// at its end. The lock's end stays where it was.
     pub fn of_change(&self) -> Option<Self> {

@@ -192,7 +192,8 @@ impl Transaction {
         if rest.iter().any(|coin| coin.owner.key() != payer) {
             return Err(TransactionError::Owners);
         }
-        if self.body.outputs.iter().filter(|o| o.owner.key() == payer).count() > 1 {
+        // The first output is what is paid, if only to oneself; of the others one is the change.
+        if self.body.outputs.iter().skip(1).filter(|o| o.owner.key() == payer).count() > 1 {
             return Err(TransactionError::Change);
         }
         let into = totals(spent.iter().copied());

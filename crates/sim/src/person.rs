@@ -173,5 +173,9 @@ pub fn signed_by(key: &SecretKey, sign: &Sign) -> Input {
         Sign::Receipt { tx, digest } => {
             Input::ReceiptSigned { tx: *tx, signature: key.sign(digest) }
         }
+        Sign::Consent { tx, digests } => {
+            let signatures = digests.iter().map(|digest| key.sign(digest)).collect();
+            Input::Consented { tx: *tx, signatures }
+        }
     }
 }

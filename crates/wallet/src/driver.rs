@@ -100,17 +100,24 @@ impl Wallet {
             let packet = self.encrypt(to, &message, via.as_ref())?;
             packets.push(Sent { message, packet });
         }
-        self.persist(Batch { changes: output.changes.clone(), packet, ..Batch::default() })?;
+        // A consent leaves with what it is for: until then there is nothing to keep, and a crash leaves
+        // the packet to be opened again.
+        let consents = output.sign.iter().any(|sign| matches!(sign, Sign::Consent { .. }));
+        if !consents || !output.changes.is_empty() || !packets.is_empty() {
+            self.persist(Batch { changes: output.changes.clone(), packet, ..Batch::default() })?;
+        }
         Ok((output, packets))
     }
 
     /// Moves the session on with what was learnt, and says which packet to remember.
     fn heard(&mut self, output: &Output, via: Option<&Via>) -> Option<([u8; 32], TxId)> {
         let via = via?;
-        let receipted = output.changes.iter().find_map(|change| match change {
+        let answered = output.changes.iter().find_map(|change| match change {
             Change::Outgoing(o) if o.state == OutgoingState::Receipted => Some(o),
             _ => None,
         });
+        // The answer to a release is about no payment between the two.
+        let receipted = answered.filter(|outgoing| outgoing.payee == via.contact);
         if let Some(outgoing) = receipted
             && let Some(line) = self.peers.get_mut(&via.contact).and_then(|p| p.line(via.line))
         {
@@ -134,7 +141,7 @@ impl Wallet {
             Event::Again { tx } => Some(*tx),
             _ => None,
         });
-        let brought = receipted.map(|o| o.tx).or(received).or(again)?;
+        let brought = answered.map(|o| o.tx).or(received).or(again)?;
         Some((via.packet, brought))
     }
 
@@ -179,6 +186,11 @@ impl Wallet {
             Sign::Receipt { tx, digest } => {
                 Ok(vec![Input::ReceiptSigned { tx, signature: self.seal.sign(&digest)? }])
             }
+            Sign::Consent { tx, digests } => {
+                let signatures = digests.iter().map(|digest| self.seal.sign(digest));
+                let signatures = signatures.collect::<Result<Vec<_>, _>>()?;
+                Ok(vec![Input::Consented { tx, signatures }])
+            }
             Sign::Spend { tx, seq, head, inputs } => {
                 // An older intent, of a restored wallet, is behind steps that the journal holds:
                 // its signature is the one that was made, or would have been, before them.
@@ -216,6 +228,9 @@ impl Wallet {
     ) -> Result<(), WalletError> {
         if *self.device.mode() != Mode::Normal {
             return Ok(());
+        }
+        if self.device.has_ended_locks(now()) {
+            self.run(vec![Input::LocksEnded], None, show)?;
         }
         let intents = self.device.outgoing().values();
         // One that a backup brought back may have to wait for the end of its coins' locks.

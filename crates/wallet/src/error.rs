@@ -125,6 +125,7 @@ impl WalletError {
             Self::Device(
                 DeviceError::Refusal(_)
                 | DeviceError::Trade(_)
+                | DeviceError::Own(_)
                 | DeviceError::Contact(ContactError::InUse(_)),
             )
             | Self::Refused { .. }

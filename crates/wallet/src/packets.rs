@@ -3,7 +3,7 @@
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::device::{Change, Event, Forgotten, Input, Output, Terms};
+use tally_core::device::{Change, DeviceError, Event, Forgotten, Input, Output, Terms, World};
 use tally_core::hash::{Tag, sha256};
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
@@ -157,6 +157,9 @@ impl Wallet {
             Err(error) => return self.heard_before(&packet_hash, error, show),
         };
         let Opened { from, line, stranger, message } = opened;
+        if file && matches!(message, Message::Release(_)) {
+            return self.look_at_release(from, message, show);
+        }
         if matches!(message, Message::Offer(_)) {
             self.find_counter()?;
         }
@@ -165,16 +168,60 @@ impl Wallet {
         let inputs: Vec<Input> =
             stranger.map(Input::Stranger).into_iter().chain([message]).collect();
         if file {
-            self.would_refuse(&inputs)?;
+            self.try_out(&inputs)?;
         }
         let via = Via { contact: from, line, packet: packet_hash };
         let sent = self.run(inputs, Some(via), show)?;
         Ok(Heard { from, sent })
     }
 
+    /// Consents to the release that a packet asks for: what the sender had set aside for this wallet is
+    /// its own again. The answer is a packet for it.
+    ///
+    /// # Errors
+    /// [`WalletError::Refused`] when there is nothing to consent to; [`WalletError::Peer`] when the packet
+    /// cannot be read, as when it was consented to before: the sender asks again then.
+    pub fn agree_to_release(&mut self, bytes: &[u8]) -> Result<(Vec<Event>, Vec<u8>), WalletError> {
+        self.ready()?;
+        self.finish_intents(&mut |_| {})?;
+        let packet = Packet::from_wire(bytes).map_err(PeerError::Decode)?;
+        let Opened { from, line, message, .. } = self.open_packet(&packet)?;
+        self.stale = true;
+        let nonce = Nonce::new(random()?);
+        let asked = Input::Message { from, message: Box::new(message), nonce };
+        let events = self.try_out(std::slice::from_ref(&asked))?;
+        let release = events.iter().find_map(|event| match event {
+            Event::ReleaseAsked { tx, .. } => Some(*tx),
+            _ => None,
+        });
+        let tx = release.ok_or(DeviceError::NotWaiting)?;
+        let via = Via { contact: from, line, packet: sha256(bytes) };
+        let mut shown = Vec::new();
+        let mut show = |event: &Event| shown.push(event.clone());
+        let sent = self.run(vec![asked, Input::Agree { tx }], Some(via), &mut show)?;
+        let packet = sent.into_iter().next().map(|sent| sent.packet);
+        Ok((shown, packet.unwrap_or_default()))
+    }
+
+    /// Shows what a packet asks for, and leaves it to be opened again by whoever consents.
+    fn look_at_release(
+        &mut self,
+        from: DeviceId,
+        message: Message,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<Heard, WalletError> {
+        let nonce = Nonce::new(random()?);
+        let asked = Input::Message { from, message: Box::new(message), nonce };
+        let events = self.try_out(&[asked])?;
+        self.stale = true;
+        events.iter().for_each(show);
+        Ok(Heard { from, sent: Vec::new() })
+    }
+
     /// Tries the inputs on a copy, so that a refused packet can be tried again later.
-    fn would_refuse(&mut self, inputs: &[Input]) -> Result<(), WalletError> {
-        let world = world();
+    fn try_out(&mut self, inputs: &[Input]) -> Result<Vec<Event>, WalletError> {
+        let notary = self.notaries.as_ref().map(crate::notary::Notaries::trust);
+        let world = World { notary, ..world() };
         let mut copy = self.device.clone();
         let mut output = Output::default();
         for input in inputs {
@@ -200,7 +247,7 @@ impl Wallet {
                 self.store.write(&Batch { changes: output.changes, ..Batch::default() })?;
                 Err(WalletError::Refused { code: reason.code, text: format!(": {}", reason.text) })
             }
-            _ => Ok(()),
+            _ => Ok(output.events),
         }
     }
 

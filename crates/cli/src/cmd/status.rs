@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tally_core::device::{Device, OutgoingState};
+use tally_core::device::{Device, Outgoing, OutgoingState};
 use tally_core::evidence::{Claims, Holding};
 use tally_core::id::CoinId;
 use tally_core::predicate::Predicate;
@@ -32,7 +32,8 @@ struct Coin {
     coin: String,
     #[serde(flatten)]
     money: Money,
-    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost` or `not valid`.
+    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost`, `waits for consent` or
+    /// `not valid`.
     state: &'static str,
     tier: &'static str,
     minted: &'static str,
@@ -128,8 +129,12 @@ impl Coin {
         if let Some(lock) = &self.lock {
             let whom = lock.payee.as_ref().map(|who| format!(" for {}", who.text()));
             let (kind, until, whom) = (lock.kind, &lock.until, whom.unwrap_or_default());
-            let ended = if lock.ended { " (ended)" } else { "" };
-            text += &format!("  {kind}{whom} until {until}{ended}");
+            let then = match (lock.ended, kind) {
+                (true, _) => " (ended: yours alone)",
+                (false, "reserved") => ", then yours alone",
+                (false, _) => "",
+            };
+            text += &format!("  {kind}{whom} until {until}{then}");
         }
         text += &format!("  {}\n", short(&self.coin));
         if let Some(Lock { because: Some(because), counter, until, .. }) = &self.lock {
@@ -154,7 +159,12 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
         with_own_lock(coin, locks.get(&holding.id))
     });
     let outgoing = device.outgoing().values();
-    let payments = outgoing.filter(|o| o.payee != device.id()).map(|outgoing| {
+    // What was paid to oneself is among the coins, unless somebody has still to consent.
+    let shown = |outgoing: &Outgoing| {
+        let done = matches!(outgoing.state, OutgoingState::Receipted | OutgoingState::GivenUp);
+        outgoing.payee != device.id() || !done
+    };
+    let payments = outgoing.filter(|outgoing| shown(outgoing)).map(|outgoing| {
         let offer = &outgoing.payment.offer;
         let certified_at = device.settled_at(&outgoing.tx);
         Payment {
@@ -164,6 +174,9 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
             state: match (certified_at, outgoing.state) {
                 (Some(_), _) => "certified",
                 (None, OutgoingState::Intent) => "not signed yet",
+                (None, OutgoingState::Signed) if outgoing.payee == device.id() => {
+                    "signed, waits for consent or the end of the lock"
+                }
                 (None, OutgoingState::Signed) => "signed, waits for the payee, not certified",
                 (None, OutgoingState::Receipted) => "receipted, not certified",
                 (None, OutgoingState::GivenUp) => "given up, nothing was paid",
@@ -191,6 +204,7 @@ fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Tim
     let moved = holding.uncertified > 0 || holding.certified_at.is_some();
     let state = match (lost, valid) {
         (true, _) => "lost",
+        _ if pocket.is_some_and(|pocket| !pocket.is_ready()) => "waits for consent",
         (_, false) => "not valid",
         _ if certified => "certified",
         _ if holding.tier == Tier::Signed => "at risk",

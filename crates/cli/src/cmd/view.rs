@@ -6,10 +6,13 @@ use serde::Serialize;
 use tally_core::amount::Amount;
 use tally_core::device::{Device, Mode, OutgoingState};
 use tally_core::id::AssetId;
+use tally_core::keys::PublicKey;
 use tally_core::mint::MintStanding;
+use tally_core::predicate::Predicate;
 use tally_core::tier::Tier;
+use tally_core::time::Time;
 
-use crate::context::Context;
+use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
 use crate::show::{MINTED, Money, Names, Who, date, short, words};
@@ -74,6 +77,16 @@ struct Held {
     total: Money,
     at_risk: Money,
     tiers: Vec<OfTier>,
+    /// What is set aside, for whom and until when; it is among the tiers too.
+    reserved: Vec<Aside>,
+}
+
+#[derive(Serialize)]
+struct Aside {
+    #[serde(flatten)]
+    money: Money,
+    payee: Option<Who>,
+    until: String,
 }
 
 /// Coins that are shown in one line: their tier, whether they never moved, what their mints rest on,
@@ -84,6 +97,7 @@ struct Kind {
     fresh: bool,
     minted: MintStanding,
     verified: bool,
+    pending: bool,
 }
 
 #[derive(Serialize)]
@@ -95,6 +109,8 @@ struct OfTier {
     coins: u64,
     uncertified: u32,
     verified: bool,
+    /// Whether it waits for somebody's consent, or the end of a lock.
+    pending: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     settle_by: Option<String>,
     assumption: &'static str,
@@ -116,7 +132,11 @@ impl Report for Balance {
             text += &format!("{}\n", held.total.text());
             for of in &held.tiers {
                 let by = of.settle_by.as_ref().map(|t| format!(", settle by {t}"));
-                let bad = if of.verified { "" } else { "  NO LONGER VALID" };
+                let bad = match (of.verified, of.pending) {
+                    (_, true) => "  waits for consent, or the end of its lock",
+                    (true, _) => "",
+                    (false, _) => "  NO LONGER VALID",
+                };
                 text += &format!(
                     "  {} {}{}{bad}\n{}    {}\n",
                     of.money.amount,
@@ -124,6 +144,13 @@ impl Report for Balance {
                     by.unwrap_or_default(),
                     of.seals.iter().map(|seal| format!("    {seal}\n")).collect::<String>(),
                     of.assumption
+                );
+            }
+            for aside in &held.reserved {
+                let whom = aside.payee.as_ref().map_or_else(|| "somebody".into(), Who::text);
+                text += &format!(
+                    "  of it reserved for {whom} until {}: {}\n",
+                    aside.until, aside.money.amount
                 );
             }
             if held.at_risk.units > 0 {
@@ -151,7 +178,9 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
         } else {
             (holding.tier.name(), holding.tier.assumption())
         };
-        let kind = Kind { tier: holding.tier, fresh, minted, verified };
+        let pocket = wallet.device().ledger().pocket(&holding.pocket);
+        let pending = pocket.is_some_and(|pocket| !pocket.is_ready());
+        let kind = Kind { tier: holding.tier, fresh, minted, verified, pending };
         let of = tiers.entry(kind).or_insert_with(|| OfTier {
             tier,
             minted: minted.name(),
@@ -159,6 +188,7 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
             coins: 0,
             uncertified: 0,
             verified,
+            pending,
             settle_by: None,
             assumption,
             seals: Vec::new(),
@@ -186,10 +216,30 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
         let total = sum(&|of| of.verified);
         // What was minted and has not moved since, no payer can have spent twice.
         let at_risk = sum(&|of| of.tier == Tier::Signed.name() && of.uncertified > 0);
-        Held { total, at_risk, tiers: tiers.into_values().rev().collect() }
+        let reserved = set_aside(wallet.device(), &names, &asset);
+        Held { total, at_risk, tiers: tiers.into_values().rev().collect(), reserved }
     });
     let assets = held.collect();
     Ok(Done::new(&Balance { mode: mode(wallet.device()), assets }))
+}
+
+/// What of an asset is set aside now, by whom and how long.
+fn set_aside(device: &Device, names: &Names, asset: &AssetId) -> Vec<Aside> {
+    let mut sums: BTreeMap<(PublicKey, Time), Amount> = BTreeMap::new();
+    for (_, coin) in device.ledger().reserved().filter_map(|pocket| pocket.coin.as_ref()) {
+        if let (Predicate::Reserved(reserved), true) = (&coin.owner, coin.asset == *asset)
+            && now() < reserved.until
+        {
+            let sum = sums.entry((reserved.payee.clone(), reserved.until)).or_default();
+            *sum = sum.checked_add(coin.amount).unwrap_or(*sum);
+        }
+    }
+    let aside = |((payee, until), sum): ((PublicKey, Time), Amount)| Aside {
+        money: Money::of(names, asset, sum),
+        payee: names.of_key(&payee).map(|device| Who::of(names, &device)),
+        until: date(until),
+    };
+    sums.into_iter().map(aside).collect()
 }
 
 #[derive(Serialize)]
@@ -202,6 +252,8 @@ struct Entry {
     at: String,
     direction: &'static str,
     with: Option<Who>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
     #[serde(flatten)]
     money: Money,
     tier: Option<&'static str>,
@@ -221,9 +273,17 @@ impl Report for History {
             let with = match (&e.with, e.direction) {
                 (None, _) => "minted for you".into(),
                 (Some(who), "in") => format!("from {}", who.text()),
+                (Some(who), "own") => match &e.until {
+                    Some(until) => format!("reserved for {} until {until}", who.text()),
+                    None => "to yourself".into(),
+                },
                 (Some(who), _) => format!("to {}", who.text()),
             };
-            let sign = if e.direction == "in" { '+' } else { '-' };
+            let sign = match e.direction {
+                "in" => '+',
+                "own" => '=',
+                _ => '-',
+            };
             format!(
                 "{}  {sign}{}  {with}  [{}{tier}]  {}\n",
                 e.at,
@@ -247,6 +307,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             at: date(incoming.at),
             direction: "in",
             with: incoming.payer.as_ref().map(|payer| Who::of(&names, payer)),
+            until: None,
             money: Money::of(&names, &incoming.asset, incoming.amount),
             tier: incoming.payer.map(|_| incoming.tier.name()),
             minted: Some(incoming.minted.name()),
@@ -261,17 +322,27 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
     }
     for outgoing in device.outgoing().values() {
         let offer = &outgoing.payment.offer;
+        let reserved = outgoing.transaction.body.outputs.first().and_then(|o| match &o.owner {
+            Predicate::Reserved(reserved) if outgoing.payee == device.id() => Some(reserved),
+            _ => None,
+        });
+        let whom = reserved.and_then(|reserved| names.of_key(&reserved.payee));
         let entry = Entry {
             at: date(outgoing.at),
-            direction: "out",
-            with: Some(Who::of(&names, &outgoing.payee)),
+            direction: if outgoing.payee == device.id() { "own" } else { "out" },
+            with: whom.or(Some(outgoing.payee)).map(|device| Who::of(&names, &device)),
+            until: reserved.map(|reserved| date(reserved.until)),
             money: Money::of(&names, &offer.asset, offer.amount),
             tier: None,
             minted: None,
             state: match outgoing.state {
                 OutgoingState::Intent => "not signed yet",
                 _ if device.settled_at(&outgoing.tx).is_some() => "settled",
+                OutgoingState::Signed if outgoing.payee == device.id() => {
+                    "signed, waits for consent or the end of the lock"
+                }
                 OutgoingState::Signed => "signed, waits for the payee",
+                OutgoingState::Receipted if outgoing.payee == device.id() => "not settled",
                 OutgoingState::Receipted => "the payee has it",
                 OutgoingState::GivenUp => "given up: the seal gave no proof, nothing was paid",
             },

@@ -93,6 +93,8 @@ pub enum Rests {
     Value,
     /// A payment to it has no receipt.
     Payment,
+    /// Value is set aside for it.
+    Reserved,
     /// The proof that it forked.
     Fork,
     /// This device was restored, and the record is all that is left of payments between the two.
@@ -106,6 +108,7 @@ impl Rests {
                 "you hold money of theirs that is not settled; settle it or pay it on first"
             }
             Self::Payment => "a payment to them has no receipt yet; send it again first",
+            Self::Reserved => "value is reserved for them; release it, or refresh it after its end",
             Self::Fork => "they were proved to have paid twice; the record keeps them refused",
             Self::Links => {
                 "since the wallet was restored, only this record says where your payments to each other stand; keep it"
@@ -188,6 +191,10 @@ impl Device {
         }
         if self.outgoing.waiting(device).next().is_some() {
             return Some(Rests::Payment);
+        }
+        let asked = |outgoing: &super::Outgoing| self.asks(outgoing) == Some(device);
+        if self.ledger.reserves_for(&contact.owner) || self.outgoing.waiting(self.id).any(asked) {
+            return Some(Rests::Reserved);
         }
         let held = |incoming: &super::Incoming| {
             let pocket = self.ledger.pocket(&super::payments::Received::pocket(incoming));

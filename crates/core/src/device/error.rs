@@ -1,6 +1,6 @@
 //! Say why the owner's wish cannot be met.
 
-use super::{ContactError, RecoveryError};
+use super::{ContactError, OwnError, RecoveryError};
 use crate::accept::Refusal;
 use crate::card::SignedError;
 use crate::evidence::EvidenceError;
@@ -39,6 +39,9 @@ pub enum DeviceError {
     /// The device was restored, and is not sure of its latest step.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// Value cannot be set aside, taken back or made into one coin.
+    #[error(transparent)]
+    Own(#[from] OwnError),
     /// The object is for somebody else, or for another network.
     #[error("this is not for this wallet: check whom it was made for, and on which network")]
     NotForMe,
@@ -63,6 +66,7 @@ impl DeviceError {
             Self::Enrollment(e) => e.code(),
             Self::Contact(e) => e.code(),
             Self::Recovery(e) => e.code(),
+            Self::Own(e) => e.code(),
             Self::NotForMe => "NOT_FOR_ME",
             Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
             Self::NotWaiting => "NOT_WAITING",

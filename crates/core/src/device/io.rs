@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::mint::MintStanding;
 use crate::notary::{InclusionProof, TrustBase};
 use crate::policy::Policy;
-use crate::predicate::{Sealed, Unlock};
+use crate::predicate::{Predicate, Sealed, Unlock};
 use crate::seal::{Revocation, SealCertificate, SealTerms, Slot, SlotVerifier};
 use crate::tier::Tier;
 use crate::time::Time;
@@ -77,6 +77,52 @@ pub enum Input {
         /// What was asked for.
         invoice: Box<Invoice>,
     },
+    /// The owner makes one new coin of several of an asset, all of which are certified: for itself,
+    /// under the free slot of its seal if there is one.
+    Refresh {
+        /// Which asset.
+        asset: AssetId,
+    },
+    /// The owner sets value aside for a contact, from coins that are certified.
+    Reserve {
+        /// For whom.
+        payee: DeviceId,
+        /// Which asset.
+        asset: AssetId,
+        /// How much.
+        amount: Amount,
+        /// When the lock ends.
+        until: Time,
+    },
+    /// The owner takes back, before its lock has ended, what is set aside for a contact, who is asked
+    /// to consent. Said again, the contact is asked again.
+    Release {
+        /// For whom it is set aside.
+        payee: DeviceId,
+        /// Which asset.
+        asset: AssetId,
+    },
+    /// The owner consents to the release of something that is reserved for it.
+    Agree {
+        /// The release.
+        tx: TxId,
+    },
+    /// The seal has signed consents.
+    Consented {
+        /// To which transaction.
+        tx: TxId,
+        /// On each digest of [`Sign::Consent`], in order.
+        signatures: Vec<Signature>,
+    },
+    /// The notary's proof of a payment of this device's shows its payee's consents.
+    Consents {
+        /// The payment.
+        tx: TxId,
+        /// One for each input that is reserved for the payee, in order.
+        consents: Vec<Signature>,
+    },
+    /// Locks may have ended for whose payees' consent this device waits.
+    LocksEnded,
     /// The seal has signed a payment.
     Signed {
         /// Which.
@@ -181,6 +227,14 @@ pub enum Sign {
         /// What is signed.
         digest: Digest,
     },
+    /// Consents, to a payment that its payer has signed or to a release. They bind nobody before they
+    /// leave this device, and leave only once what they are for is durable.
+    Consent {
+        /// The transaction.
+        tx: TxId,
+        /// What is signed, each by itself.
+        digests: Vec<Digest>,
+    },
 }
 
 /// What one input needs to be unlocked.
@@ -271,6 +325,31 @@ pub enum Event {
         tx: TxId,
         /// To whom.
         payee: DeviceId,
+        /// Which asset.
+        asset: AssetId,
+        /// How much.
+        amount: Amount,
+    },
+    /// A payment to oneself is signed: coins were made into one, set aside, or taken back. It counts
+    /// once it is certified.
+    Moved {
+        /// Which.
+        tx: TxId,
+        /// Which asset.
+        asset: AssetId,
+        /// How much.
+        amount: Amount,
+        /// Who may move it from now on.
+        owner: Predicate,
+        /// Who has still to consent, if somebody has.
+        awaits: Option<DeviceId>,
+    },
+    /// A contact asks to take back what is reserved for this device.
+    ReleaseAsked {
+        /// The release.
+        tx: TxId,
+        /// Who asks.
+        from: DeviceId,
         /// Which asset.
         asset: AssetId,
         /// How much.

@@ -9,6 +9,9 @@ use tally_tree::{Tree, Value};
 use super::Pocket;
 use crate::amount::Amount;
 use crate::id::{AssetId, CoinId, Root};
+use crate::keys::PublicKey;
+use crate::predicate::Predicate;
+use crate::time::Time;
 use crate::trade::held;
 
 /// A device's pockets under their root.
@@ -19,6 +22,8 @@ pub struct Ledger {
     places: BTreeMap<CoinId, CoinId>,
     /// The pockets that can be spent from, by asset and amount.
     ready: BTreeSet<(AssetId, Amount, CoinId)>,
+    /// The pockets whose coins are set aside for somebody, or were until their lock ended.
+    reserved: BTreeSet<CoinId>,
     tree: Tree,
 }
 
@@ -40,6 +45,11 @@ impl Pocket {
     fn ready(&self) -> Option<(AssetId, Amount, CoinId)> {
         let (_, coin) = self.coin.as_ref().filter(|_| self.is_ready())?;
         Some((coin.asset, coin.amount, self.id))
+    }
+
+    /// For whom the pocket's coin is set aside at `now`, if it is.
+    pub fn reserved_for(&self, now: Time) -> Option<&PublicKey> {
+        self.coin.as_ref().and_then(|(_, coin)| coin.owner.reserved_for(now))
     }
 
     /// Whether the pocket's coin can be spent: it is there, and so is what lies behind it.
@@ -79,6 +89,20 @@ impl Ledger {
         sums
     }
 
+    /// The pockets whose coins are set aside for somebody, or were until their lock ended.
+    pub fn reserved(&self) -> impl Iterator<Item = &Pocket> {
+        self.reserved.iter().filter_map(|id| self.pocket(id))
+    }
+
+    /// Whether anything was set aside for whoever has `key`, even if its lock has ended.
+    pub(super) fn reserves_for(&self, key: &PublicKey) -> bool {
+        let owner = |pocket: &Pocket| pocket.coin.as_ref().map(|(_, coin)| coin.owner.clone());
+        self.reserved().filter_map(owner).any(|owner| match owner {
+            Predicate::Reserved(reserved) => reserved.payee == *key,
+            _ => false,
+        })
+    }
+
     /// Puts in a pocket, or replaces what is known of it.
     pub(super) fn put(&mut self, pocket: Arc<Pocket>) {
         let (key, value) = (pocket.id.into(), pocket.leaf());
@@ -97,6 +121,14 @@ impl Ledger {
         if was != is {
             was.map(|place| self.ready.remove(&place));
             self.ready.extend(is);
+        }
+        match &pocket.coin {
+            Some((_, coin)) if matches!(coin.owner, Predicate::Reserved(_)) => {
+                self.reserved.insert(pocket.id);
+            }
+            _ => {
+                self.reserved.remove(&pocket.id);
+            }
         }
     }
 

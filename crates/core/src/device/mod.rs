@@ -12,19 +12,25 @@
 //! | payer | nothing | an offer is out | abandon: nothing happened |
 //! | payer | [`Outgoing`] `Intent` | the seal signs | ask the seal again: the same bytes |
 //! | payer | [`Outgoing`] `Signed` | the payment is sent | send it again, for as long as it takes |
+//! | payer | the same, of what is reserved | the change waits for the payee's consent | send it again; once the lock has ended, the change is free |
 //! | payer | [`Outgoing`] `Receipted` | done | nothing |
+//! | payer | [`Outgoing`] to oneself, `Intent` | the seal signs | ask the seal again: the same bytes |
+//! | payer | [`Outgoing`] to oneself, `Signed` | whom it was reserved for is asked | ask again, or wait for the lock's end |
 //! | payer | [`Outgoing`] `GivenUp` | the seal gave no proof, nothing was signed | nothing: its coins are back |
 //! | payee | [`Terms`] | accept or invoice is out | wait, until they expire |
+//! | payee | nothing | its consent is signed, and stays here | the payment comes again |
 //! | payee | [`Incoming`] | FINAL is shown, a receipt is sent | receipt again when the payment comes again |
 
 mod change;
 mod check;
+mod consent;
 mod contacts;
 mod error;
 mod forget;
 mod io;
 mod ledger;
 mod mints;
+mod own;
 mod payee;
 mod payer;
 mod payments;
@@ -46,6 +52,7 @@ pub use error::DeviceError;
 pub use forget::{MAX_REFUSED_STEPS, MAX_STRANGE_FORKS, MAX_STRANGE_STEPS};
 pub use io::{Direction, Event, Input, Output, RejectReason, Sign, SpendToSign, World};
 pub use ledger::Ledger;
+pub use own::{MAX_RESERVATION, OwnError};
 pub use recovery::{Basis, RecoveryError};
 pub use seals::Burned;
 pub use settle::{Lost, Unsettled};
@@ -104,6 +111,7 @@ pub struct Device {
     live: BTreeSet<TxId>,
     offers: BTreeMap<DeviceId, payee::Open>,
     limits: forget::Limits,
+    asked: BTreeMap<DeviceId, consent::Asked>,
 }
 
 impl Device {
@@ -133,6 +141,7 @@ impl Device {
             live: BTreeSet::new(),
             offers: BTreeMap::new(),
             limits: forget::Limits::default(),
+            asked: BTreeMap::new(),
         }
     }
 
@@ -154,7 +163,16 @@ impl Device {
             Input::Ask { nonce, terms } => self.ask(world, nonce, terms),
             Input::Pay { payee, asset, amount } => self.offer(world, payee, asset, amount),
             Input::PayInvoice { payee, invoice } => self.pay_invoice(world, payee, &invoice),
-            Input::Signed { tx, unlocks } => self.signed(tx, unlocks),
+            Input::Refresh { asset } => self.refresh(world, asset),
+            Input::Reserve { payee, asset, amount, until } => {
+                self.reserve(world, payee, asset, amount, until)
+            }
+            Input::Release { payee, asset } => self.release(world, payee, asset),
+            Input::Agree { tx } => self.agree(tx),
+            Input::Consented { tx, signatures } => self.consented(world, tx, signatures),
+            Input::Consents { tx, consents } => self.learn_consents(tx, &consents),
+            Input::LocksEnded => Ok(self.end_locks(world.now)),
+            Input::Signed { tx, unlocks } => self.signed(world.now, tx, unlocks),
             Input::Retry { payee } => Ok(self.retry(payee)),
             Input::ReceiptSigned { tx, signature } => self.receipt_signed(tx, signature),
             Input::Message { from, message, nonce } => self.message(world, from, *message, nonce),

@@ -6,19 +6,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
-    Change, Contact, Device, DeviceError, Event, Incoming, Mode, Output, Pocket, RejectReason,
-    Sign, Terms, World,
+    Change, Contact, Device, DeviceError, Event, Incoming, Mode, Output, Pocket, RecoveryError,
+    RejectReason, Sign, Terms, World,
 };
 use crate::accept::Facts;
 use crate::amount::Amount;
 use crate::evidence::{
-    Evidence, EvidenceError, Holding, MAX_ENROLLMENTS, MAX_HOPS, MAX_UNCERTIFIED, Minted, Sighting,
-    Verified, oldest,
+    Evidence, EvidenceError, Holding, Hop, MAX_ENROLLMENTS, MAX_HOPS, MAX_UNCERTIFIED, Minted,
+    Sighting, Verified, Witness, oldest,
 };
 use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Refuse};
-use crate::predicate::{Predicate, Sealed};
+use crate::predicate::{Predicate, Sealed, Unlock, UnlockError};
 use crate::seal::SealTerms;
 use crate::tier::Tier;
 use crate::time::Time;
@@ -43,9 +43,9 @@ pub(super) struct Open {
 
 /// An offer whose coins were verified.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Checked {
+pub(super) struct Checked {
     holdings: Verified<BTreeMap<CoinId, Holding>>,
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
 }
 
 /// A payment all of whose rules hold, and what it brings.
@@ -143,7 +143,13 @@ impl Device {
             return Ok(self.refusing(output, from, TradeError::Fork.into()));
         }
         let tier = checked.expected_tier(world.now, &self.me.owner);
-        self.acceptable(world, &from, offer.asset, offer.amount, &checked.facts(tier))?;
+        self.acceptable(
+            world,
+            &from,
+            offer.asset,
+            offer.amount,
+            &checked.facts(tier, world.now, &self.me.owner),
+        )?;
         // Until the payer pays, it gets the same terms: whichever answer reaches it is a good one.
         let given = self.offers.get(&from).map(|open| open.accept.clone()).filter(|accept| {
             self.terms.get(&accept.nonce).is_some_and(|terms| terms.asset == offer.asset)
@@ -193,7 +199,7 @@ impl Device {
         self.paid(world, from, payment, None)
     }
 
-    fn paid(
+    pub(super) fn paid(
         &mut self,
         world: &World<'_>,
         from: DeviceId,
@@ -223,6 +229,9 @@ impl Device {
                 }
             },
         };
+        if let Some(output) = self.ask_consent(world, from, payment, &checked)? {
+            return Ok(output);
+        }
         let accepted = self.check_payment(world, &from, payment, &checked)?;
         let convicted = self.convict_from(&accepted.sightings);
         if self.is_bricked(&self.contact(&from)?.owner) {
@@ -249,7 +258,7 @@ impl Device {
             incoming.hop.as_ref().is_some_and(|hop| {
                 hop.tx.step.head == payment.offer.head
                     && hop.tx.step.root == payment.commit.root
-                    && hop.witnesses.iter().map(|w| &w.unlock).eq(payment.commit.unlocks.iter())
+                    && same_unlocks(hop, &payment.commit.unlocks)
             })
         };
         self.incoming.steps(*from, seq, seq).find(same).map(|incoming| incoming.tx)
@@ -360,7 +369,16 @@ impl Device {
                 Predicate::Sealed(Sealed { slot, until, .. }) if world.now < *until => {
                     self.vouches(world, &offer.asset, slot, *until, came)?;
                 }
-                _ => {}
+                owner => match owner.reserved_for(world.now) {
+                    Some(whom) if *whom != self.me.owner => {
+                        return Err(EvidenceError::Unlock(UnlockError::Locked).into());
+                    }
+                    // Who lost its memory may have consented to another payment of it.
+                    Some(_) if self.mode != Mode::Normal => {
+                        return Err(RecoveryError::ReceiveOnly.into());
+                    }
+                    _ => {}
+                },
             }
         }
         let most = checked.inputs().iter().map(|input| input.uncertified).max();
@@ -439,7 +457,7 @@ impl Device {
     }
 
     /// The steps of others that evidence shows and that were not seen before.
-    fn new_sightings(&self, evidence: &Evidence) -> Vec<Sighting> {
+    pub(super) fn new_sightings(&self, evidence: &Evidence) -> Vec<Sighting> {
         let mut sightings = evidence.sightings();
         sightings.retain(|s| s.key != self.me.owner && !self.sightings.has(s));
         sightings
@@ -535,9 +553,11 @@ impl Device {
         tx: TxId,
         signature: Signature,
     ) -> Result<Output, DeviceError> {
-        let payer = self.incoming.all().get(&tx).and_then(|incoming| incoming.payer);
-        let payer = payer.ok_or(DeviceError::NotWaiting)?;
-        let message = Message::Receipt(Receipt { tx, signature });
+        let incoming = self.incoming.all().get(&tx).ok_or(DeviceError::NotWaiting)?;
+        let payer = incoming.payer.ok_or(DeviceError::NotWaiting)?;
+        let consents = incoming.hop.as_ref().map(|hop| self.consents_in(hop));
+        let consents = consents.unwrap_or_default();
+        let message = Message::Receipt(Receipt { tx, signature, consents });
         Ok(Output { send: alloc::vec![(payer, message)], ..Output::default() })
     }
 
@@ -607,7 +627,7 @@ fn facts_of(coins: &[Holding], tier: Tier) -> CoinFacts {
 
 impl Checked {
     /// What lies behind the coins, of all the evidence that came with them.
-    fn behind(&self, evidence: &Evidence) -> Evidence {
+    pub(super) fn behind(&self, evidence: &Evidence) -> Evidence {
         evidence.behind_all(self.sources.iter().map(|source| source.id))
     }
 
@@ -628,18 +648,21 @@ impl Checked {
         self.inputs().into_iter().map(of).min().unwrap_or(Tier::Signed)
     }
 
-    fn facts(&self, tier: Tier) -> CoinFacts {
+    /// The locks that some of it rests on count even if the whole of it is worth a signature: they do
+    /// once it is signed, and nothing is refused then that was not before.
+    fn facts(&self, tier: Tier, now: Time, viewer: &PublicKey) -> CoinFacts {
         let inputs = self.inputs();
-        let locks = inputs.iter().filter_map(|i| i.coin.owner.until());
-        let lock = locks.min().filter(|_| tier > Tier::Signed);
+        let owners = inputs.iter().map(|input| &input.coin.owner);
+        let holding = owners.filter(|owner| owner.expected_tier(now, viewer) > Tier::Signed);
+        let locks = holding.filter_map(Predicate::until);
         let facts = facts_of(&inputs, tier);
-        let settle_by = facts.settle_by.into_iter().chain(lock).min();
+        let settle_by = facts.settle_by.into_iter().chain(locks).min();
         CoinFacts { settle_by, ..facts }
     }
 }
 
 /// The coins that an offer names, all of them the payer's and of the asset.
-fn sources_of(
+pub(super) fn sources_of(
     offer: &Offer,
     holdings: &Verified<BTreeMap<CoinId, Holding>>,
     payer: &Contact,
@@ -658,6 +681,16 @@ fn sources_of(
         sources.push(Source { pocket, link, id: *id, coin: holding.coin.clone() });
     }
     if sources.is_empty() { Err(TradeError::Coins) } else { Ok(sources) }
+}
+
+/// Whether these unlocks are those of a payment that was taken, whose payee's consents a payer who
+/// sends it again may not have.
+fn same_unlocks(hop: &Hop, unlocks: &[Unlock]) -> bool {
+    let same = |(witness, unlock): (&Witness, &Unlock)| match (&witness.unlock, unlock) {
+        (Unlock::Reserved(owner, _), Unlock::Signature(signature)) => owner == signature,
+        (known, unlock) => known == unlock,
+    };
+    hop.witnesses.len() == unlocks.len() && hop.witnesses.iter().zip(unlocks).all(same)
 }
 
 fn pocket_of(holding: &Holding, evidence: Evidence) -> Pocket {

@@ -37,7 +37,7 @@ pub(super) struct Draft {
 
 /// How a signed payment goes out first.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// As message 3 of a trade whose messages 1 and 2 the payee remembers.
     Commit,
     /// All in one.
@@ -96,15 +96,20 @@ impl Device {
         self.intend(world, payee, draft, accept, Form::Commit)
     }
 
-    fn may_pay(&self, payee: &DeviceId) -> Result<&Contact, DeviceError> {
-        if self.mode != Mode::Normal {
-            return Err(RecoveryError::ReceiveOnly.into());
-        }
+    pub(super) fn may_pay(&self, payee: &DeviceId) -> Result<&Contact, DeviceError> {
+        self.may_step()?;
         let contact = self.contact(payee)?;
-        if self.is_bricked(&contact.owner) || self.is_bricked(&self.me.owner) {
+        if self.is_bricked(&contact.owner) {
             return Err(ContactError::Bricked.into());
         }
         Ok(contact)
+    }
+
+    pub(super) fn may_step(&self) -> Result<(), DeviceError> {
+        if self.mode != Mode::Normal {
+            return Err(RecoveryError::ReceiveOnly.into());
+        }
+        if self.is_bricked(&self.me.owner) { Err(ContactError::Bricked.into()) } else { Ok(()) }
     }
 
     fn draft(
@@ -120,20 +125,56 @@ impl Device {
             return Err(TradeError::Amount.into());
         }
         let payee = &contact.owner;
-        let reaches = |p: &Pocket| self.reaches(world, p, payee, least);
-        let free = |p: &Pocket| self.locked_pocket(world, p).is_ok();
-        let usable = |p: &Pocket| self.can_move(p) && free(p) && reaches(p);
-        let picked = self.ledger.pick(&asset, amount, MAX_INPUTS, usable);
-        // If only coins that cannot move would do, what follows says why they cannot.
-        let picked = picked.or_else(|| self.ledger.pick(&asset, amount, MAX_INPUTS, |_| true));
-        let picked = picked.ok_or(DeviceError::InsufficientFunds)?;
+        let picked = self.pick(world, payee, &asset, amount, least)?;
         picked.iter().try_for_each(|pocket| self.locked_pocket(world, pocket))?;
         self.check_before(world.now, payee, &picked, amount)?;
         let evidence = self.evidence_of(&picked)?;
-        if !picked.iter().all(|pocket| reaches(pocket)) {
+        if !picked.iter().all(|pocket| self.reaches(world, pocket, payee, least)) {
             return Err(DeviceError::Refusal(Refusal::Tier));
         }
+        self.draft_from(world, &picked, evidence, contact.link, amount)
+    }
+
+    /// The coins for a payment: what is reserved for the payee before what is not.
+    fn pick(
+        &self,
+        world: &World<'_>,
+        payee: &PublicKey,
+        asset: &AssetId,
+        amount: Amount,
+        least: Tier,
+    ) -> Result<Vec<&Pocket>, DeviceError> {
+        let usable = |p: &Pocket| {
+            self.can_move(p)
+                && self.locked_pocket(world, p).is_ok()
+                && p.reserved_for(world.now).is_none_or(|whom| whom == payee)
+                && self.reaches(world, p, payee, least)
+        };
+        let pick = |which: &dyn Fn(&Pocket) -> bool| {
+            self.ledger.pick(asset, amount, MAX_INPUTS, |p| which(p) && usable(p))
+        };
+        let reserved = |p: &Pocket| p.reserved_for(world.now).is_some();
+        let any_reserved = self.ledger.reserved().next().is_some();
+        let first = if any_reserved { pick(&reserved) } else { None };
+        let picked = first.or_else(|| pick(&|p| !reserved(p)));
+        let picked = picked.or_else(|| any_reserved.then(|| pick(&|_| true)).flatten());
+        // If only coins that cannot move would do, what follows says why they cannot.
+        let picked = picked.or_else(|| self.ledger.pick(asset, amount, MAX_INPUTS, |_| true));
+        picked.ok_or(DeviceError::InsufficientFunds)
+    }
+
+    /// An offer of these pockets, behind whose coins is this evidence.
+    pub(super) fn draft_from(
+        &self,
+        world: &World<'_>,
+        picked: &[&Pocket],
+        evidence: Evidence,
+        link: crate::id::Link,
+        amount: Amount,
+    ) -> Result<Draft, DeviceError> {
         let made = evidence.made();
+        let first = picked.first().and_then(|pocket| pocket.coin.as_ref());
+        let asset = first.ok_or(TradeError::Coins)?.1.asset;
         let mut spends = Vec::new();
         let mut sources = Vec::new();
         for pocket in picked {
@@ -146,8 +187,7 @@ impl Device {
             sources.push(source);
         }
         let spends = List::new(spends).map_err(|_| TradeError::Size)?;
-        let (root, link) = (self.ledger.root(), contact.link);
-        let (seq, head) = (self.seq, self.head);
+        let (seq, head, root) = (self.seq, self.head, self.ledger.root());
         let offer = Offer { seq, head, root, link, asset, amount, spends, evidence };
         if to_bytes(&offer).len() > MAX_OFFER {
             return Err(TradeError::Size.into());
@@ -164,8 +204,8 @@ impl Device {
         amount: Amount,
     ) -> Result<(), DeviceError> {
         let owners = || picked.iter().filter_map(|p| p.coin.as_ref()).map(|(_, coin)| &coin.owner);
-        // Nothing here collects the consent of a reservation's payee.
-        if owners().any(|o| matches!(o, Predicate::Reserved(r) if now < r.until)) {
+        // Whom it is reserved for consents only to what it is paid.
+        if owners().any(|o| o.reserved_for(now).is_some_and(|whom| whom != payee)) {
             return Err(EvidenceError::Unlock(UnlockError::Locked).into());
         }
         let tier = owners().map(|owner| owner.expected_tier(now, payee)).min();
@@ -180,7 +220,11 @@ impl Device {
 
     /// Why no payee would take the pocket's coin under its lock, if none would: its slot gives no
     /// proof, or nobody whose word counts for the asset vouches for the seal.
-    fn locked_pocket(&self, world: &World<'_>, pocket: &Pocket) -> Result<(), DeviceError> {
+    pub(super) fn locked_pocket(
+        &self,
+        world: &World<'_>,
+        pocket: &Pocket,
+    ) -> Result<(), DeviceError> {
         let Some((_, coin)) = &pocket.coin else { return Ok(()) };
         let Predicate::Sealed(sealed) = &coin.owner else { return Ok(()) };
         if self.locked_until(&coin.owner, world.now).is_some() {
@@ -207,7 +251,7 @@ impl Device {
 
     /// Whether a payee could take the pocket's coin: it is not at the end of its offline life, not
     /// too long a story, and no convicted device is in what is not certified of it.
-    fn can_move(&self, pocket: &Pocket) -> bool {
+    pub(super) fn can_move(&self, pocket: &Pocket) -> bool {
         let evidence = &pocket.evidence;
         evidence.hops.len() < MAX_HOPS
             && !self.is_lost(pocket)
@@ -219,7 +263,7 @@ impl Device {
 
     /// What lies behind several pockets. A coin at the end of its offline life is not offered:
     /// every payee would refuse it.
-    fn evidence_of(&self, pockets: &[&Pocket]) -> Result<Evidence, DeviceError> {
+    pub(super) fn evidence_of(&self, pockets: &[&Pocket]) -> Result<Evidence, DeviceError> {
         let mut evidence = Evidence::default();
         for pocket in pockets {
             if pocket.evidence.longest_uncertified() >= MAX_UNCERTIFIED {
@@ -238,7 +282,8 @@ impl Device {
     }
 
     /// Takes the step: everything that a restart needs is in the changes, before the seal is asked.
-    fn intend(
+    /// The payee may be this device.
+    pub(super) fn intend(
         &mut self,
         world: &World<'_>,
         payee: DeviceId,
@@ -246,14 +291,18 @@ impl Device {
         accept: Accept,
         form: Form,
     ) -> Result<Output, DeviceError> {
-        let contact = self.may_pay(&payee)?.clone();
-        if accept.owner.key() != &contact.owner || self.outgoing.on_terms(payee, accept.nonce) {
+        self.may_step()?;
+        let own = payee == self.id;
+        let contact = if own { None } else { Some(self.may_pay(&payee)?.clone()) };
+        let owner = contact.as_ref().map_or(&self.me.owner, |contact| &contact.owner);
+        if accept.owner.key() != owner || self.outgoing.on_terms(payee, accept.nonce) {
             return Err(TradeError::Terms.into());
         }
         let Draft { offer, sources, .. } = draft;
         let transaction = trade::transaction(&offer, &accept, &sources, &payee, self.me.network)?;
         let (tx, step, link) = (transaction.id(), transaction.step, transaction.link);
-        let change = transaction.made_as(tx).nth(1).map(|(id, coin)| (id, coin.clone()));
+        let made: Vec<_> = transaction.made_as(tx).map(|(id, coin)| (id, coin.clone())).collect();
+        let (paid, change) = (made.first().filter(|_| own).cloned(), made.get(1).cloned());
         let commit = Commit { root: step.root, unlocks: List::default() };
         let outgoing = Arc::new(Outgoing {
             tx,
@@ -267,11 +316,14 @@ impl Device {
         });
         let mut output = self.record([
             Change::Outgoing(Arc::clone(&outgoing)),
-            // Whoever is paid is no stranger.
-            Change::Contact(Box::new(Contact { link, stranger: None, ..contact })),
             Change::Step { seq: step.seq, head: step.head_after(&link) },
         ]);
+        // Whoever is paid is no stranger.
+        let contact = contact.map(|c| Contact { link, stranger: None, ..c });
+        let contact = contact.map(|contact| Change::Contact(Box::new(contact)));
+        self.add(&mut output, contact);
         self.move_pockets(&mut output, &sources, link, change);
+        self.open_pocket(&mut output, link, paid);
         if form == Form::Commit {
             self.live.insert(tx);
         }
@@ -298,8 +350,25 @@ impl Device {
         self.add(output, moved.map(|pocket| Change::Pocket(Arc::new(pocket))));
     }
 
+    /// The pocket for what this device pays itself, which is not yet complete either.
+    pub(super) fn open_pocket(
+        &mut self,
+        output: &mut Output,
+        link: crate::id::Link,
+        paid: Option<(CoinId, crate::coin::Coin)>,
+    ) {
+        let evidence = Evidence::default();
+        let pocket = |(id, coin)| Pocket { id, link, coin: Some((id, coin)), evidence };
+        self.add(output, paid.map(|paid| Change::Pocket(Arc::new(pocket(paid)))));
+    }
+
     /// The seal has signed: the payment exists, and goes out.
-    pub(super) fn signed(&mut self, tx: TxId, unlocks: Vec<Unlock>) -> Result<Output, DeviceError> {
+    pub(super) fn signed(
+        &mut self,
+        now: Time,
+        tx: TxId,
+        unlocks: Vec<Unlock>,
+    ) -> Result<Output, DeviceError> {
         let waiting = self.outgoing.all().get(&tx).filter(|o| o.state == OutgoingState::Intent);
         let mut outgoing = Outgoing::clone(waiting.ok_or(DeviceError::NotWaiting)?);
         if unlocks.len() != outgoing.transaction.body.inputs.len() {
@@ -307,6 +376,10 @@ impl Device {
         }
         outgoing.state = OutgoingState::Signed;
         outgoing.payment.commit.unlocks = List::truncated(unlocks);
+        let awaits = outgoing.awaits_consent(now);
+        if outgoing.payee == self.id {
+            return self.moved(outgoing, awaits);
+        }
         let (payee, offer) = (outgoing.payee, &outgoing.payment.offer);
         let event = Event::Paid { tx, payee, asset: offer.asset, amount: offer.amount };
         let message = if self.live.remove(&tx) {
@@ -314,7 +387,7 @@ impl Device {
         } else {
             Message::Payment(outgoing.payment.clone())
         };
-        let pockets = self.change_pockets(&outgoing)?;
+        let pockets = if awaits { Vec::new() } else { self.left_pockets(&outgoing)? };
         let mut output = self.record([Change::Outgoing(Arc::new(outgoing))]);
         self.add(&mut output, pockets.into_iter().map(|p| Change::Pocket(Arc::new(p))));
         output.events.push(event);
@@ -322,15 +395,24 @@ impl Device {
         Ok(output)
     }
 
-    /// The pocket with the change of a payment, now that all that lies behind it is signed.
-    ///
+    /// The pockets with what a payment leaves to this device, now that all that lies behind them is
+    /// signed: its change, and what it pays to itself.
+    pub(super) fn left_pockets(&self, outgoing: &Outgoing) -> Result<Vec<Pocket>, DeviceError> {
+        let evidence = outgoing.payment.evidence_after(&outgoing.transaction)?;
+        let others = usize::from(outgoing.payee != self.id);
+        let mine = outgoing.transaction.made().skip(others);
+        let pockets = mine.map(|(coin, _)| self.left_pocket(&coin, &evidence));
+        pockets.collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
+    }
+
     /// A restored device may sign behind steps that it took over since: what they left lacks what
     /// lies behind this one.
-    fn change_pockets(&self, outgoing: &Outgoing) -> Result<Vec<Pocket>, DeviceError> {
-        let Some((change, _)) = outgoing.transaction.made().nth(1) else {
-            return Ok(Vec::new());
-        };
-        let evidence = outgoing.payment.evidence_after(&outgoing.transaction)?;
+    fn left_pocket(
+        &self,
+        change: &CoinId,
+        evidence: &Evidence,
+    ) -> Result<Vec<Pocket>, DeviceError> {
+        let change = *change;
         if let Some(pocket) = self.ledger.holding(&change) {
             let evidence = evidence.behind(&change);
             return Ok(alloc::vec![Pocket { evidence, ..pocket.clone() }]);
@@ -353,9 +435,14 @@ impl Device {
                 OutgoingState::Intent => {
                     output.sign.push(self.to_sign(outgoing));
                 }
-                OutgoingState::Signed => {
-                    output.send.push((payee, Message::Payment(outgoing.payment.clone())));
-                }
+                OutgoingState::Signed => match self.asks(outgoing) {
+                    Some(asked) => {
+                        output.send.push((asked, Message::Release(outgoing.payment.clone())));
+                    }
+                    None => {
+                        output.send.push((payee, Message::Payment(outgoing.payment.clone())));
+                    }
+                },
                 OutgoingState::Receipted | OutgoingState::GivenUp => {}
             }
         }
@@ -389,8 +476,10 @@ impl Device {
         from: DeviceId,
         receipt: &Receipt,
     ) -> Result<Output, DeviceError> {
-        let waiting = self.outgoing.all().get(&receipt.tx).filter(|o| o.payee == from);
-        let outgoing = waiting.ok_or(DeviceError::NotWaiting)?;
+        let outgoing = self.outgoing.all().get(&receipt.tx).ok_or(DeviceError::NotWaiting)?;
+        if outgoing.payee != from && self.asks(outgoing) != Some(from) {
+            return Err(DeviceError::NotWaiting);
+        }
         match outgoing.state {
             OutgoingState::Receipted => return Ok(Output::default()),
             OutgoingState::Intent | OutgoingState::GivenUp => {
@@ -399,7 +488,8 @@ impl Device {
             OutgoingState::Signed => {}
         }
         let digest = Receipt::digest(&receipt.tx, &from);
-        if !self.contact(&from)?.owner.verify(&digest, &receipt.signature) {
+        let signer = self.contact(&from)?.owner.clone();
+        if !signer.verify(&digest, &receipt.signature) {
             return Err(TradeError::Receipt.into());
         }
         let outgoing = Outgoing {
@@ -407,7 +497,7 @@ impl Device {
             receipt: Some(receipt.signature.clone()),
             ..Outgoing::clone(outgoing)
         };
-        let mut output = self.record([Change::Outgoing(Arc::new(outgoing))]);
+        let mut output = self.with_consents(outgoing, &signer, &receipt.consents)?;
         output.events.push(Event::Receipted { tx: receipt.tx });
         Ok(output)
     }

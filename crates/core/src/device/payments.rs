@@ -17,6 +17,8 @@ pub(super) struct Sent {
     all: BTreeMap<TxId, Arc<Outgoing>>,
     waiting: BTreeSet<(DeviceId, u64, TxId)>,
     terms: BTreeSet<(DeviceId, Nonce)>,
+    /// Payments of what was reserved, whose payees have not consented.
+    unconsented: BTreeSet<TxId>,
     /// The payment that each link to a payee was followed by.
     links: BTreeMap<(DeviceId, Link), TxId>,
 }
@@ -38,6 +40,11 @@ impl Sent {
             OutgoingState::Receipted | OutgoingState::GivenUp => {
                 self.waiting.remove(&place);
             }
+        }
+        if outgoing.unconsented().next().is_some() {
+            self.unconsented.insert(outgoing.tx);
+        } else {
+            self.unconsented.remove(&outgoing.tx);
         }
         if outgoing.state != OutgoingState::GivenUp {
             self.terms.insert(terms);
@@ -66,6 +73,11 @@ impl Sent {
         let sent = self.links.range((payee, first)..=(payee, last));
         sent.filter_map(|(_, tx)| self.all.get(tx).map(Arc::as_ref))
             .max_by_key(|o| o.transaction.step.seq)
+    }
+
+    /// Payments of what was reserved, whose payees have not consented.
+    pub(super) fn unconsented(&self) -> impl Iterator<Item = &Outgoing> {
+        self.unconsented.iter().filter_map(|tx| self.all.get(tx)).map(Arc::as_ref)
     }
 
     /// The payments to a payee that have no receipt, in the order of their steps.

@@ -90,10 +90,30 @@ impl Device {
     ) -> Option<List<Hop, MAX_HISTORY>> {
         let next = theirs.seq.checked_add(1)?;
         let later = self.incoming.steps(contact.device, next, u64::MAX);
-        let hops: Vec<Hop> = later.filter_map(|i| i.hop.clone()).take(MAX_HISTORY).collect();
+        let mut hops: Vec<Hop> = later.filter_map(|i| i.hop.clone()).collect();
+        if theirs.restored || !hops.is_empty() {
+            hops.extend(self.steps_behind(contact, next));
+            hops.sort_by_key(|hop| hop.tx.step.seq);
+            hops.dedup_by(|a, b| a.tx == b.tx);
+        }
+        hops.truncate(MAX_HISTORY);
         // Whoever stands behind what it once signed is told, whether or not it knows that it does.
         let behind = theirs.restored || !hops.is_empty();
         behind.then(|| List::truncated(hops))
+    }
+
+    /// What a contact paid itself, as far as it lies behind coins that are here: nobody else was told.
+    fn steps_behind(&self, contact: &Contact, next: u64) -> Vec<Hop> {
+        let pockets = self.ledger.pockets().filter(|pocket| pocket.is_ready());
+        let hops = pockets.flat_map(|pocket| pocket.evidence.hops.iter());
+        let later = hops.filter(|hop| hop.tx.step.seq >= next);
+        let theirs = |hop: &&Hop| {
+            let first = hop.tx.body.outputs.first();
+            let mut branches = hop.branches();
+            first.is_some_and(|coin| coin.owner.key() == &contact.owner)
+                && branches.all(|branch| branch.signed_by(&contact.owner))
+        };
+        later.filter(theirs).map(Hop::bare).collect()
     }
 
     /// A contact was met and has given back what it holds of this device's own steps.
@@ -118,7 +138,8 @@ impl Device {
         let mut waiting = waiting.clone();
         let knows_more = !mine.is_empty();
         for hop in mine {
-            if !waiting.iter().any(|known| known.tx == hop.tx) {
+            // Of two forms of one step the one fits that unlocks its coins.
+            if !waiting.contains(&hop) {
                 waiting.push(hop);
             }
         }
@@ -147,7 +168,7 @@ impl Device {
         let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
         let software = self.me.seal == SealIdentity::Software;
         let mut signed = inputs.map(|(coin, witness)| {
-            let plain = matches!(witness.unlock, Unlock::Signature(_));
+            let plain = matches!(witness.unlock, Unlock::Signature(_) | Unlock::Reserved(..));
             let signature = witness.unlock.owner_signature();
             (plain || !software) && self.me.owner.verify(&spend_digest(coin, &tx), signature)
         });
@@ -216,10 +237,13 @@ impl Device {
         pockets: &[super::Pocket],
     ) {
         let (step, link) = (hop.tx.step, hop.tx.link);
-        let change = hop.tx.made().find(|(_, coin)| coin.owner.key() == &self.me.owner);
-        let change = change.map(|(id, coin)| (id, coin.clone()));
+        let mine = |(_, coin): &(CoinId, &crate::coin::Coin)| coin.owner.key() == &self.me.owner;
+        let owned = |(id, coin): (CoinId, &crate::coin::Coin)| (id, coin.clone());
+        let paid = hop.tx.made().next().filter(mine).map(owned);
+        let change = hop.tx.made().skip(1).find(mine).map(owned);
         self.move_pockets(output, sources, link, change.clone());
-        if let Some((id, _)) = &change {
+        self.open_pocket(output, link, paid.clone());
+        for (id, _) in paid.iter().chain(&change) {
             let merged = pockets
                 .iter()
                 .try_fold(Evidence::default(), |all, pocket| all.merge(&pocket.evidence));

@@ -387,7 +387,8 @@ impl Device {
         outgoing: &Outgoing,
     ) -> Result<(), DeviceError> {
         let offer = &outgoing.payment.offer;
-        let contact = self.contact(&outgoing.payee)?.clone();
+        let own = outgoing.payee == self.id;
+        let contact = if own { None } else { Some(self.contact(&outgoing.payee)?.clone()) };
         let pockets = outgoing.sources.iter().map(|source| Pocket {
             id: source.pocket,
             link: source.link,
@@ -397,7 +398,13 @@ impl Device {
         let mut changes: Vec<Change> = pockets.map(|p| Change::Pocket(Arc::new(p))).collect();
         let state = OutgoingState::GivenUp;
         changes.push(Change::Outgoing(Arc::new(Outgoing { state, ..outgoing.clone() })));
-        changes.push(Change::Contact(Box::new(Contact { link: offer.link, ..contact })));
+        let contact = contact.map(|c| Contact { link: offer.link, ..c });
+        changes.extend(contact.map(|contact| Change::Contact(Box::new(contact))));
+        // What this device paid itself never came to be: its pocket stays, with nothing in it.
+        let opened = outgoing.transaction.made().next().filter(|_| own);
+        let opened = opened.and_then(|(id, _)| self.ledger.pocket(&id));
+        let emptied = opened.map(|p| Pocket { coin: None, ..p.clone() });
+        changes.extend(emptied.map(|pocket| Change::Pocket(Arc::new(pocket))));
         self.live.remove(&outgoing.tx);
         self.add(output, changes);
         let burned = |owner: &Predicate| self.locked_until(owner, Time::from_unix(0));

@@ -42,7 +42,11 @@ impl Device {
         self.contact(&from)?;
         let answers = matches!(
             message,
-            Message::Offer(_) | Message::Commit(_) | Message::Payment(_) | Message::Accept(_)
+            Message::Offer(_)
+                | Message::Commit(_)
+                | Message::Payment(_)
+                | Message::Accept(_)
+                | Message::Release(_)
         );
         let done = match message {
             Message::Offer(offer) => self.offered(world, from, offer, nonce),
@@ -54,6 +58,7 @@ impl Device {
             Message::Sync(sync) => self.synced(from, &sync),
             Message::SyncReply(reply) => self.sync_replied(world, from, reply),
             Message::SyncEnd(end) => self.sync_ended(world, from, end),
+            Message::Release(payment) => self.asked_release(world, from, payment),
         };
         Ok(match done {
             Ok(output) => output,

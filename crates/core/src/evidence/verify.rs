@@ -94,7 +94,7 @@ pub enum EvidenceError {
     Bricked,
     /// A certification does not hold under the trusted validators.
     #[error(
-        "the coin's history claims a settlement that the trusted validators did not certify: refuse it"
+        "the coin's history claims a settlement that the trusted validators did not certify: refuse it; if this wallet has no notary yet, add the one of this network, with its trust base"
     )]
     Certification,
 }
@@ -397,9 +397,10 @@ impl<'a> Walk<'a> {
 
     fn make_outputs(&mut self, hop: &Hop, tx: TxId, inputs: &[Holding], standing: &Standing) {
         let change_pocket = inputs.last().map(|input| (input.coin.owner.key(), input.pocket));
-        for (id, coin) in hop.tx.made_as(tx) {
+        for (i, (id, coin)) in hop.tx.made_as(tx).enumerate() {
+            // What is paid comes into a pocket of its own, whosever it is.
             let pocket = match change_pocket {
-                Some((payer, pocket)) if coin.owner.key() == payer => pocket,
+                Some((payer, pocket)) if i > 0 && coin.owner.key() == payer => pocket,
                 _ => id,
             };
             let holding = Holding {

@@ -11,10 +11,12 @@ use tally_core::hash::sha256;
 use tally_core::id::{Digest, NetworkId};
 use tally_core::keys::SecretKey;
 use tally_core::notary::{
-    CertificationData, InclusionProof, InputRecord, LeafProof, LeafValue, NoEngine, NodeId,
-    Partition, ProofResponse, RootNode, ShardId, ShardTreeCertificate, StateId, TrustBase,
-    UnicityCertificate, UnicitySeal, UnicityTreeCertificate,
+    CertificationData, InclusionProof, InputRecord, LeafProof, LeafValue, NodeId, Partition,
+    ProofResponse, RootNode, ShardId, ShardTreeCertificate, StateId, TrustBase, UnicityCertificate,
+    UnicitySeal, UnicityTreeCertificate,
 };
+use tally_core::predicate::TallyEngine;
+use tally_core::seal::NoSeals;
 use tally_core::time::Time;
 use tally_notary::backend::{
     Backend, Batch, Block, Conflict, Consistency, Exclusion, ForkReceipt, Growth, LookupError,
@@ -280,7 +282,7 @@ impl Backend for StandIn {
         for request in batch.requests() {
             let state = request.state_id;
             request
-                .verify(&partition().shard, &NoEngine, now())
+                .verify(&partition().shard, &TallyEngine { seals: &NoSeals }, now())
                 .map_err(|error| SubmitError::Invalid { state, error })?;
         }
         {

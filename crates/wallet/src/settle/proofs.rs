@@ -6,7 +6,10 @@ use std::thread;
 
 use tally_core::device::{Event, Input};
 use tally_core::evidence::{Claim, Proof, Settlement};
-use tally_core::notary::{InclusionProof, StateId, UnicityCertificate};
+use tally_core::id::TxId;
+use tally_core::keys::Signature;
+use tally_core::notary::{InclusionProof, StateId, TransactionHash, UnicityCertificate};
+use tally_core::predicate::Unlock;
 use tally_core::seal::CertifiedProofs;
 
 use super::{Settling, first};
@@ -20,6 +23,33 @@ const TRIES: usize = 8;
 const ABREAST: usize = 4;
 
 impl Wallet {
+    /// A payment of what was reserved, whose receipt is not here, was settled by its payee: the proof has
+    /// the payee's consents. They are checked as those that come with a receipt; what is none is passed
+    /// over, and its proof refused.
+    fn take_consents(
+        &mut self,
+        claims: &[Claim],
+        proofs: &[InclusionProof],
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), WalletError> {
+        let mut found: BTreeMap<TxId, Vec<Signature>> = BTreeMap::new();
+        for (claim, proof) in claims.iter().zip(proofs) {
+            let bare = matches!(claim.unlock, Unlock::Signature(_));
+            let mine = self.device.outgoing().contains_key(&claim.tx);
+            if let (true, true, Some(consent)) = (bare, mine, consent_in(claim, proof)) {
+                found.entry(claim.tx).or_default().push(consent);
+            }
+        }
+        for (tx, consents) in found {
+            match self.run(vec![Input::Consents { tx, consents }], None, show) {
+                Ok(_) => {}
+                Err(WalletError::Device(_)) => self.ready()?,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
     /// Fetches and checks the proofs of these claims, and takes them over, one certificate at a time.
     pub(super) fn take_proofs(
         &mut self,
@@ -31,9 +61,10 @@ impl Wallet {
         if claims.is_empty() {
             return Ok(());
         }
+        let proofs = first(clients, |client| fetch(client, claims))?;
+        self.take_consents(claims, &proofs, show)?;
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
         let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
-        let proofs = first(clients, |client| fetch(client, claims))?;
         let mut rounds: BTreeMap<u64, (UnicityCertificate, Vec<Proof>)> = BTreeMap::new();
         for (claim, proof) in claims.iter().zip(proofs) {
             match verifier.verdict(claim, &proof) {
@@ -54,6 +85,18 @@ impl Wallet {
             self.run(vec![Input::Certified(Box::new(settlement))], None, show)?;
         }
         Ok(())
+    }
+}
+
+/// The consent that the proof of a claim shows, of whom the claim's coin was reserved for.
+fn consent_in(claim: &Claim, proof: &InclusionProof) -> Option<Signature> {
+    let leaf = proof.leaf.as_ref()?;
+    if leaf.data.transaction != TransactionHash::from(claim.tx) {
+        return None;
+    }
+    match Unlock::from_wire(&claim.owner, leaf.data.unlock.as_slice()).ok()?.0 {
+        Unlock::Reserved(_, consent) => Some(consent),
+        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@ mod guard;
 mod guests;
 mod lost;
 mod notary;
+mod own;
 mod owner;
 mod packets;
 mod patched;

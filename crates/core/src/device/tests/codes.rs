@@ -10,7 +10,7 @@ use std::path::Path;
 const SPEC: &str = include_str!("../../../../../spec/codes.md");
 
 /// Every file that has errors with codes of its own.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     include_str!("../../cbor/mod.rs"),
     include_str!("../../policy.rs"),
     include_str!("../../mint.rs"),
@@ -23,6 +23,7 @@ const SOURCES: [&str; 13] = [
     include_str!("../../trade.rs"),
     include_str!("../error.rs"),
     include_str!("../contacts.rs"),
+    include_str!("../own.rs"),
     include_str!("../recovery.rs"),
 ];
 

@@ -16,7 +16,7 @@ use crate::trade::held;
 use crate::transaction::Step;
 
 /// Coins of Alice, moved 256 times in all, 31 times at most in a row, and the last of the chain.
-fn long_history(scene: &Scene) -> (Evidence, CoinId, CoinId, Link) {
+fn long_history(scene: &Scene) -> (Evidence, CoinId, Link) {
     let mut evidence = Evidence::default();
     let mut last = None;
     for serial in 0..9u64 {
@@ -25,25 +25,24 @@ fn long_history(scene: &Scene) -> (Evidence, CoinId, CoinId, Link) {
         let mut chain = Chain::new();
         chain.evidence = Evidence::of_minted(minted);
         chain.last = chain.evidence.mints[0].mint.coin();
-        let pocket = chain.last.0;
         let moves = if serial < 8 { 31 } else { 8 };
         (0..moves).for_each(|_| chain.pay(1, signature(1)));
         evidence = evidence.merge(&chain.evidence).expect("within the limits");
         let link = chain.evidence.hops[moves - 1].tx.link;
-        last = Some((chain.last.0, pocket, link));
+        last = Some((chain.last.0, link));
     }
     assert_eq!(evidence.hops.len(), MAX_HOPS);
-    let (coin, pocket, link) = last.expect("nine chains");
-    (evidence, coin, pocket, link)
+    let (coin, link) = last.expect("nine chains");
+    (evidence, coin, link)
 }
 
 #[test]
 fn an_offer_whose_history_leaves_no_room_for_the_payment_is_refused() {
     let mut scene = Scene::new(2, 0);
-    let (evidence, coin, pocket, link) = long_history(&scene);
+    let (evidence, coin, link) = long_history(&scene);
     let mut tree = Tree::new();
-    tree.insert(pocket.into(), held(&link, Amount::new(100))).expect("empty");
-    let path = tree.prove(&pocket.into()).expect("there");
+    tree.insert(coin.into(), held(&link, Amount::new(100))).expect("empty");
+    let path = tree.prove(&coin.into()).expect("there");
     let place = evidence.made().iter().position(|id| *id == coin).expect("there");
     let spend = Spend { coin: u16::try_from(place).expect("few"), path };
     let (alice, device) = (scene.id(0), &scene.people[0].device);
@@ -64,9 +63,9 @@ fn an_offer_whose_history_leaves_no_room_for_the_payment_is_refused() {
 #[test]
 fn a_payer_does_not_offer_what_does_not_fit() {
     let mut scene = Scene::new(2, 0);
-    let (evidence, coin, pocket, link) = long_history(&scene);
+    let (evidence, coin, link) = long_history(&scene);
     let owner = Chain::new().coin(100, signature(1));
-    let full = Pocket { id: pocket, link, coin: Some((coin, owner)), evidence };
+    let full = Pocket { id: coin, link, coin: Some((coin, owner)), evidence };
     scene.people[0].device.apply(Change::Pocket(full.into()));
     assert_eq!(scene.start(0, 1, 10).map_err(|e| e.code()), Err("TRADE_SIZE"));
     assert!(scene.people[0].device.outgoing().is_empty());

@@ -198,7 +198,8 @@ fn a_receipt_that_is_not_the_payees_is_refused() {
     let (alice, bob, carol) = (scene.id(0), scene.id(1), scene.id(2));
     let tx = *scene.people[0].device.outgoing().keys().next().expect("one");
     let digest = Receipt::digest(&tx, &bob);
-    let forged = Receipt { tx, signature: scene.people[2].key.sign(&digest) };
+    let forged =
+        Receipt { tx, signature: scene.people[2].key.sign(&digest), consents: List::default() };
     scene.people[0].hear(bob, &Message::Receipt(forged.clone())).expect("heard");
     assert_eq!(scene.refusals(0), ["TRADE_RECEIPT"]);
     scene.people[0].hear(carol, &Message::Receipt(forged)).expect("heard");

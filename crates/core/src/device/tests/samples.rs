@@ -153,6 +153,8 @@ pub(crate) fn samples() -> Vec<Sample> {
     ];
     all.extend(predicates().iter().map(|p| sample("predicate", p)));
     all.extend(travelled.iter().map(|m| sample(m.name(), m)));
+    let [release, receipt] = super::own::messages();
+    all.extend([&release, &receipt].map(|m| sample(m.name(), m)));
     let waiting = Change::Mode(Mode::ReceiveOnly(alloc::vec![hop]));
     let over = Change::Terms(Nonce::new([1; 16]), None);
     all.extend([waiting, over, Change::Fork(proof.into())].iter().map(|c| sample("change", c)));

@@ -207,6 +207,10 @@ impl Person {
             Sign::Receipt { tx, digest } => {
                 Input::ReceiptSigned { tx, signature: self.key.sign(&digest) }
             }
+            Sign::Consent { tx, digests } => {
+                let signatures = digests.iter().map(|digest| self.key.sign(digest)).collect();
+                Input::Consented { tx, signatures }
+            }
         }
     }
 

@@ -71,9 +71,17 @@ fn bent(edit: impl FnOnce(&mut Chain)) -> Evidence {
     chain.evidence
 }
 
+/// Splits the last coin, which is of key 3.
+fn outputs(chain: &mut Chain, parts: &[(u64, u8)]) {
+    let mut body = chain.body(signature(3));
+    let coins = parts.iter().map(|(units, key)| chain.coin(*units, signature(*key)));
+    body.outputs = List::truncated(coins.collect());
+    chain.push(body, |coin, tx| Unlock::Signature(key(3).sign(&spend_digest(coin, tx))));
+}
+
 fn evidence() -> Json {
     let knows = Chain::new().knows();
-    let cases: [(&str, Evidence); 9] = [
+    let cases: [(&str, Evidence); 11] = [
         ("two_moves", bent(|_| ())),
         (
             "two_moves_and_change",
@@ -85,6 +93,8 @@ fn evidence() -> Json {
                     .push(body, |coin, tx| Unlock::Signature(key(3).sign(&spend_digest(coin, tx))));
             }),
         ),
+        ("to_oneself_with_change", bent(|chain| outputs(chain, &[(40, 3), (60, 3)]))),
+        ("two_changes", bent(|chain| outputs(chain, &[(30, 4), (40, 3), (30, 3)]))),
         (
             "a_gap",
             bent(|c| {
