@@ -7,7 +7,7 @@ use super::settle::{open, settle, settlement};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
 use crate::cbor::{List, from_bytes, to_bytes};
-use crate::device::{DeviceError, Event, Input, Mode, OutgoingState};
+use crate::device::{Basis, DeviceError, Event, Input, Mode, OutgoingState};
 use crate::evidence::tests::network::trust_base;
 use crate::message::{Message, Receipt};
 use crate::predicate::{Predicate, Unlock, consent_digest};
@@ -460,7 +460,7 @@ fn a_restored_payer_is_told_of_what_it_set_aside() {
     scene.pay(0, 1, 150);
     scene.people[0].restore(backup);
     scene.meet(0, 1);
-    scene.people[0].tell(Input::ConfirmRecovery).expect("complete");
+    scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).expect("complete");
     assert_eq!((scene.people[0].device.seq(), scene.people[0].device.mode()), (2, &Mode::Normal));
     assert_eq!((scene.balances(), set_aside(&scene.people[0], NOW)), ([850, 150].into(), 250));
     settle(&mut scene.people[0]);
