@@ -343,3 +343,6 @@ fn free_ports(count: u16) -> Result<Vec<u16>, DevnetError> {
     }
     Ok(held.into_iter().map(|(port, _)| port).collect())
 }
+
+#[cfg(test)]
+mod tests;

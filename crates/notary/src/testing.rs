@@ -100,9 +100,9 @@ pub(crate) fn fork(number: u8) -> ForkProof {
     ForkProof { key: key.public(), a: side(1).into(), b: side(2).into() }
 }
 
-/// The request to spend a sealed coin long before its lock ends, by a proof that a TPM made
+/// The request to spend a sealed coin at `now`, long before its lock ends, by a proof that a TPM made
 /// (`spec/vectors/seal-slots.json`), under an enrollment by the enroller of this key.
-pub(crate) fn sealed(enroller: &SecretKey) -> CertificationRequest {
+pub(crate) fn sealed(enroller: &SecretKey, now: Time) -> CertificationRequest {
     const SLOTS: &str = include_str!("../../../spec/vectors/seal-slots.json");
     let all: serde_json::Value = serde_json::from_str(SLOTS).expect("JSON");
     let field = |name: &str| {
@@ -113,14 +113,14 @@ pub(crate) fn sealed(enroller: &SecretKey) -> CertificationRequest {
     let terms = SealTerms {
         network: NetworkId::LOCAL,
         development: false,
-        expires: START.plus(2_000),
+        expires: now.plus(2_000),
         enroller: enroller.public(),
         ..recorded.terms().clone()
     };
     let slot: Slot = from_bytes(&field("slot")).expect("it decodes");
     let proof = SlotProof::new(field("proof")).expect("short");
     let (coin, tx) = (CoinId::new(word(1)), TxId::new(field("tx_id").try_into().expect("32")));
-    let until = START.plus(1_000);
+    let until = now.plus(1_000);
     let predicate = Predicate::Sealed(Sealed { key: key().public(), slot, until });
     let unlock = Unlock::Sealed(key().sign(&spend_digest(&coin, &tx)), proof);
     let unlock = unlock.to_wire(&predicate, Some(&SealCertificate::issue(terms, enroller)));

@@ -33,6 +33,10 @@ pub const MAX_VALIDATORS: usize = 100;
 /// Messages that wait inside the network.
 const MAILBOX: NonZeroUsize = NZUsize!(1_024);
 
+/// For how long a validator that broke the engine's rules is shut out. One that lost its disk votes again where it
+/// had voted before, and contradicts itself: it must be let in again, to catch up.
+const SHUT_OUT: Duration = Duration::from_secs(60);
+
 /// How far the clocks of two validators may differ when they connect.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(10);
 
@@ -178,6 +182,7 @@ fn connect(
     config.bypass_ip_check = true;
     config.tracked_peer_sets = NZUsize!(1);
     config.peer_connection_cooldown = Duration::from_millis(500);
+    config.block_duration = SHUT_OUT;
     config.dial_timeout = Duration::from_secs(5);
     config.dial_frequency = Duration::from_millis(200);
     config.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(64));

@@ -88,7 +88,7 @@ fn a_sealed_coin_moves_before_its_lock_ends_by_the_word_of_an_accepted_enroller_
         let keys = keys.iter().map(|key| key.public()).collect();
         Rules { engine: TallyEngine::trusting(network, keys), ..rules() }
     };
-    let spend = Entry::new(Batch::from(sealed(&ours))).expect("short");
+    let spend = Entry::new(Batch::from(sealed(&ours, START))).expect("short");
     let asks = |rules: Rules| rules.check(&spend, START);
     assert_eq!(asks(trusting(&[&other, &ours], NetworkId::LOCAL)), Ok(()));
     let state = spend.requests()[0].state_id;

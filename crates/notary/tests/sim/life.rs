@@ -210,8 +210,11 @@ pub async fn end(world: &mut World, memory: &mut Memory) {
 /// quorum is honest, up and connected.
 async fn progress(world: &World) {
     let fresh = request(1_000_000, 1);
-    for _ in 0..120 {
+    for second in 1..=180 {
         world.pass(1_000).await;
+        if second % 60 == 0 {
+            world.let_in().await;
+        }
         let certified = world.honest().filter(|validator| {
             let outcome = validator.submit(Batch::from(fresh.clone()));
             let done = matches!(outcome, Ok(Submitted::Done(Outcome::Certified { .. })));

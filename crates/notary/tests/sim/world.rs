@@ -192,6 +192,13 @@ impl World {
         }
     }
 
+    /// Lets everybody in again who was shut out, as the network does after a minute.
+    pub async fn let_in(&self) {
+        for (by, peer) in self.oracle.blocked().await.expect("the network runs") {
+            self.oracle.unblock(by, peer).await.expect("the network runs");
+        }
+    }
+
     /// Kills a validator; of what it did not sync, this many 256ths survive.
     pub fn crash(&mut self, number: usize, kept: u8) {
         let node = &mut self.nodes[number];
