@@ -25,6 +25,9 @@ const MANY: usize = 16;
 /// Clients that wait for one certificate at a time.
 const PROBES: usize = 8;
 
+/// More requests than a network of four lets wait.
+const WAITING: u64 = 50_000;
+
 /// How long the load runs before it is measured.
 const WARM: Duration = Duration::from_secs(5);
 
@@ -129,7 +132,7 @@ pub fn is_proved(url: &str, state: &StateId) -> bool {
 /// Requests certified a second, at most so many: what all validators can take, for so long.
 pub fn throughput(urls: &[String], seconds: u64, most: u64) -> Result<f64, Failure> {
     let time = Duration::from_secs(seconds);
-    let requests = sign(1, most * (seconds + WARM.as_secs()));
+    let requests = sign(1, most * (seconds + WARM.as_secs()) + WAITING);
     let chunks: Vec<_> = requests.chunks(MANY).collect();
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {

@@ -49,7 +49,7 @@ fn main() -> Result<(), Failure> {
     let begin = Instant::now();
     let mut network = Devnet::start_with(folder.path(), &Options::processes(4, &program))?;
     table.row("four processes to ready", &format!("{:.2} s", begin.elapsed().as_secs_f64()), "5 s");
-    let rate = load::throughput(&network.urls(), seconds, (bound * 0.75) as u64)?;
+    let rate = load::throughput(&network.urls(), seconds, bound as u64)?;
     let title = format!("certified, sustained {seconds} s, load generator included");
     table.row(&title, &format!("{rate:.0}/s"), &format!("{:.0}/s", bound / 2.0));
     let times = load::latency(&network.urls(), seconds.div_ceil(2), rate / 2.0)?;

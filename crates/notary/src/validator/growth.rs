@@ -41,8 +41,11 @@ impl Validator {
         self.rewind(&mut past.tree, from)?;
         let (mut steps, mut reached, mut added) = (Vec::new(), from, 0);
         let mut after = before.clone();
-        for (height, leaves) in self.rounds(from, to) {
+        let rounds = self.rounds(from, to);
+        let mut complete = rounds.len() < MAX_GROWTH_LEAVES;
+        for (height, leaves) in rounds {
             if added > 0 && added + leaves as usize > MAX_GROWTH_LEAVES {
+                complete = false;
                 break;
             }
             let certificate = self.certificate_of(height)?;
@@ -53,12 +56,12 @@ impl Validator {
                 (after, reached) = (Some(certificate), height);
             }
         }
+        // Whoever caught up has not the certificate of each block, and need not: the last one vouches for all.
+        if complete && let Some(last) = self.certificate_of(to)? {
+            (after, reached) = (Some(last), to);
+        }
         // What no certificate vouches for is left out.
         steps.retain(|step: &Growth| step.height <= reached);
-        let more = !self.rounds(reached, to).is_empty();
-        if !more && let Some(last) = self.certificate_of(to)? {
-            after = Some(last);
-        }
         Ok(Consistency { before, after: after.ok_or(LookupError::NotReady)?, steps })
     }
 
