@@ -64,7 +64,7 @@ impl Wallet {
                     counters.free, counters.total
                 );
                 findings.push(Finding::new(true, what, ""));
-                let next = "spend or merge coins: until then, coins that arrive are under your signature alone, and invoices say so";
+                let next = "spend coins, or merge them with `tally refresh`: until then, coins that arrive are under your signature alone, and invoices say so";
                 findings.push(Finding::new(
                     counters.free > 0,
                     "counters for coins that arrive",

@@ -95,7 +95,7 @@ fn no_lock(wallet: &Wallet, policy: &Policy) -> Option<&'static str> {
     } else if state.fault.is_some() {
         "the TPM does not answer (tally seal status)"
     } else if state.counters.is_some_and(|counters| counters.free == 0) {
-        "every counter is taken: spend or merge coins, or wait for open invoices to end"
+        "every counter is taken: spend coins, merge them with `tally refresh` when online, or wait for open invoices to end"
     } else {
         "your enrollment does not count any more: renew it (tally seal enroll)"
     })
