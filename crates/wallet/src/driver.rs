@@ -22,7 +22,7 @@ use tally_transport::session::{KemPublic, Role, Session, SessionError, initiate}
 use crate::notary::Notaries;
 use crate::peer::{Line, LineId, Peer};
 use crate::store::Batch;
-use crate::wallet::{now, random};
+use crate::wallet::{now, random, tick};
 use crate::{PeerError, Wallet, WalletError};
 
 /// Where a message came from, so that the answer goes the same way.
@@ -331,7 +331,7 @@ impl Wallet {
         let me = self.device.id();
         let peer = self.peers.entry(to).or_default();
         let last = peer.heard.max(peer.said).max(floor);
-        let generation = last.saturating_add(1).max(now().unix());
+        let generation = last.saturating_add(1).max(tick());
         let context = Hello::context(&me, &to, generation);
         let (ciphertext, root) = initiate(&theirs, &context, &random()?);
         let ciphertext = Blob::new(ciphertext.as_bytes().to_vec()).map_err(PeerError::Decode)?;

@@ -14,15 +14,15 @@ use tally_core::packet::Packet;
 use tally_transport::{Channel, TransportError};
 
 use crate::driver::Sent;
-use crate::wallet::now;
+use crate::wallet::tick;
 use crate::{PeerError, Wallet, WalletError};
 
 /// First byte of a plea for a new hello.
 const PLEA: u8 = 3;
 /// What is said to whoever wants somebody else.
 const NOT_ME: u8 = 4;
-/// Furthest that a plea moves the generation ahead of the clock, in seconds: a hundred years.
-const MAX_AHEAD: u64 = 100 * 365 * 86_400;
+/// Furthest that a plea moves the generation ahead of the clock, in microseconds: a hundred years.
+const MAX_AHEAD: u64 = 100 * 365 * 86_400 * 1_000_000;
 /// Most messages that are taken on one connection.
 const MAX_MESSAGES: usize = 10_000;
 /// Most packets that may be on their way when a plea is sent.
@@ -328,7 +328,7 @@ impl Wallet {
         };
         talk.gave_in = true;
         let heard = heard.try_into().map_or(0, u64::from_be_bytes);
-        let floor = heard.min(now().plus(MAX_AHEAD).unix());
+        let floor = heard.min(tick().saturating_add(MAX_AHEAD));
         let sent = self.release(contact, &talk.last.clone(), Some(floor))?;
         Ok(talk.note(sent))
     }

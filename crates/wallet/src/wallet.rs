@@ -431,6 +431,13 @@ pub(crate) fn now() -> Time {
     Time::from_unix(since.map_or(0, |since| since.as_secs()))
 }
 
+/// Microseconds since 1970 as this machine's clock has them: a generation for who remembers none, so
+/// fine that a contact who is removed and met again at once is not met with the same.
+pub(crate) fn tick() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// So many random bytes from the system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], PeerError> {
     let mut bytes = [0; N];

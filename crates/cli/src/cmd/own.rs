@@ -24,7 +24,6 @@ use crate::show::Events;
 struct MovedOwn {
     tx: String,
     certified: bool,
-    #[serde(flatten)]
     settled: Settled,
 }
 
