@@ -3,18 +3,20 @@
 
 pub mod proxy;
 
+use std::time::Duration;
+
 use tally_core::id::{NetworkId, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::seal::{
     CERTIFICATE_VERSION, Hardware, SealCertificate, SealLabel, SealTerms, TpmSeal,
 };
 use tally_core::time::Time;
-use tally_seal::Entropy;
 use tally_seal::machine::HostMachine;
 use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::tpm2::swtpm::SoftwareTpm;
 use tally_seal::tpm2::{Address, Chip, Tpm2Seal};
 use tally_seal::unlock::{KdfParams, Unlock};
+use tally_seal::{Entropy, SealError};
 use tempfile::TempDir;
 
 /// When the tests' locks end.
@@ -23,6 +25,18 @@ pub const UNTIL: Time = Time::from_unix(1_900_000_000);
 /// A transaction.
 pub const fn tx(byte: u8) -> TxId {
     TxId::new([byte; 32])
+}
+
+/// Opens what was just let go of: a TPM that another test starts holds every open lock until it is
+/// a program of its own.
+fn patiently(open: impl Fn() -> Result<SoftwareSeal, SealError>) -> SoftwareSeal {
+    for _ in 0..100 {
+        match open() {
+            Err(SealError::InUse) => std::thread::sleep(Duration::from_millis(10)),
+            done => return done.expect("a keystore"),
+        }
+    }
+    open().expect("a keystore")
 }
 
 /// The enroller whose word counts in tests.
@@ -81,7 +95,7 @@ impl Scene {
         let (place, machine) = (self.place(), HostMachine::new());
         let unlock = Unlock::KeyFile(place.key_file());
         if place.keystore().exists() {
-            return SoftwareSeal::open(&place, &machine, &unlock).expect("a keystore");
+            return patiently(|| SoftwareSeal::open(&place, &machine, &unlock));
         }
         let entropy = Entropy::new([0x42; 32]);
         SoftwareSeal::create(&place, &machine, &unlock, KdfParams::WEAK_FOR_TESTS, entropy)
