@@ -63,7 +63,8 @@ impl Patched {
         message: &Message,
         link: &[u8; 32],
     ) -> Result<Vec<u8>, CliError> {
-        let (me, generation) = (self.device.id(), now().unix().saturating_add(60));
+        // Later than any session of the wallet that it was copied from: wallets count in microseconds.
+        let (me, generation) = (self.device.id(), now().plus(60).unix().saturating_mul(1_000_000));
         let mut randomness = [0; 64];
         getrandom::fill(&mut randomness).map_err(|_| broken("there are random bytes"))?;
         let context = Hello::context(&me, &to, generation);
