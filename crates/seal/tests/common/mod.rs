@@ -106,12 +106,12 @@ impl Scene {
         self.try_seal().expect("a seal")
     }
 
-    pub fn try_seal(&self) -> Result<Tpm2Seal, tally_seal::SealError> {
+    pub fn try_seal(&self) -> Result<Tpm2Seal, SealError> {
         self.seal_at(&self.swtpm.address())
     }
 
     /// The seal, by another way to its TPM.
-    pub fn seal_at(&self, address: &Address) -> Result<Tpm2Seal, tally_seal::SealError> {
+    pub fn seal_at(&self, address: &Address) -> Result<Tpm2Seal, SealError> {
         let certificate = certificate(self.counters);
         Tpm2Seal::open(&self.place(), self.software(), address, certificate)
     }
