@@ -94,12 +94,40 @@ fn a_mint_is_certified_and_an_online_payment_at_once() {
     }
     let minted = world.ok("mint", "mint COIN 7 --to alice.card --out more.mint");
     assert_eq!(minted["certified"], true);
-    world.ok("alice", "receive more.mint");
+    assert!(world.text("nobody", "inspect more.mint").stdout.contains("in round "));
+    world.ok("nobody", "verify more.mint");
+    let received = world.ok("alice", "receive more.mint");
+    assert_eq!(received["events"][1]["event"], "settled", "{received}");
     let (terminal, address) = world.listen("bob", 1);
     let paid = world.ok("alice", &format!("pay bob 3 COIN --connect {address} --online"));
     lines(terminal);
     assert_eq!(paid["settled"]["certified"].as_array().expect("a list").len(), 1, "{paid}");
     assert_eq!(world.ok("alice", "status")["payments"][0]["state"], "certified");
+}
+
+#[test]
+fn an_outsider_checks_that_the_tree_only_grew_and_goes_on_from_a_root_that_it_kept() {
+    let world = World::with_money();
+    let network = network(&world);
+    add(&world, &network, "mint", 0);
+    let check = format!("notary verify-log --url {} --trust trust.json", network.urls()[2]);
+    let mint = |amount: u32| {
+        let minted = format!("mint COIN {amount} --to alice.card --out {amount}.mint");
+        assert_eq!(world.ok("mint", &minted)["certified"], true);
+    };
+    mint(1);
+    let first = world.ok("nobody", &format!("{check} --every"));
+    assert_eq!((&first["leaves"], &first["included"]), (&1.into(), &1.into()), "{first}");
+    assert_eq!((&first["excluded"], &first["certificates"]), (&8.into(), &first["height"]));
+    let (height, root) = (&first["height"], first["root"].as_str().expect("digits"));
+    mint(2);
+    let second = world.ok("nobody", &format!("{check} --from {height} --root {root}"));
+    assert_eq!(second["leaves"], 1, "only what came since: {second}");
+    assert_ne!(second["root"], first["root"]);
+    let other = format!("{check} --from {height} --root {}", "11".repeat(32));
+    world.run("nobody", &other).fails(6, "AUDIT_DIVERGED");
+    world.run("nobody", &format!("{check} --root {root}")).fails(2, "USAGE");
+    world.run("nobody", &format!("{check} --from {height} --to 0")).fails(3, "AUDIT_RANGE");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::card::Signed;
 use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, from_bytes, record, to_bytes};
 use crate::evidence::Minted;
 use crate::fork::ForkProof;
+use crate::notary::InclusionProof;
 use crate::packet::Packet;
 use crate::policy::Policy;
 
@@ -23,9 +24,11 @@ pub struct MintFile {
     pub policy: Policy,
     /// The mint.
     pub minted: Minted,
+    /// What a network showed its issuer of the mint's serial, for whoever trusts that network.
+    pub proof: Option<InclusionProof>,
 }
 
-record!(MintFile { policy, minted });
+record!(MintFile { policy, minted, proof });
 
 /// An invoice with the policy of its asset, for whoever does not know the asset yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -10,6 +10,7 @@ use tally_core::device::{DeviceError, Event, Input, Mode, Pocket, RecoveryError,
 use tally_core::evidence::{Holding, Minted};
 use tally_core::id::{AssetId, CoinId};
 use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody, MintStanding};
+use tally_core::object::MintFile;
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use tally_core::predicate::Predicate;
 use tally_core::tier::Tier;
@@ -149,19 +150,23 @@ impl Wallet {
     }
 
     /// Receives a mint with its asset's document beside it, and imports the asset if the mint is valid
-    /// and for this wallet: both or neither.
+    /// and for this wallet: both or neither. If a proof came with it and this wallet trusts a network, the
+    /// proof must hold, and the mint is certified at once.
     ///
     /// # Errors
-    /// As for [`Wallet::add_policy`] and [`Wallet::receive_mint`].
-    pub fn receive_mint_of(
-        &mut self,
-        policy: Policy,
-        minted: Minted,
-    ) -> Result<Vec<Event>, WalletError> {
+    /// As for [`Wallet::add_policy`] and [`Wallet::receive_mint`]; [`WalletError::Notary`] when the proof
+    /// does not show that this mint was the first of its serial.
+    pub fn receive_mint_file(&mut self, file: MintFile) -> Result<Vec<Event>, WalletError> {
         self.ready()?;
         self.try_intents(&mut |_| {})?;
+        let MintFile { policy, minted, proof } = file;
+        let shown = match proof {
+            Some(proof) => self.shown_of_mint(&policy, &minted, proof)?,
+            None => None,
+        };
         let mut events = Vec::new();
-        let inputs = vec![Input::Policy(policy), Input::Mint(Box::new(minted))];
+        let mut inputs = vec![Input::Policy(policy), Input::Mint(Box::new(minted))];
+        inputs.extend(shown.map(|settlement| Input::Certified(Box::new(settlement))));
         self.run(inputs, None, &mut |event| events.push(event.clone()))?;
         Ok(events)
     }

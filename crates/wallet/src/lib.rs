@@ -33,6 +33,6 @@ pub use locks::{CoinLock, LockStanding};
 pub use own::Moved;
 pub use peer::PeerError;
 pub use sealed::LOCK_SECONDS;
-pub use settle::{Certified, Progress, Settling, Spent};
+pub use settle::{Progress, Settling, Spent};
 pub use store::StoreError;
 pub use wallet::{Setup, Wallet};

@@ -10,10 +10,11 @@ mod proofs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tally_core::device::{Event, Input, Lost, Mode};
-use tally_core::evidence::{Claim, Claims, Minted};
+use tally_core::evidence::{Claim, Claims, Minted, Settlement};
 use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
-use tally_core::notary::StateId;
+use tally_core::notary::{InclusionProof, ProofError, StateId};
+use tally_core::policy::Policy;
 use tally_core::seal::{CertifiedProofs, NoSeals};
 use tally_core::time::Time;
 use tally_transport::http::Url;
@@ -53,15 +54,6 @@ pub struct Settling {
     pub failed: Vec<(TxId, NotaryError)>,
     /// Contradictions between certificates that were met on the way.
     pub splits: Vec<SplitView>,
-}
-
-/// Under which round's root something was shown to be certified.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Certified {
-    /// The round.
-    pub round: u64,
-    /// Reference time of the round that certified it first.
-    pub at: Time,
 }
 
 /// Whether a coin is spent, as the notary shows it.
@@ -130,14 +122,14 @@ impl Wallet {
         settled.map(|()| settling)
     }
 
-    /// Has the serial of a mint of this wallet's certified, so that it mints once. The receiver finds the
-    /// proof when it settles.
+    /// Has the serial of a mint of this wallet's certified, so that it mints once. What shows that goes
+    /// to the receiver with the mint.
     ///
     /// # Errors
     /// [`NotaryError::None`]; [`WalletError::Mint`] when the network knows another mint of the serial;
     /// [`WalletError::Notary`] when it did not decide: the mint is good, and is certified when its
     /// receiver settles.
-    pub fn certify_mint(&mut self, minted: &Minted) -> Result<Certified, WalletError> {
+    pub fn certify_mint(&mut self, minted: &Minted) -> Result<InclusionProof, WalletError> {
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
         let claim = minted.claim(self.device.policies());
         let claim = claim.ok_or(WalletError::Mint("its first issuer did not sign it"))?;
@@ -155,13 +147,33 @@ impl Wallet {
         let shown = first(&clients, |client| {
             let proof = client.inclusion(claim.state_id(), std::time::Duration::ZERO)?.proof;
             match verifier.verdict(&claim, &proof)? {
-                Verdict::Certified(shown) => {
-                    Ok(Certified { round: proof.certificate.record.round, at: shown.time })
-                }
+                Verdict::Certified(_) => Ok(proof),
                 _ => Err(NotaryError::Late),
             }
         });
         Ok(shown?)
+    }
+
+    /// What a proof that came with a mint shows of it; nothing if this wallet trusts no network, and
+    /// cannot tell.
+    pub(crate) fn shown_of_mint(
+        &self,
+        policy: &Policy,
+        minted: &Minted,
+        proof: InclusionProof,
+    ) -> Result<Option<Settlement>, WalletError> {
+        let Some(notaries) = self.notaries.as_ref() else { return Ok(None) };
+        let claim = minted.claim(&BTreeMap::from([(policy.id(), policy.clone())]));
+        let claim = claim.ok_or(WalletError::Mint("its first issuer did not sign it"))?;
+        let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
+        match verifier.verdict(&claim, &proof)? {
+            Verdict::Certified(shown) => {
+                let certificate = proof.certificate;
+                Ok(Some(Settlement { certificate, proofs: vec![*shown] }))
+            }
+            Verdict::Other(_) => Err(NotaryError::from(ProofError::TransactionHashMismatch).into()),
+            Verdict::Pending => Err(NotaryError::from(ProofError::Pending).into()),
+        }
     }
 
     /// Asks each validator for its latest certificate, and compares. What contradicts is kept.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tally_core::card::{Card, Signed};
 use tally_core::fork::{Branch, ForkProof};
 use tally_core::invoice::Invoice;
+use tally_core::notary::InclusionProof;
 use tally_core::object::{InvoiceFile, MintFile, Object};
 use tally_core::packet::Packet;
 use tally_core::policy::Policy;
@@ -164,10 +165,16 @@ fn mint(file: &MintFile) -> Vec<Fact> {
         fact("issued before", body.issued_before.display(decimals)),
         fact("mint", body.id()),
         fact("signatures", file.minted.mint.signatures.len()),
-        fact("certified", if file.minted.certified.is_some() { "yes" } else { "no" }),
+        fact("certified", file.proof.as_ref().map_or_else(|| "no".into(), shown_by)),
     ];
     facts.extend(asset(&file.policy));
     facts
+}
+
+/// What stands in a proof that nobody has checked here: that takes the network's trust base.
+fn shown_by(proof: &InclusionProof) -> String {
+    let record = &proof.certificate.record;
+    format!("in round {} of its network, to be checked by its receiver", record.round)
 }
 
 fn invoice(file: &InvoiceFile) -> Vec<Fact> {

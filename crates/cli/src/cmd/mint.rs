@@ -8,6 +8,7 @@ use tally_core::card::Card;
 use tally_core::evidence::Minted;
 use tally_core::id::AssetId;
 use tally_core::invoice::Invoice;
+use tally_core::notary::InclusionProof;
 use tally_core::object::{MintFile, Object};
 use tally_core::predicate::Predicate;
 use tally_wallet::{Wallet, WalletError};
@@ -85,9 +86,10 @@ pub fn run(
         _ => None,
     };
     let (serial, tx) = (minted.mint.body.serial, minted.mint.body.id().to_string());
-    let certified = certify(&mut wallet, out, &minted)?;
+    let proof = certify(&mut wallet, out, &minted)?;
+    let certified = wallet.notaries().map(|_| proof.is_some());
     let policy = policy_of(wallet.device(), &asset)?;
-    let object = Object::Mint(MintFile { policy, minted });
+    let object = Object::Mint(MintFile { policy, minted, proof });
     let delivered = carrier::deliver(&object, deliver, out)?;
     let money = Money::of(&Names::of(wallet.device()), &asset, amount);
     let (to, device) = (card.name.as_str().into(), card.device().to_string());
@@ -96,15 +98,19 @@ pub fn run(
 
 /// Has the serial certified, if there is a network to ask. A network that is not there keeps nobody
 /// from minting: the receiver settles.
-fn certify(wallet: &mut Wallet, out: Out, minted: &Minted) -> Result<Option<bool>, CliError> {
+fn certify(
+    wallet: &mut Wallet,
+    out: Out,
+    minted: &Minted,
+) -> Result<Option<InclusionProof>, CliError> {
     if wallet.notaries().is_none() {
         return Ok(None);
     }
     match wallet.certify_mint(minted) {
-        Ok(_) => Ok(Some(true)),
+        Ok(proof) => Ok(Some(proof)),
         Err(WalletError::Notary(error)) => {
             out.note(&format!("the serial is not certified yet: {error}"));
-            Ok(Some(false))
+            Ok(None)
         }
         Err(other) => Err(other.into()),
     }

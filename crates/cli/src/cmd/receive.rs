@@ -40,7 +40,7 @@ pub fn run(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<Don
             let mut wallet = at.open()?;
             let asset = file.policy.id();
             let known = wallet.device().policies().contains_key(&asset);
-            let events = wallet.receive_mint_of(file.policy, file.minted)?;
+            let events = wallet.receive_mint_file(file)?;
             let events = Events::of(wallet.device(), &events);
             events.check()?;
             if !known {

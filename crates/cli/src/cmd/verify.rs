@@ -109,10 +109,15 @@ fn mint(file: &MintFile) -> Result<Vec<&'static str>, CliError> {
     evidence
         .verify(&trust, now())
         .map_err(|error| CliError::refused(error.code(), &error.to_string()))?;
+    let once = if file.proof.is_some() {
+        "one serial mints once if the issuers are honest: the network's proof beside it is checked by `tally receive`, in a wallet that knows the network"
+    } else {
+        "one serial mints once if the issuers are honest: no network has certified it"
+    };
     Ok(vec![
         "the asset's document makes sense",
         "enough of its issuers signed, within its maximum supply",
-        "one serial mints once if the issuers are honest: no network has certified it",
+        once,
     ])
 }
 

@@ -86,4 +86,4 @@ fn version(r: &mut Reader<'_>, known: u64) -> Result<(), DecodeError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

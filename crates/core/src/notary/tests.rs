@@ -13,6 +13,11 @@ mod vectors;
 
 use alloc::vec::Vec;
 
+/// What an honest notary answers about some spend.
+pub(crate) fn some_proof() -> super::InclusionProof {
+    scene::Scene::new().proof()
+}
+
 /// Decodes hexadecimal digits of the test's own making.
 fn hex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "pairs of digits");

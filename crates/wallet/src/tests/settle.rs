@@ -1,7 +1,11 @@
 //! Wallets before a notary, over real HTTP.
 
+use tally_core::amount::Amount;
 use tally_core::device::{Event, Mode};
+use tally_core::evidence::Minted;
 use tally_core::id::AssetId;
+use tally_core::notary::InclusionProof;
+use tally_core::object::MintFile;
 use tally_transport::http::Url;
 
 use super::Fuse;
@@ -28,6 +32,11 @@ pub(super) fn cloned(town: &Town, alice: Wallet) -> (Wallet, Wallet) {
         ..town.setup_on("here")
     };
     (town.open("alice").unwrap(), Wallet::open(&town.dir("copy"), &setup).unwrap())
+}
+
+fn mint_file(of: &Wallet, minted: &Minted, proof: &InclusionProof) -> MintFile {
+    let policy = of.device().policies()[&minted.mint.body.asset].clone();
+    MintFile { policy, minted: minted.clone(), proof: Some(proof.clone()) }
 }
 
 fn all_certified(wallet: &Wallet) -> bool {
@@ -61,6 +70,46 @@ fn what_was_paid_offline_is_settled_as_it_is_by_either_side() {
     pay(&mut carol, &mut alice, asset, 200).payer.unwrap();
     settle(&mut alice);
     assert!(all_certified(&alice));
+}
+
+#[test]
+fn a_mint_brings_its_proof() {
+    let town = Town::new();
+    let ([mut issuer, mut bob, mut carol], asset) = town.people(["issuer", "bob", "carol"]);
+    let validator = Validator::start();
+    validator.serve(&mut [&mut issuer, &mut bob]);
+    let to = |wallet: &Wallet| wallet.card().open_card().unwrap();
+    let mut mint = |card| {
+        let minted = issuer.mint(asset, Amount::new(70), &card).unwrap();
+        let proof = issuer.certify_mint(&minted).unwrap();
+        (mint_file(&issuer, &minted, &proof), minted, proof)
+    };
+    let (file, minted, proof) = mint(to(&bob));
+    let (other, ..) = mint(to(&bob));
+
+    let mut wrong = MintFile { proof: other.proof.clone(), ..file.clone() };
+    assert_eq!(
+        bob.receive_mint_file(wrong.clone()).unwrap_err().code(),
+        "CERTIFICATION_DATA_MISMATCH"
+    );
+    wrong.proof = Some(InclusionProof { leaf: None, ..proof });
+    assert_eq!(bob.receive_mint_file(wrong).unwrap_err().code(), "NOT_CERTIFIED_YET");
+    let mut second = file.clone();
+    second.minted.mint.body.amount = Amount::new(71);
+    let refused = bob.receive_mint_file(second).unwrap_err();
+    assert_eq!(refused.code(), "TRANSACTION_HASH_MISMATCH", "another mint of the serial");
+    assert_eq!(balance(&bob, &asset), 0, "nothing came in with a proof that does not hold");
+
+    let events = bob.receive_mint_file(file.clone()).unwrap();
+    assert!(matches!(events[..], [Event::Received { .. }, Event::Settled { .. }]), "{events:?}");
+    assert!(all_certified(&bob));
+    let again = bob.receive_mint_file(file).unwrap();
+    assert_eq!(again, [Event::Again { tx: minted.mint.body.id() }]);
+
+    // Who trusts no network has the issuers' word.
+    let (file, ..) = mint(to(&carol));
+    carol.receive_mint_file(file).unwrap();
+    assert_eq!((balance(&carol, &asset), all_certified(&carol)), (70, false));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Value that is made into one coin, set aside, paid from there, taken back, and freed by time.
 
+mod crash;
+mod refresh;
+mod release;
+
 use alloc::vec::Vec;
 
-use super::scene::{LOCK, NOW, Person, Scene, open_policy};
+use super::scene::{NOW, Person, Scene, open_policy};
 use super::settle::{open, settle, settlement};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
@@ -10,7 +14,7 @@ use crate::cbor::{List, from_bytes, to_bytes};
 use crate::device::{Basis, DeviceError, Event, Input, Mode, OutgoingState};
 use crate::evidence::tests::network::trust_base;
 use crate::message::{Message, Receipt};
-use crate::predicate::{Predicate, Unlock, consent_digest};
+use crate::predicate::{Unlock, consent_digest};
 use crate::tier::Tier;
 use crate::time::Time;
 
@@ -303,77 +307,6 @@ fn a_receipt_with_an_empty_list_of_consents_is_no_receipt() {
 }
 
 #[test]
-fn both_can_release_a_reservation_before_its_end() {
-    let mut scene = reserved(3, 400);
-    release(&mut scene).expect("asked");
-    assert_eq!(set_aside(&scene.people[0], NOW), 0);
-    assert!(!ready(&scene.people[0]), "not before the payee consented");
-    scene.deliver();
-    scene.people[0].restart();
-    release(&mut scene).expect("asked again");
-    scene.deliver();
-    agree(&mut scene);
-    scene.deliver();
-    assert!(ready(&scene.people[0]));
-    settle(&mut scene.people[0]);
-    scene.pay(0, 2, 1000);
-    assert_eq!(scene.balances(), [0, 0, 1000]);
-    assert_eq!(release(&mut scene).expect_err("nothing is left").code(), "OWN_NOTHING");
-    assert!(!scene.anyone_convicted());
-}
-
-#[test]
-fn a_release_that_nobody_consented_to_is_good_after_the_lock() {
-    let mut scene = reserved(2, 400);
-    release(&mut scene).expect("asked");
-    scene.people[0].out.clear();
-    scene.people[0].restart();
-    scene.people[0].now = UNTIL;
-    scene.people[0].tell(Input::LocksEnded).expect("always");
-    assert!(ready(&scene.people[0]));
-    settle(&mut scene.people[0]);
-    assert!(scene.people[0].device.unsettled().is_empty());
-}
-
-#[test]
-fn who_consented_to_a_release_is_not_paid_from_it() {
-    let mut scene = reserved(2, 400);
-    let mut patched = scene.people[0].clone();
-    release(&mut scene).expect("asked");
-    scene.deliver();
-    agree(&mut scene);
-    scene.people[1].restart();
-    let (payee, invoice) = (scene.id(1), scene.invoice(1, 400));
-    patched.tell(Input::PayInvoice { payee, invoice: invoice.into() }).expect("a patched payer");
-    let (_, payment) = patched.out.pop_front().expect("the payment");
-    scene.people[1].hear(patched.id(), &payment).expect("heard");
-    assert_eq!(scene.balances()[1], 0);
-    assert!(scene.bricks(1, 0), "both are signed");
-}
-
-#[test]
-fn only_what_is_reserved_for_the_asked_is_released() {
-    let mut scene = reserved(3, 400);
-    release(&mut scene).expect("asked");
-    let (alice, message) = (scene.id(0), scene.people[0].out.pop_front().expect("asked").1);
-    scene.people[2].hear(alice, &message).expect("heard");
-    assert_eq!(scene.refusals(2), ["TRADE_COINS"], "it is reserved for somebody else");
-    let Message::Release(payment) = message else { panic!("a release") };
-    let mut bent = payment.clone();
-    bent.accept.owner = Predicate::Signature(scene.people[2].key.public());
-    scene.people[1].hear(alice, &Message::Release(bent)).expect("heard");
-    let mut bent = payment.clone();
-    bent.commit.root = crate::id::Root::new([1; 32]);
-    scene.people[1].hear(alice, &Message::Release(bent)).expect("heard");
-    let mut bent = payment;
-    bent.offer.amount = Amount::new(399);
-    scene.people[1].hear(alice, &Message::Release(bent)).expect("heard");
-    assert_eq!(scene.refusals(1), ["TRADE_COINS", "TRADE_ROOT", "TRADE_ROOT"]);
-    let asked = |e: &Event| matches!(e, Event::ReleaseAsked { .. });
-    assert!(!scene.people[1].events.iter().any(asked));
-}
-
-#[test]
 fn only_what_is_certified_is_set_aside_and_not_for_too_long() {
     let mut scene = Scene::new(2, 1000);
     let code = |r: Result<(), DeviceError>| r.expect_err("refused").code();
@@ -392,66 +325,6 @@ fn only_what_is_certified_is_set_aside_and_not_for_too_long() {
 }
 
 #[test]
-fn refreshed_coins_are_one() {
-    let mut scene = Scene::new(2, 100);
-    (2..=6).for_each(|serial| scene.mint_to(0, serial, 100));
-    settle(&mut scene.people[0]);
-    let asset = scene.asset;
-    scene.people[0].tell(Input::Refresh { asset }).expect("refreshed");
-    settle(&mut scene.people[0]);
-    let device = &scene.people[0].device;
-    let coins: Vec<_> = device.ledger().pockets().filter(|p| p.is_ready()).collect();
-    assert_eq!((coins.len(), coins[0].amount()), (1, Amount::new(600)));
-    assert_eq!(coins[0].evidence.certificates.len(), 1);
-    assert!(device.unsettled().is_empty());
-    scene.people[1].notary = Some(trust_base());
-    scene.pay(0, 1, 550);
-    assert_eq!(scene.balances(), [50, 550], "others take it");
-}
-
-#[test]
-fn a_refresh_binds_a_coin_to_the_seal() {
-    let mut scene =
-        Scene::of([Person::sealed(1, NOW.plus(2 * LOCK)), Person::new(2)].into(), |p| {
-            p.offline.enrollers = List::truncated([super::tpm::enroller().public()].into());
-        });
-    scene.mint_to(0, 1, 1000);
-    settle(&mut scene.people[0]);
-    scene.people[1].notary = Some(trust_base());
-    scene.people[0].look_for_a_counter();
-    let asset = scene.asset;
-    scene.people[0].tell(Input::Refresh { asset }).expect("refreshed");
-    settle(&mut scene.people[0]);
-    scene.pay(0, 1, 300);
-    assert_eq!(tiers(&scene.people[1]), [Tier::Sealed]);
-}
-
-#[test]
-fn a_refresh_that_the_seal_does_not_prove_is_given_up() {
-    let mut scene =
-        Scene::of([Person::sealed(1, NOW.plus(2 * LOCK)), Person::new(2)].into(), |p| {
-            p.offline.enrollers = List::truncated([super::tpm::enroller().public()].into());
-        });
-    scene.mint_to(0, 1, 1000);
-    settle(&mut scene.people[0]);
-    let asset = scene.asset;
-    let refresh = |scene: &mut Scene| {
-        scene.people[0].look_for_a_counter();
-        scene.people[0].tell(Input::Refresh { asset }).expect("a wish");
-    };
-    refresh(&mut scene);
-    settle(&mut scene.people[0]);
-    scene.people[0].tpm.as_ref().expect("it has one").fail_in(0);
-    refresh(&mut scene);
-    let given_up = |e: &Event| matches!(e, Event::GivenUp { .. });
-    assert!(scene.people[0].events.iter().any(given_up));
-    assert!(ready(&scene.people[0]), "its coin is back, and nothing else is there");
-    assert_eq!(scene.balances()[0], 1000);
-    scene.people[0].restart();
-    assert_eq!((scene.balances()[0], ready(&scene.people[0])), (1000, true));
-}
-
-#[test]
 fn a_restored_payer_is_told_of_what_it_set_aside() {
     let mut scene = certified(2);
     let backup = scene.people[0].disk.clone();
@@ -467,79 +340,6 @@ fn a_restored_payer_is_told_of_what_it_set_aside() {
     scene.pay(0, 1, 850);
     assert_eq!(scene.balances(), [0, 1000]);
     assert!(!scene.anyone_convicted());
-}
-
-/// What is done while somebody dies.
-#[derive(Clone, Copy, Debug)]
-enum Deed {
-    Reserve,
-    Pay,
-    PayInvoice,
-    Release,
-}
-
-fn dies_at(deed: Deed, who: usize, point: u32, lost: bool) -> bool {
-    let mut scene = if matches!(deed, Deed::Reserve) { certified(2) } else { reserved(2, 400) };
-    let invoice = matches!(deed, Deed::PayInvoice).then(|| scene.invoice(1, 150));
-    scene.people[who].dies_in = Some(point);
-    match (deed, invoice) {
-        (Deed::Reserve, _) => reserve(&mut scene, 400).expect("set aside"),
-        (Deed::Pay, _) => scene.start(0, 1, 150).expect("an offer"),
-        (Deed::Release, _) => release(&mut scene).expect("asked"),
-        (Deed::PayInvoice, invoice) => scene.pay_invoice(0, 1, &invoice.expect("made")),
-    }
-    scene.deliver();
-    if matches!(deed, Deed::Release) && scene.people[1].restarts == 0 {
-        let asked = |e: &Event| matches!(e, Event::ReleaseAsked { .. });
-        if scene.people[1].events.iter().any(asked) {
-            agree(&mut scene);
-        }
-    }
-    let reached = scene.people[who].restarts > 0;
-    scene.people[who].dies_in = None;
-    if lost {
-        scene.people.iter_mut().for_each(|p| p.out.clear());
-    }
-    scene.deliver();
-    let context = alloc::format!("{deed:?}, {who} at {point}, lost: {lost}");
-    resume(&mut scene, deed);
-    assert!(ready(&scene.people[0]), "{context}: all of it is complete");
-    let sum: u64 = scene.balances().iter().sum();
-    assert_eq!(sum, 1000, "{context}");
-    assert!(matches!(scene.balances()[1], 0 | 150), "{context}");
-    settle(&mut scene.people[0]);
-    scene.pay(0, 1, 850);
-    assert!(matches!(scene.balances()[..], [0, 1000] | [150, 850]), "{context}: life goes on");
-    assert!(!scene.anyone_convicted(), "{context}");
-    reached
-}
-
-fn resume(scene: &mut Scene, deed: Deed) {
-    let (me, payee) = (scene.id(0), scene.id(1));
-    for payee in [me, payee] {
-        scene.people[0].tell(Input::Retry { payee }).expect("always possible");
-        scene.deliver();
-    }
-    if matches!(deed, Deed::Release) && release(scene).is_ok() {
-        scene.deliver();
-        if !ready(&scene.people[0]) {
-            agree(scene);
-            scene.deliver();
-        }
-    }
-}
-
-#[test]
-fn setting_aside_paying_from_it_and_taking_it_back_survive_a_crash_at_every_point() {
-    for deed in [Deed::Reserve, Deed::Pay, Deed::PayInvoice, Deed::Release] {
-        for who in [0, 1] {
-            for lost in [false, true] {
-                let reached = (0..40).take_while(|point| dies_at(deed, who, *point, lost)).count();
-                let least = if matches!((deed, who), (Deed::Reserve, 1)) { 0 } else { 3 };
-                assert!((least..40).contains(&reached), "{deed:?}, {who}: {reached} points");
-            }
-        }
-    }
 }
 
 #[test]

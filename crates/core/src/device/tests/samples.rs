@@ -16,6 +16,7 @@ use crate::hash::Tag;
 use crate::id::{CoinId, Digest, Nonce, TxId};
 use crate::invoice::Invoice;
 use crate::message::Message;
+use crate::notary::tests::some_proof;
 use crate::object::{InvoiceFile, MintFile, Object};
 use crate::packet::{Hello, Packet};
 use crate::policy::Policy;
@@ -108,7 +109,8 @@ fn objects(scene: &mut Scene) -> Vec<Object> {
     alloc::vec![
         Object::Card(scene.people[0].card()),
         Object::Policy(policy.clone()),
-        Object::Mint(MintFile { policy: policy.clone(), minted }),
+        Object::Mint(MintFile { policy: policy.clone(), minted: minted.clone(), proof: None }),
+        Object::Mint(MintFile { policy: policy.clone(), minted, proof: Some(some_proof()) }),
         Object::Invoice(InvoiceFile { policy, invoice }),
         Object::Packet(Packet { hello: None, envelope: envelope.clone() }),
         Object::Packet(Packet { hello: Some(hello), envelope }),
