@@ -4,7 +4,8 @@ use crate::hash::node_hash;
 use crate::types::{Digest, Key};
 
 pub(crate) const SHARD_BITS: u8 = 4;
-pub(crate) const SHARDS: usize = 1 << SHARD_BITS;
+/// How many parts a tree has, by the first four bits of the keys.
+pub const SHARDS: usize = 1 << SHARD_BITS;
 
 /// A place in the crown: 1 is the root, `2i` and `2i + 1` are below `i`, and the shards are
 /// `SHARDS..2 * SHARDS`.

@@ -43,9 +43,10 @@ pub use certificate::{
     CertificateError, ExclusionCertificate, InclusionCertificate, MAX_CERTIFICATE_BYTES,
 };
 pub use consistency::{ConsistencyError, ConsistencyProof, MAX_CONSISTENCY_BYTES};
+pub use crown::SHARDS;
 pub use error::TreeError;
 pub use hash::{leaf_hash, node_hash};
 pub use several::{Replacement, replaced_root};
 pub use shard::MAX_SHARD_LEAVES;
-pub use tree::{Leaves, Tree};
+pub use tree::{Leaves, Slot, Tree};
 pub use types::{Digest, KEY_BITS, Key, Value};

@@ -4,7 +4,7 @@ mod common;
 
 use common::{key, leaves, model_root, pairs, tree_of, value};
 use proptest::prelude::*;
-use tally_tree::{Key, Tree, TreeError, Value};
+use tally_tree::{Key, SHARDS, Tree, TreeError, Value};
 
 proptest! {
     #[test]
@@ -127,10 +127,32 @@ fn spread(range: std::ops::Range<u32>) -> Vec<(Key, Value)> {
 #[test]
 fn large_batches_on_two_threads_agree_with_the_definition() {
     let mut tree = Tree::new();
-    for start in [0, 3000, 6000] {
-        tree.insert_batch(&spread(start..start + 3000)).expect("the keys differ");
+    for start in [0, 9000] {
+        tree.insert_batch(&spread(start..start + 9000)).expect("the keys differ");
     }
-    assert_eq!(tree.root(), model_root(&spread(0..9000).into_iter().collect()));
+    assert_eq!(tree.root(), model_root(&spread(0..18_000).into_iter().collect()));
+}
+
+#[test]
+fn leaves_stay_where_they_are() {
+    let mut tree = Tree::new();
+    let mut slots = std::collections::BTreeMap::new();
+    for start in (0..400).step_by(100) {
+        let before = std::array::from_fn::<_, SHARDS, _>(|number| tree.shard(number).len());
+        tree.insert_batch(&spread(start..start + 100)).expect("the keys differ");
+        for (key, value) in spread(start..start + 100) {
+            let (slot, found) = tree.find(&key).expect("it was just inserted");
+            assert!(slot.index >= before[slot.shard] && found == value, "behind all others");
+            assert_eq!(tree.shard(slot.shard)[slot.index], (key, value));
+            slots.insert(key, slot);
+        }
+    }
+    for (key, slot) in &slots {
+        tree.replace(key, Value::from([1; 32])).expect("it is there");
+        assert_eq!(tree.find(key), Some((*slot, Value::from([1; 32]))));
+    }
+    assert_eq!(tree.find(&spread(400..401)[0].0), None);
+    assert!(tree.shard(SHARDS).is_empty());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The tree, and in which round each of its leaves was made.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use tally_core::notary::{LeafValue, StateId, TransactionHash};
 use tally_core::time::Time;
-use tally_tree::{Key, Tree, TreeError, Value};
+use tally_tree::{Key, SHARDS, Slot, Tree, TreeError, Value};
 
 use super::Executed;
 
@@ -28,17 +28,15 @@ impl Round {
     }
 }
 
-/// All leaves that were ever certified, in about 190 bytes each.
+/// All leaves that were ever certified, in about 160 bytes each.
 ///
 /// Leaves are numbered in the order in which they were certified. A number leads to the leaf's round, and
 /// in the store to the request.
 #[derive(Debug, Default)]
 pub struct Base {
     tree: Tree,
-    /// The number of a leaf by the first eight bytes of its state.
-    numbers: HashMap<u64, u32>,
-    /// The numbers of leaves whose first eight bytes another leaf has.
-    crowded: BTreeMap<StateId, u32>,
+    /// The number of each leaf, by the slot in which the tree keeps it.
+    numbers: [Vec<u32>; SHARDS],
     /// Rounds that added leaves, each with the number of its first leaf.
     rounds: Vec<(u32, Round)>,
     count: u32,
@@ -57,10 +55,12 @@ impl Base {
 
     /// The number of the leaf of a state, if the state is spent.
     pub fn number(&self, state: &StateId) -> Option<u32> {
-        if !self.tree.contains(&(*state).into()) {
-            return None;
-        }
-        self.crowded.get(state).or_else(|| self.numbers.get(&prefix(state))).copied()
+        let (slot, _) = self.tree.find(&(*state).into())?;
+        self.number_at(slot)
+    }
+
+    fn number_at(&self, slot: Slot) -> Option<u32> {
+        self.numbers.get(slot.shard)?.get(slot.index).copied()
     }
 
     /// The round that made the leaf of this number.
@@ -84,8 +84,8 @@ impl Base {
 
     /// Whether `state` is spent by `transaction`; nothing if it is unspent.
     pub fn is_spend_by(&self, state: &StateId, transaction: &TransactionHash) -> Option<bool> {
-        let value = self.tree.get(&(*state).into())?;
-        let round = self.round(self.number(state)?)?;
+        let (slot, value) = self.tree.find(&(*state).into())?;
+        let round = self.round(self.number_at(slot)?)?;
         Some(Value::from(LeafValue::of(transaction, round.time)) == value)
     }
 
@@ -97,14 +97,7 @@ impl Base {
         let added = u32::try_from(leaves.len()).map_err(|_| TreeError::Full)?;
         let total = self.count.checked_add(added).ok_or(TreeError::Full)?;
         self.tree.insert_batch(leaves)?;
-        self.numbers.reserve(leaves.len());
-        for (number, (key, _)) in (self.count..).zip(leaves) {
-            let state = StateId::new(*key.as_bytes());
-            if self.numbers.try_insert_first(prefix(&state), number) {
-                continue;
-            }
-            self.crowded.insert(state, number);
-        }
+        self.number_new(leaves);
         let mut first = self.count;
         for round in rounds.iter().filter(|round| round.leaves > 0) {
             self.rounds.push((first, *round));
@@ -114,31 +107,24 @@ impl Base {
         Ok(())
     }
 
-    /// How many bytes of memory all this takes, roughly.
+    /// Numbers these leaves, which the tree has and which have no number yet.
+    fn number_new(&mut self, leaves: &[(Key, Value)]) {
+        let new: HashMap<Key, u32> = leaves.iter().map(|(key, _)| *key).zip(self.count..).collect();
+        for (shard, numbers) in self.numbers.iter_mut().enumerate() {
+            let added = &self.tree.shard(shard)[numbers.len()..];
+            if numbers.capacity() - numbers.len() < added.len() {
+                // As the tree grows: doubling would leave up to half of it unused.
+                numbers.reserve_exact(added.len().max(numbers.len() / 8));
+            }
+            numbers.extend(added.iter().map(|(key, _)| new[key]));
+        }
+    }
+
+    /// How many bytes of memory all this takes.
     pub fn memory_bytes(&self) -> usize {
+        let numbers: usize = self.numbers.iter().map(Vec::capacity).sum();
         self.tree.memory_bytes()
-            + self.numbers.capacity() * (size_of::<(u64, u32)>() + 1) * 8 / 7
+            + numbers * size_of::<u32>()
             + self.rounds.capacity() * size_of::<(u32, Round)>()
     }
-}
-
-/// Inserting only where nothing is.
-trait TryInsertFirst {
-    fn try_insert_first(&mut self, key: u64, number: u32) -> bool;
-}
-
-impl TryInsertFirst for HashMap<u64, u32> {
-    fn try_insert_first(&mut self, key: u64, number: u32) -> bool {
-        let mut new = false;
-        self.entry(key).or_insert_with(|| {
-            new = true;
-            number
-        });
-        new
-    }
-}
-
-fn prefix(state: &StateId) -> u64 {
-    let [first, ..] = state.as_bytes().as_chunks::<8>().0 else { return 0 };
-    u64::from_be_bytes(*first)
 }
