@@ -21,8 +21,8 @@ bench:
 
 # Requests that four validators certify a second on this machine, and how long one takes.
 bench-notary seconds="60":
-    cargo build --release -p tally-cli
-    cargo run --release -p tally-cli --features processes --example bench_notary -- target/release/tally {{ seconds }}
+    cargo build --release -p tally-cli --features processes --bin tally --example bench_notary
+    dir=${CARGO_TARGET_DIR:-target}/release; "$dir/examples/bench_notary" "$dir/tally" {{ seconds }}
 
 # Format and lints.
 lint:

@@ -19,6 +19,7 @@ use tally_notary::ledger::{Base, Ledger, Round, Tip};
 use tally_notary::setup::{Genesis, Keys};
 use tally_notary::store::Store;
 use tally_notary::store::disk::Folder;
+use tally_tree::Tree;
 
 use super::{Failure, LIMIT, load};
 
@@ -30,7 +31,8 @@ const BLOCK: u32 = 4_000;
 
 /// What the tree does here.
 pub struct Figures {
-    pub rate: f64,
+    /// Leaves a second: into a tree, and into one with the numbers of its leaves.
+    pub rates: [f64; 2],
     pub bytes: f64,
     pub proofs: f64,
 }
@@ -39,9 +41,9 @@ fn word(number: u32) -> [u8; 32] {
     tally_core::hash::sha256(&number.to_be_bytes())
 }
 
-/// Fills a tree with its index, and proves leaves of it.
+/// Fills a tree, and one with the numbers of its leaves, and proves leaves of that.
 pub fn tree(leaves: u32) -> Figures {
-    let mut base = Base::default();
+    let (mut bare, mut base) = (Tree::new(), Base::default());
     let time = Time::from_unix(1);
     let mut last = Vec::new();
     for first in (0..leaves).step_by(BATCH as usize) {
@@ -54,11 +56,17 @@ pub fn tree(leaves: u32) -> Figures {
         let round =
             Round { height: u64::from(first / BATCH + 1), time, leaves: pairs.len() as u32 };
         let begin = Instant::now();
+        bare.insert_batch(&pairs).expect("new leaves");
+        let alone = begin.elapsed();
         base.extend(&[round], &pairs).expect("new leaves");
-        last.push(begin.elapsed().as_secs_f64());
+        last.push([alone, begin.elapsed() - alone].map(|time| time.as_secs_f64()));
     }
     let end = &last[last.len().saturating_sub(10)..];
-    let rate = f64::from(BATCH) * end.len() as f64 / end.iter().sum::<f64>();
+    let rates = [0, 1].map(|which| {
+        f64::from(BATCH) * end.len() as f64 / end.iter().map(|times| times[which]).sum::<f64>()
+    });
+    assert_eq!(bare.root(), base.tree().root());
+    drop(bare);
     let bytes = base.memory_bytes() as f64 / f64::from(leaves);
     let wanted: Vec<_> = (0..200_000)
         .map(|n: u32| StateId::new(word(n.wrapping_mul(7_919) % leaves)).into())
@@ -67,7 +75,7 @@ pub fn tree(leaves: u32) -> Figures {
     for key in &wanted {
         std::hint::black_box(base.tree().prove(key).expect("a leaf"));
     }
-    Figures { rate, bytes, proofs: wanted.len() as f64 / begin.elapsed().as_secs_f64() }
+    Figures { rates, bytes, proofs: wanted.len() as f64 / begin.elapsed().as_secs_f64() }
 }
 
 /// From the start of a process whose store has so many leaves until it proves one of them.

@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tally_core::cbor::to_bytes;
-use tally_core::keys::SecretKey;
-use tally_core::notary::{
-    CertificationData, CertificationRequest, StateHash, StateId, TransactionHash,
-};
+use tally_core::notary::StateId;
 
 use super::Failure;
+use super::requests::request;
 
 /// Clients that send as much as they can.
 const CLIENTS: usize = 8;
@@ -69,15 +67,6 @@ impl Client {
     }
 }
 
-fn signed(number: u64) -> CertificationRequest {
-    let mut word = [0; 32];
-    word[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    word[8..16].copy_from_slice(&number.to_be_bytes());
-    let key = SecretKey::new([7; 32]).expect("a scalar");
-    let (source, transaction) = (StateHash::new(word), TransactionHash::new(word));
-    CertificationRequest::new(CertificationData::signed(&key, source, transaction, None))
-}
-
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -102,7 +91,8 @@ fn body(requests: &[Vec<u8>]) -> String {
 /// Signs requests on all cores.
 fn sign(first: u64, count: u64) -> Vec<Vec<u8>> {
     let half = count / 2;
-    let part = |from: u64, to: u64| (from..to).map(|n| to_bytes(&signed(n))).collect::<Vec<_>>();
+    let part =
+        |from: u64, to: u64| (from..to).map(|n| to_bytes(&request(n, n))).collect::<Vec<_>>();
     thread::scope(|scope| {
         let other = scope.spawn(move || part(first + half, first + count));
         let mut all = part(first, first + half);
@@ -224,7 +214,7 @@ fn probe(url: &str, first: u64, times: &Mutex<Vec<u128>>, end: Instant) {
     let mut next = first;
     while Instant::now() < end {
         next += 1;
-        let request = signed(next);
+        let request = request(next, next);
         let body = call(&to_bytes(&request), 20_000);
         let begin = Instant::now();
         let certified = client.post(&body).is_ok_and(|text| text.contains("\"certified\":true"));

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tally_core::cbor::{from_bytes, to_bytes};
-use tally_core::keys::SecretKey;
-use tally_core::notary::{
-    CertificationData, CertificationRequest, NoEngine, ProofResponse, StateHash, TransactionHash,
-};
+use tally_core::notary::{NoEngine, ProofResponse};
 use tally_notary::devnet::Devnet;
 use tally_transport::http::{Client, HttpLimits, Url};
+
+use crate::requests::request;
 
 /// Clients at once.
 const CLIENTS: u64 = 3;
@@ -34,19 +33,6 @@ pub struct Checker {
     stop: Arc<AtomicBool>,
     told: Arc<Mutex<Told>>,
     clients: Vec<JoinHandle<()>>,
-}
-
-fn word(number: u64) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    bytes[8..16].copy_from_slice(&number.to_be_bytes());
-    bytes
-}
-
-fn request(coin: u64, payment: u64) -> CertificationRequest {
-    let key = SecretKey::new([7; 32]).expect("a scalar");
-    let (source, transaction) = (StateHash::new(word(coin)), TransactionHash::new(word(payment)));
-    CertificationRequest::new(CertificationData::signed(&key, source, transaction, None))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,8 @@
 
 mod checker;
 mod proxy;
+#[path = "../../../notary/tests/sim/requests.rs"]
+mod requests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,5 @@ mod log;
 mod memory;
 mod samples;
 mod schema;
-mod serve;
 mod stand_in;
 mod world;

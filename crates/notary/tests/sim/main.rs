@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod life;
+mod requests;
 mod world;
 
 use std::ops::Range;
@@ -17,10 +18,8 @@ use std::time::Duration;
 
 use commonware_runtime::{Runner as _, Supervisor as _, deterministic};
 use life::Random;
-use tally_core::keys::SecretKey;
-use tally_core::notary::{
-    CertificationData, CertificationRequest, ProofResponse, StateHash, TransactionHash,
-};
+use requests::request;
+use tally_core::notary::{CertificationRequest, ProofResponse};
 use tally_notary::backend::{Batch, Outcome};
 use tally_notary::rules::TallyEngine;
 use tally_notary::validator::Submitted;
@@ -28,20 +27,6 @@ use world::{Shape, World, beginning};
 
 /// How many lives are lived if nothing else is asked for.
 const LIVES: u64 = 200;
-
-fn word(number: u64) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    bytes[8..16].copy_from_slice(&number.to_be_bytes());
-    bytes
-}
-
-/// The request to spend coin `coin` in payment `payment`.
-fn request(coin: u64, payment: u64) -> CertificationRequest {
-    let key = SecretKey::new([7; 32]).expect("a scalar");
-    let (source, transaction) = (StateHash::new(word(coin)), TransactionHash::new(word(payment)));
-    CertificationRequest::new(CertificationData::signed(&key, source, transaction, None))
-}
 
 fn runner(seed: u64) -> deterministic::Runner {
     let config = deterministic::Config::new()
