@@ -79,11 +79,12 @@ impl Mempool {
         self.bytes = self.bytes.saturating_sub(entry.as_bytes().len());
     }
 
-    /// Drops what may no longer be certified at `at`.
-    pub fn expire(&mut self, at: Time) {
+    /// Drops what may no longer be certified at `at`, and says what that was.
+    pub fn expire(&mut self, at: Time) -> Vec<BatchId> {
         let late: Vec<_> =
             self.waiting.values().filter(|entry| expired(entry, at)).map(Entry::id).collect();
         late.iter().for_each(|id| self.remove(id));
+        late
     }
 
     /// What fits a block of time `at`, the oldest first, without what `skip` names.

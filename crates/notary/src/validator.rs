@@ -117,6 +117,7 @@ pub(crate) struct Inner {
     work: Notify,
     outgoing: mpsc::Sender<Outgoing>,
     tip: AtomicU64,
+    /// When the last certificate came; 0 if none has since the start.
     certified_at: AtomicU64,
     asked_at: AtomicU64,
     full: AtomicBool,
@@ -175,13 +176,12 @@ impl Validator {
         }
         let seal = seals.last().copied().unwrap_or(Digest::new([0; 32]));
         let (outgoing, receiver) = mpsc::channel(MAX_OUTGOING);
-        let certified_at = setup.clock.now().unix();
         let state = State { ledger, certificate: certificate.map(Arc::new), seal };
         let inner = Inner {
             pool: Mutex::new(Mempool::new(setup.limits)),
             state: RwLock::new(state),
             collector: Mutex::new(collector),
-            certified_at: AtomicU64::new(certified_at),
+            certified_at: AtomicU64::new(0),
             forks: Mutex::new(forks),
             checked: Mutex::default(),
             waiting: Mutex::default(),
@@ -322,8 +322,9 @@ impl Validator {
         }
         let mut pool = lock(&self.0.pool);
         executed.block.entries().iter().for_each(|entry| pool.remove(&entry.id()));
-        pool.expire(executed.block.header().time);
+        let late = pool.expire(executed.block.header().time);
         drop(pool);
+        lock(&self.0.waiting).give_up(&late);
         self.0.counts.blocks.fetch_add(1, Ordering::Relaxed);
         let (height, share) = (unsigned.record.round, self.0.setup.sealer.sign(&unsigned));
         let mut collector = lock(&self.0.collector);
@@ -366,6 +367,9 @@ impl Validator {
         drop(state);
         self.0.certified_at.store(self.clock().now().unix(), Ordering::Relaxed);
         self.settle(&applied);
+        if let Ok(mut past) = self.0.growths.try_lock() {
+            past.tidy(self.clock().now());
+        }
         Ok(())
     }
 

@@ -71,7 +71,10 @@ fn validators_that_are_killed_again_and_again_lose_nothing() {
     }
     // All at once: the network goes on from what is on its disks.
     (0..4).for_each(|number| network.kill(number));
-    (0..4).for_each(|number| network.launch(number).expect("it starts"));
+    network.launch(0).expect("it starts");
+    let alone = network.wait_ready(0, Duration::from_secs(3)).expect_err("it has no quorum");
+    assert_eq!(alone.code(), "DEVNET_NOT_READY", "{alone}");
+    (1..4).for_each(|number| network.launch(number).expect("it starts"));
     (0..4).for_each(|number| network.wait_ready(number, LIMIT).expect("it goes on"));
     checker.finish(&network);
 }
@@ -126,7 +129,7 @@ fn a_validator_with_a_full_disk_takes_nothing_and_still_proves() {
     configure(&path, "reserve", json!(1_u64 << 52));
     network.launch(3).expect("it starts");
     let refused = checker.ask(3, 9_000_000, 1);
-    assert!(!refused["error"].is_null(), "{refused}");
+    assert_eq!(refused["error"]["data"]["code"], "NOTARY_DISK_FULL", "{refused}");
     checker.proves(&network, 3, &certified);
     checker.wait_for_more(3);
     network.stop(3);

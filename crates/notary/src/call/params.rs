@@ -60,9 +60,12 @@ impl Call {
         matches!(self, Self::Certify(..) | Self::CertifyAll(..) | Self::SubmitFork(_))
     }
 
-    /// Whether its answer may have megabytes.
+    /// Whether it takes megabytes to answer, or its answer may have them.
     pub const fn is_heavy(&self) -> bool {
-        matches!(self, Self::Consistency(..) | Self::NoDeletion(..) | Self::Records(..))
+        matches!(
+            self,
+            Self::Consistency(..) | Self::NoDeletion(..) | Self::Block(..) | Self::Records(..)
+        )
     }
 
     /// Reads the parameters of one of [`METHODS`](super::METHODS).

@@ -219,12 +219,22 @@ impl<B: Backend> App<B> {
             _ => None,
         };
         let limit = wait(&call) + self.limits.call_time;
-        let result = timeout(limit, answer(&self.backend, call)).await.unwrap_or_else(|_| {
+        let late = || {
             let message = "the node did not answer in time: ask again, or another node";
             Err(Fault::new(FaultCode::Internal, "RPC_TIME", message))
-        });
+        };
+        if permit.is_some() {
+            // The work goes on when nobody waits any more, and so does its share of what is allowed.
+            let backend = self.backend.clone();
+            let work = tokio::spawn(async move { (answer(&backend, call).await, permit) });
+            return match timeout(limit, work).await {
+                Ok(Ok(done)) => done,
+                _ => (late(), None),
+            };
+        }
+        let result = timeout(limit, answer(&self.backend, call)).await.unwrap_or_else(|_| late());
         drop(held);
-        (result, permit)
+        (result, None)
     }
 }
 

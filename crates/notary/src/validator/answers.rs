@@ -192,7 +192,11 @@ impl Validator {
         if self.certificate().is_none() {
             return Err(NotReady("no certificate yet".into()));
         }
-        let last = Time::from_unix(self.0.certified_at.load(Ordering::Relaxed));
+        // What was stored says nothing of whether the others are there now.
+        let last = match self.0.certified_at.load(Ordering::Relaxed) {
+            0 => return Err(NotReady("no certificate since the start: no quorum yet?".into())),
+            last => Time::from_unix(last),
+        };
         let silent = self.clock().now().since(last);
         if silent > MAX_SILENCE {
             return Err(NotReady(format!("no certificate for {silent} s: no quorum?")));
@@ -204,6 +208,7 @@ impl Validator {
     pub fn metrics(&self) -> String {
         let (status, counts) = (self.status(), &self.0.counts);
         let memory = self.state().ledger.base().memory_bytes() as u64;
+        let past = self.0.growths.try_lock().map_or(0, |past| past.memory_bytes() as u64);
         let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let gauges = [
             ("tally_height", "Height of the latest block in the tree.", status.height),
@@ -213,6 +218,7 @@ impl Validator {
             ("tally_pending_bytes", "Bytes of them.", status.pending_bytes),
             ("tally_fork_proofs", "Fork proofs that are kept.", status.forks),
             ("tally_tree_bytes", "Memory of the tree and its index.", memory),
+            ("tally_past_tree_bytes", "Memory of an older tree, kept for growth proofs.", past),
             ("tally_disk_full", "1 if the disk is full.", u64::from(self.is_full())),
         ];
         let counters = [

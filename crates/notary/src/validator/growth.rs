@@ -3,6 +3,7 @@
 //! The tree in memory is that of the newest block only. An older one is built again from the stored
 //! leaves, and kept for whoever walks on from there.
 
+use tally_core::time::Time;
 use tally_tree::{Key, Tree, Value};
 
 use super::answers::digest;
@@ -17,6 +18,23 @@ const CHUNK: usize = 50_000;
 #[derive(Debug, Default)]
 pub(super) struct Growths {
     tree: Tree,
+    used: Time,
+}
+
+/// How long a tree of the past is kept for the next call, in seconds.
+const KEPT: u64 = 60;
+
+impl Growths {
+    /// Frees the tree if nobody has asked for a while.
+    pub(super) fn tidy(&mut self, now: Time) {
+        if !self.tree.is_empty() && now.since(self.used) > KEPT {
+            self.tree = Tree::new();
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.tree.memory_bytes()
+    }
 }
 
 impl Validator {
@@ -38,6 +56,7 @@ impl Validator {
             _ => Some(self.certificate_of(from)?.ok_or(LookupError::NoBlock(from))?),
         };
         let mut past = lock(&self.0.growths);
+        past.used = self.clock().now();
         self.rewind(&mut past.tree, from)?;
         let (mut steps, mut reached, mut added) = (Vec::new(), from, 0);
         let mut after = before.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tally_core::fork::ForkProof;
-use tally_core::notary::{ProofResponse, StateId};
+use tally_core::notary::{ProofResponse, RequestError, StateId};
 use tokio::task;
 use tokio::time::timeout;
 
@@ -34,15 +34,26 @@ impl Service {
     }
 }
 
+/// The state whose spend has to be certified first, if any has to be by some time.
+fn first_deadline(batch: &Batch) -> Option<StateId> {
+    let ends = batch.requests().iter().filter_map(|r| Some((r.data.expires_at?, r.state_id)));
+    ends.min().map(|(_, state)| state)
+}
+
 impl Backend for Service {
     async fn certify(&self, batch: Batch, wait: Duration) -> Result<Outcome, SubmitError> {
-        match self.0.submit(batch)? {
-            Submitted::Done(outcome) => Ok(outcome),
-            Submitted::Waiting(decided) => match timeout(wait, decided).await {
-                Ok(Ok(outcome)) => Ok(outcome),
-                // Too late, or nobody waits for it any more: it is still queued.
-                _ => Ok(Outcome::Queued),
-            },
+        let first_end = first_deadline(&batch);
+        let decided = match self.0.submit(batch)? {
+            Submitted::Done(outcome) => return Ok(outcome),
+            Submitted::Waiting(decided) => decided,
+        };
+        match (timeout(wait, decided).await, first_end) {
+            (Ok(Ok(outcome)), _) => Ok(outcome),
+            // A final block is past its deadline: no later one will have it.
+            (Ok(Err(_)), Some(state)) => {
+                Err(SubmitError::Invalid { state, error: RequestError::Expired })
+            }
+            _ => Ok(Outcome::Queued),
         }
     }
 

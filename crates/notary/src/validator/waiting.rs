@@ -76,6 +76,14 @@ impl Waiting {
         decided
     }
 
+    /// Lets nobody wait any more for batches that no block will have: their receivers end.
+    pub(super) fn give_up(&mut self, late: &[BatchId]) {
+        for id in late {
+            let waiters = self.batches.remove(id).map_or(0, |waiters| waiters.len());
+            self.count = self.count.saturating_sub(waiters);
+        }
+    }
+
     fn make_room(&mut self) -> Option<()> {
         if self.count < MAX_WAITING {
             return Some(());

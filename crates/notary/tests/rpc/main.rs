@@ -11,5 +11,6 @@ mod log;
 mod memory;
 mod samples;
 mod schema;
+mod serve;
 mod stand_in;
 mod world;

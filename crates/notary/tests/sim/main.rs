@@ -51,7 +51,10 @@ fn life(seed: u64) -> (String, [usize; 2]) {
 
 /// The seeds that `SEED` or `SEEDS` ask for.
 fn seeds() -> Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+    };
     match (number("SEED"), number("SEEDS")) {
         (Some(seed), count) => seed..seed + count.unwrap_or(1),
         (None, Some(count)) => 1..count + 1,
@@ -88,7 +91,7 @@ fn whatever_fails_no_state_is_certified_twice_and_what_is_certified_stays() {
     let [asked, crashes] = totals.into_inner().expect("no panic while it is held");
     let lived = seeds.end - seeds.start;
     eprintln!("{lived} lives, {} broken: {asked} requests, {crashes} crashes", broken.len());
-    assert!(broken.is_empty(), "broken: {broken:?}; see `just sim-notary {}`", broken[0]);
+    assert!(broken.is_empty(), "broken: {broken:?}; see `just sim {}`", broken[0]);
 }
 
 #[test]

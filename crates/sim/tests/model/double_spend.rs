@@ -258,7 +258,7 @@ fn model_of_a_copied_payer_with_a_crash() {
 }
 
 #[test]
-#[ignore = "takes minutes; `just model-check` runs it"]
+#[ignore = "takes hours and much memory; `just model-check-all` runs it"]
 fn model_of_a_copied_payer_whose_money_is_paid_on() {
     assert_all("copied payer, 3 payments", model(A_PAYMENT_ON, CALM));
 }

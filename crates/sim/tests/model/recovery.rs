@@ -221,7 +221,7 @@ fn model_of_a_restored_payer_that_hears_late_answers_never_signs_two_successors(
 }
 
 #[test]
-#[ignore = "takes minutes; `just model-check` runs it"]
+#[ignore = "takes hours and much memory; `just model-check-all` runs it"]
 fn model_of_a_restored_payer_with_a_crash_never_signs_two_successors() {
     let budget = Budget { crashes: 1, ..SMALL };
     let model = recovery(Restoring::AsItShould, budget);

@@ -32,13 +32,13 @@ fn model_of_a_sealed_payer_who_crashes() {
 }
 
 #[test]
-#[ignore = "takes minutes; `just model-check` runs it"]
+#[ignore = "takes hours and much memory; `just model-check-all` runs it"]
 fn model_of_a_sealed_payer_who_pays_with_change() {
     assert_all("sealed payer, change", model(PAYS_BOTH_AND_CHANGE, SMALL));
 }
 
 #[test]
-#[ignore = "takes minutes; `just model-check` runs it"]
+#[ignore = "takes hours and much memory; `just model-check-all` runs it"]
 fn model_of_a_sealed_payer_message_by_message() {
     let budget = Budget { copies: 1, ..SMALL };
     let model = SealedPayer { cut: Cut::Fine, ..model(PAYS_BOTH, budget) };
