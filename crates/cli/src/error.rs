@@ -142,7 +142,14 @@ impl From<WalletError> for CliError {
                 if text.is_empty() { format!(": {}", advice(code)) } else { String::new() };
             return Self::refused(code, &format!("{error}{advice}"));
         }
-        Self::from_text(exit, error.code(), &error.to_string())
+        let made = Self::from_text(exit, error.code(), &error.to_string());
+        match error {
+            WalletError::NotFound { what: "asset", .. } => Self {
+                next: "check the spelling, or import it: tally asset import FILE".into(),
+                ..made
+            },
+            _ => made,
+        }
     }
 }
 

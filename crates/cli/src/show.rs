@@ -7,6 +7,7 @@ mod worth;
 
 pub use advice::advice;
 pub use names::{Money, Names, Who};
+pub use own::consented;
 pub use worth::{MINTED, Worth, words};
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -83,7 +84,7 @@ pub enum Shown {
         /// How much.
         #[serde(flatten)]
         money: Money,
-        /// What it did: `refreshed` (or took back what is free again), `reserved` or `asked to release`.
+        /// What it did: `refreshed`, `took back`, `reserved` or `asked to release`.
         did: &'static str,
         /// For whom it is set aside, or who has still to consent.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,8 +220,9 @@ impl Shown {
                 payee: who(payee),
                 money: Money::of(me, asset, *amount),
             },
-            Event::Moved { tx, asset, amount, owner, awaits } => {
-                own::moved(me, tx, Money::of(me, asset, *amount), owner, awaits.as_ref())
+            Event::Moved { tx, asset, amount, owner, released, awaits } => {
+                let money = Money::of(me, asset, *amount);
+                own::moved(me, tx, money, owner, *released, awaits.as_ref())
             }
             Event::ReleaseAsked { tx, from, asset, amount } => {
                 own::asked(tx, who(from), Money::of(me, asset, *amount))

@@ -58,7 +58,10 @@ fn more_than_there_is_cannot_be_paid() {
 #[test]
 fn an_expired_invoice_is_refused() {
     let world = World::with_money();
-    world.ok("bob", "invoice COIN 1 --valid-for 0s --out invoice");
+    world.run("bob", "invoice COIN 1 --valid-for 0s --out never").fails(2, "USAGE");
+    world.run("bob", "invoice COIN 1 --valid-for 900ms --out never").fails(2, "USAGE");
+    world.ok("bob", "invoice COIN 1 --valid-for 1s --out invoice");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
     world.run("alice", "verify invoice").fails(3, "INVOICE_EXPIRED");
     let refused = world.run("alice", "pay --invoice invoice --out never");
     assert_eq!(refused.code, 3, "{refused:?}");
@@ -290,7 +293,9 @@ fn a_wallet_that_is_not_there_or_already_there_is_an_error() {
 fn names_that_stand_for_nothing_or_for_several_are_errors() {
     let world = World::with_money();
     world.run("alice", "sync dave --connect 127.0.0.1:9").fails(1, "WALLET_NOT_FOUND");
-    world.run("bob", "invoice GOLD 1 --out never").fails(1, "WALLET_NOT_FOUND");
+    let refused = world.run("bob", "invoice GOLD 1 --out never").fails(1, "WALLET_NOT_FOUND");
+    let next = refused["error"]["next"].as_str().expect("text");
+    assert!(next.contains("tally asset import FILE"), "{next}");
     world.ok("mint", "asset create --ticker COIN --decimals 3 --out coin3.asset");
     world.ok("bob", "asset import coin3.asset");
     world.run("bob", "invoice COIN 1 --out never").fails(1, "WALLET_AMBIGUOUS");

@@ -103,6 +103,22 @@ fn a_wallet_with_an_enrolled_tpm_pays_sealed_with_change() {
 }
 
 #[test]
+fn what_was_accepted_before_its_seal_was_taken_back_stays_good() {
+    let (world, _tpm) = scene("");
+    pay(&world, "alice", "bob", "25");
+    let before = world.ok("bob", "balance");
+    let listed = world.ok("owner", "enroller list --dir enroller");
+    let seal = listed["seals"][0]["seal"].as_str().expect("a seal")[..8].to_owned();
+    world.ok("owner", &format!("enroller revoke {seal} --dir enroller --out revoked"));
+    assert_eq!(world.ok("bob", "seal revoked revoked")["revoked"], 1);
+    assert_eq!(world.ok("bob", "balance"), before);
+    assert_eq!(world.ok("bob", "status")["coins"][0]["tier"], "Sealed");
+    let (paid, _) = pay(&world, "alice", "bob", "5");
+    assert_eq!(paid["error"]["code"], "UNLOCK_SLOT_PROOF", "{paid}");
+    assert_eq!(world.balance("bob"), "25.00");
+}
+
+#[test]
 fn a_wallet_that_waits_for_its_tpm_shows_itself_to_nobody() {
     let world = World::new();
     let _tpm = tpm(&world, "tpm");
@@ -160,6 +176,10 @@ fn an_enrollment_goes_by_files_and_waits_for_its_enrollers_owner() {
     let asked = world.ok("alice", "invoice COIN 1 --out invoice");
     assert_eq!(asked["asks_for"], "signature");
     assert!(asked["no_lock"].as_str().expect("why").contains("does not count any more"));
+    assert_eq!(world.ok("alice", "seal status")["revoked"], true);
+    let doctor = world.text("alice", "doctor");
+    assert_eq!(doctor.code, 1);
+    assert!(doctor.stdout.contains("has taken the enrollment back"), "{}", doctor.stdout);
 }
 
 #[test]
@@ -203,7 +223,9 @@ fn another_enroller_than_the_expected_one_is_refused() {
 #[test]
 fn the_audit_refuses_a_tpm_with_a_seal_until_told() {
     let (world, _tpm) = scene("--counters 2");
-    world.run("owner", "seal audit --tpm unix:tpm/socket").fails(1, "AUDIT_OCCUPIED");
+    let refused = world.run("owner", "seal audit --tpm unix:tpm/socket").fails(1, "AUDIT_OCCUPIED");
+    let next = refused["error"]["next"].as_str().expect("text");
+    assert!(next.contains("--despite-seals"), "{next}");
     let audit = "seal audit --tpm unix:tpm/socket --despite-seals --proofs 5";
     let audited = world.ok("owner", audit);
     assert_eq!((&audited["found_nothing"], &audited["clears"]), (&true.into(), &0.into()));

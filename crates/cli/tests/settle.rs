@@ -97,7 +97,12 @@ fn a_mint_is_certified_and_an_online_payment_at_once() {
     assert!(world.text("nobody", "inspect more.mint").stdout.contains("in round "));
     world.ok("nobody", "verify more.mint");
     let received = world.ok("alice", "receive more.mint");
-    assert_eq!(received["events"][1]["event"], "settled", "{received}");
+    let events = received["events"].as_array().expect("a list");
+    assert_eq!(events.len(), 1, "it is said once: {received}");
+    assert_eq!(
+        (&events[0]["event"], &events[0]["tier"]),
+        (&"received".into(), &"Certified".into())
+    );
     let (terminal, address) = world.listen("bob", 1);
     let paid = world.ok("alice", &format!("pay bob 3 COIN --connect {address} --online"));
     lines(terminal);
@@ -171,6 +176,15 @@ fn what_is_reserved_online_is_paid_offline_and_shown_with_its_end() {
     assert!(received["settle_by"].is_string(), "{received}");
     let text = world.text("alice", "balance").stdout;
     assert!(text.contains("reserved for bob until") && text.contains("8.00"), "{text}");
+    // What is left is taken back: who consents is not told how to.
+    world.ok("alice", "release bob COIN --out question");
+    let asked = world.text("bob", "receive question").stdout;
+    assert!(asked.contains("to consent: tally release --agree"), "{asked}");
+    let agreed = world.text("bob", "release --agree question --out answer").stdout;
+    assert!(agreed.contains("asks to take back 8.00"), "{agreed}");
+    assert!(agreed.contains("You have consented") && !agreed.contains("to consent"), "{agreed}");
+    let answer = world.ok("alice", "receive answer");
+    assert_eq!(answer["events"][0]["did"], "took back", "{answer}");
 }
 
 #[test]

@@ -84,8 +84,10 @@ pub enum UnlockError {
     /// The payee's signature is not the payee's, or not on this transaction.
     #[error("the payee's signature does not fit: refuse the payment")]
     PayeeSignature,
-    /// The seal's proof is not for this slot and this transaction.
-    #[error("the seal's proof is not for this payment: its counter may have paid somebody else")]
+    /// The seal's proof is not for this slot and this transaction, or nobody's word for the seal counts.
+    #[error(
+        "the seal's proof does not count, for its counter may have paid somebody else, or its enrollment was taken back, has ended or is by an enroller whom the asset does not name: refuse the payment"
+    )]
     SlotProof,
     /// The owner's signature alone does not suffice before the lock's end.
     #[error("the coin is locked and the lock has not ended: ask for the proof that unlocks it")]

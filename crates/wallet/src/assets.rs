@@ -168,7 +168,7 @@ impl Wallet {
         let mut inputs = vec![Input::Policy(policy), Input::Mint(Box::new(minted))];
         inputs.extend(shown.map(|settlement| Input::Certified(Box::new(settlement))));
         self.run(inputs, None, &mut |event| events.push(event.clone()))?;
-        Ok(events)
+        Ok(received_certified(events))
     }
 
     /// Every coin that is there, with its tier as of now; and whether what lies behind it was
@@ -192,6 +192,20 @@ impl Wallet {
         let coins = pockets.filter_map(|p| p.coin.as_ref().map(|(id, coin)| (p, id, coin)));
         Ok(coins.map(|(pocket, id, coin)| look(pocket, id, coin)).collect())
     }
+}
+
+/// A mint that came in and was certified by the proof beside it came in certified: that is said once.
+fn received_certified(mut events: Vec<Event>) -> Vec<Event> {
+    let [Event::Received { tx, tier, minted, .. }, Event::Settled { tx: settled, .. }] =
+        events.as_mut_slice()
+    else {
+        return events;
+    };
+    if tx == settled {
+        (*tier, *minted) = (Tier::Certified, MintStanding::Certified);
+        events.truncate(1);
+    }
+    events
 }
 
 /// The clock's nanoseconds since 1970, which a u64 counts until 2554.

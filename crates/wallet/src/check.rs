@@ -77,6 +77,7 @@ impl Wallet {
             let what = format!("its enrollment ends {} days from now", ends.since(now()) / DAY);
             findings.push(Finding::new(!soon, what, "renew it: tally seal enroll"));
         }
+        findings.extend(self.check_revoked());
         for lock in self.locks() {
             let days = lock.until.since(now()).div_ceil(DAY);
             let what = format!(
@@ -93,6 +94,12 @@ impl Wallet {
             findings.push(Finding::new(ok, what, next));
         }
         findings
+    }
+
+    fn check_revoked(&self) -> Option<Finding> {
+        let what = "its enroller has taken the enrollment back: payees who heard of it refuse what it seals";
+        let next = "ask the enroller; its coins move by your signature alone when their locks end";
+        self.is_seal_revoked().then(|| Finding::new(false, what, next))
     }
 
     fn check_records(&self) -> Vec<Finding> {

@@ -57,6 +57,13 @@ impl Wallet {
         self.seal.certificate()
     }
 
+    /// Whether the enroller has taken the enrollment back, as far as this wallet has heard.
+    pub fn is_seal_revoked(&self) -> bool {
+        let Some(certificate) = self.enrollment() else { return false };
+        let list = self.device.revocations().get(&certificate.terms().enroller);
+        list.is_some_and(|list| list.terms().seals().contains(&certificate.seal()))
+    }
+
     /// Makes it a wallet without hardware again, which was made for a TPM and is not bound to one.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Attack a TPM as its owner could, and count what it must never do.
 
 use serde::Serialize;
-use tally_seal::tpm2::audit::{self, AuditPlan, AuditReport, NoPower};
+use tally_seal::tpm2::audit::{self, AuditError, AuditPlan, AuditReport, NoPower};
 
 use crate::args::AuditArgs;
 use crate::error::{CliError, Exit};
@@ -60,7 +60,17 @@ pub fn run(out: Out, args: &AuditArgs) -> Result<Done, CliError> {
             out.note(&format!("{} proofs, {} duplicates", report.proofs, report.duplicates));
         }
     });
-    let report = report
-        .map_err(|error| CliError::from_text(Exit::Failure, error.code(), &error.to_string()))?;
+    let report = report.map_err(|error| refused(&error))?;
     Ok(Done::new(&Audited { found_nothing: report.found_nothing(), report }))
+}
+
+fn refused(error: &AuditError) -> CliError {
+    let made = CliError::from_text(Exit::Failure, error.code(), &error.to_string());
+    match error {
+        AuditError::Occupied { .. } => {
+            let next = "spend them first, or let the audit lock them: --despite-seals";
+            CliError { next: next.into(), ..made }
+        }
+        AuditError::Tpm(_) => made,
+    }
 }

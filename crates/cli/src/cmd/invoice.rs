@@ -62,6 +62,10 @@ pub fn run(
     deliver: &Deliver,
 ) -> Result<Done, CliError> {
     carrier::require(deliver)?;
+    if valid_for.as_secs() == 0 {
+        let what = "an invoice that holds for less than a second can be paid by nobody";
+        return Err(CliError::usage("USAGE", what, "let it hold longer, such as --valid-for 15m"));
+    }
     let mut wallet = at.open()?;
     let asset = wallet.find_asset(asset)?;
     let amount = parse_amount(wallet.device(), &asset, amount)?;

@@ -17,7 +17,7 @@ use crate::carrier::{self, Delivered};
 use crate::context::{Context, now};
 use crate::error::{CliError, Exit};
 use crate::output::{Done, Out, Report};
-use crate::show::Events;
+use crate::show::{Events, consented};
 
 /// What a payment to oneself came to.
 #[derive(Serialize)]
@@ -111,18 +111,31 @@ pub fn parse_until(text: &str) -> Result<Time, String> {
     Ok(Time::from_unix(since.as_secs()))
 }
 
+/// What is next for who asked.
+const ASKED: &str = "Give this to the contact, who answers with `tally release --agree`; take the answer in with\n\
+    `tally receive`. Without an answer the value comes back when the lock ends.";
+/// What is next for who consented.
+const CONSENTED: &str =
+    "You have consented: what was reserved for you pays you no more. Give this back.";
+
 #[derive(Serialize)]
 struct Asked {
     #[serde(flatten)]
     events: Events,
     packet: Delivered,
+    /// Whether this wallet has consented: then it is not told how to.
     #[serde(skip)]
-    next: &'static str,
+    agreed: bool,
 }
 
 impl Report for Asked {
     fn text(&self) -> String {
-        format!("{}{}{}\n", self.events.text(), self.packet.text(), self.next)
+        let (asked, next) = if self.agreed {
+            (consented(&self.events), CONSENTED)
+        } else {
+            (self.events.text(), ASKED)
+        };
+        format!("{asked}{}{next}\n", self.packet.text())
     }
 }
 
@@ -152,9 +165,7 @@ fn ask(
     let (packet, events) = wallet.release_reserved(payee, asset)?;
     let events = Events::of(wallet.device(), &events);
     let packet = carrier::deliver(&Object::Packet(Packet::from_wire(&packet)?), deliver, out)?;
-    let next = "Give this to the contact, who answers with `tally release --agree`; take the answer in with\n\
-                `tally receive`. Without an answer the value comes back when the lock ends.";
-    Ok(Done::new(&Asked { events, packet, next }))
+    Ok(Done::new(&Asked { events, packet, agreed: false }))
 }
 
 fn agree(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<Done, CliError> {
@@ -166,6 +177,5 @@ fn agree(at: &Context, out: Out, file: &Path, deliver: &Deliver) -> Result<Done,
     let (events, answer) = wallet.agree_to_release(&packet.to_wire())?;
     let events = Events::of(wallet.device(), &events);
     let packet = carrier::deliver(&Object::Packet(Packet::from_wire(&answer)?), deliver, out)?;
-    let next = "You have consented: what was reserved for you pays you no more. Give this back.";
-    Ok(Done::new(&Asked { events, packet, next }))
+    Ok(Done::new(&Asked { events, packet, agreed: true }))
 }

@@ -37,6 +37,8 @@ struct Shown {
     enrolled: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
+    /// Whether the wallet has heard that its enroller took the enrollment back.
+    revoked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     stops: Vec<&'static str>,
@@ -66,6 +68,7 @@ impl Shown {
             counters: state.counters.map(|c| Counted { free: c.free, total: c.total }),
             enrolled: state.enrolled.clone(),
             expires: None,
+            revoked: false,
             fault: state.fault.clone(),
             stops: state.stops.clone(),
             does_not_stop: state.does_not_stop.clone(),
@@ -89,7 +92,11 @@ impl Shown {
             }
             _ => {}
         }
-        Self { tpm, expires, waits: wallet.awaits_enrollment(), text, ..shown }
+        let (revoked, waits) = (wallet.is_seal_revoked(), wallet.awaits_enrollment());
+        if revoked {
+            text += "TAKEN BACK by its enroller: payees who heard of it refuse what it seals; ask the enroller\n";
+        }
+        Self { tpm, expires, revoked, waits, text, ..shown }
     }
 }
 

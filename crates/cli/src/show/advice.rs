@@ -19,7 +19,7 @@ pub fn advice(code: &str) -> &'static str {
             "the payee wants you to settle earlier payments first: settle when online"
         }
         "UNLOCK_SLOT_PROOF" => {
-            "the seal gave no proof for this payment: its coin waits for the end of its lock (tally status), pay with another"
+            "a proof behind this payment does not count there, or its seal does not (was yours taken back? tally seal status); pay with another coin, its own waits for the end of its lock (tally status)"
         }
         "ENROLLMENT_ENROLLER"
         | "ENROLLMENT_REVOKED"

@@ -3,7 +3,8 @@
 use tally_core::id::{DeviceId, TxId};
 use tally_core::predicate::Predicate;
 
-use super::{Money, Names, Shown, Who, date, short};
+use super::{Events, Money, Names, Shown, Who, date, short};
+use crate::output::Report;
 
 /// A payment to oneself.
 pub fn moved(
@@ -11,6 +12,7 @@ pub fn moved(
     tx: &TxId,
     money: Money,
     owner: &Predicate,
+    released: bool,
     awaits: Option<&DeviceId>,
 ) -> Shown {
     let reserved = match owner {
@@ -21,6 +23,7 @@ pub fn moved(
     let did = match (reserved, awaits) {
         (Some(_), _) => "reserved",
         (None, Some(_)) => "asked to release",
+        (None, None) if released => "took back",
         (None, None) => "refreshed",
     };
     let contact = whom.as_ref().or(awaits).map(|device| Who::of(me, device));
@@ -48,12 +51,24 @@ pub fn text(shown: &Shown) -> String {
         Shown::Moved { tx, money, did, .. } => {
             format!("{did} {} ({})\n", money.text(), short(tx))
         }
-        Shown::ReleaseAsked { tx, from, money } => format!(
-            "{} asks to take back {} that is reserved for you ({})\n  to consent: tally release --agree FILE --out ANSWER\n",
-            from.text(),
-            money.text(),
-            short(tx)
-        ),
+        Shown::ReleaseAsked { .. } => {
+            asks(shown) + "  to consent: tally release --agree FILE --out ANSWER\n"
+        }
         _ => String::new(),
     }
+}
+
+/// What is shown to whoever has just consented.
+pub fn consented(events: &Events) -> String {
+    let line = |shown: &Shown| match shown {
+        Shown::ReleaseAsked { .. } => asks(shown),
+        other => other.text(),
+    };
+    events.events.iter().map(line).collect()
+}
+
+fn asks(shown: &Shown) -> String {
+    let Shown::ReleaseAsked { tx, from, money } = shown else { return String::new() };
+    let (from, money) = (from.text(), money.text());
+    format!("{from} asks to take back {money} that is reserved for you ({})\n", short(tx))
 }

@@ -78,7 +78,7 @@ impl Device {
             return Err(TradeError::Fork.into());
         }
         let (offer, owner) = (&payment.offer, payer.owner.clone());
-        let holdings = self.verify(world, &offer.evidence)?;
+        let holdings = self.verify_incoming(world, &offer.evidence)?;
         let sources = sources_of(offer, &holdings, payer)?;
         let mine = |source: &Source| match &source.coin.owner {
             Predicate::Reserved(reserved) => reserved.payee == self.me.owner,

@@ -341,6 +341,8 @@ pub enum Event {
         amount: Amount,
         /// Who may move it from now on.
         owner: Predicate,
+        /// Whether all of it was set aside for a contact before.
+        released: bool,
         /// Who has still to consent, if somebody has.
         awaits: Option<DeviceId>,
     },

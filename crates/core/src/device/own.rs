@@ -320,11 +320,13 @@ fn sum(picked: &[&Pocket]) -> Result<Amount, DeviceError> {
 
 fn moved_event(outgoing: &Outgoing, awaits: Option<DeviceId>) -> Option<Event> {
     let coin = outgoing.transaction.body.outputs.first()?;
+    let mut sources = outgoing.sources.iter();
     Some(Event::Moved {
         tx: outgoing.tx,
         asset: coin.asset,
         amount: coin.amount,
         owner: coin.owner.clone(),
+        released: sources.all(|source| matches!(source.coin.owner, Predicate::Reserved(_))),
         awaits,
     })
 }

@@ -17,7 +17,7 @@ use crate::accept::Facts;
 use crate::amount::Amount;
 use crate::evidence::{Evidence, EvidenceError, Holding, Hop, Minted, Sighting, Witness};
 use crate::id::{AssetId, DeviceId, Link, Nonce, TxId};
-use crate::keys::{PublicKey, Signature};
+use crate::keys::Signature;
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Refuse};
 use crate::predicate::{Predicate, Unlock};
 use crate::seal::SealTerms;
@@ -76,7 +76,8 @@ impl Device {
     }
 
     /// The weakest tier of a payment of so much that the owner would accept now, as would be every
-    /// stronger one: what an invoice says, so that a payer who cannot reach it does not sign.
+    /// stronger one that a payment can be of: what an invoice says, so that a payer who cannot reach
+    /// it does not sign.
     ///
     /// What depends on the payer or the coin, its other debts or the end of a lock, is not in it.
     ///
@@ -103,6 +104,8 @@ impl Device {
             };
             match (self.accept.check(&facts, world.now), least) {
                 (Ok(()), _) => least = Some(tier),
+                // No payment is of this tier yet, so that it is refused is no gap.
+                (Err(_), Some(_)) if tier == Tier::Bonded => {}
                 (Err(refusal), None) => return Err(DeviceError::Refusal(refusal)),
                 (Err(_), Some(_)) => break,
             }
@@ -259,9 +262,7 @@ impl Device {
     ) -> Option<Vec<Sighting>> {
         let Payment { offer, accept, .. } = payment;
         let payer = self.contact(from).ok()?;
-        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
-        let holdings =
-            offer.evidence.verify(&self.trusting(world, &known, &bricked), world.now).ok()?;
+        let holdings = self.verify_incoming(world, &offer.evidence).ok()?;
         let sources = sources_of(offer, &holdings, payer).ok()?;
         let network = self.me.network;
         let transaction = trade::transaction(offer, accept, &sources, &self.id, network).ok()?;
@@ -377,8 +378,7 @@ impl Device {
             return Ok(Output { events: alloc::vec![Event::Again { tx }], ..Output::default() });
         }
         let evidence = Evidence::of_minted(*minted);
-        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
-        let holdings = evidence.verify(&self.trusting(world, &known, &bricked), world.now)?;
+        let holdings = self.verify_incoming(world, &evidence)?;
         let holding = holdings.get().values().next().ok_or(DeviceError::NotForMe)?;
         if holding.coin.owner.key() != &self.me.owner {
             return Err(DeviceError::NotForMe);

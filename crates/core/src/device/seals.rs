@@ -112,6 +112,8 @@ pub(super) struct Known<'a> {
     network: NetworkId,
     enrolled: &'a Enrolled,
     seals: &'a dyn SlotVerifier,
+    /// Whether what is checked was taken before: what was revoked since does not undo it.
+    taken: bool,
 }
 
 impl Known<'_> {
@@ -130,7 +132,8 @@ impl Known<'_> {
             None => (&own[..], true),
         };
         certificate.covers(slot, until, enrollers, development)?;
-        if !vouch.certified && self.enrolled.is_revoked(certificate.terms()) {
+        let late = vouch.certified || self.taken;
+        if !late && self.enrolled.is_revoked(certificate.terms()) {
             return Err(EnrollmentError::Revoked);
         }
         if !self.enrolled.of(&slot.seal).contains(certificate) {
@@ -188,10 +191,13 @@ impl SlotVerifier for Known<'_> {
 
 impl Device {
     pub(super) fn known<'a>(&'a self, world: &World<'a>) -> Known<'a> {
-        Known { network: self.me.network, enrolled: &self.enrolled, seals: world.seals }
+        let (network, seals) = (self.me.network, world.seals);
+        Known { network, enrolled: &self.enrolled, seals, taken: false }
     }
 
-    /// Checks a history by all that this device knows, and says what its coins are worth now.
+    /// Checks the history of coins that this device holds by all that it knows, and says what they are
+    /// worth now. Who was paid before it heard of a revocation has a coin as good as its chip (spec
+    /// `SEAL-14`).
     ///
     /// # Errors
     /// [`EvidenceError`] for the first rule that it breaks.
@@ -200,8 +206,26 @@ impl Device {
         world: &World<'_>,
         evidence: &Evidence,
     ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
-        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
-        evidence.verify(&self.trusting(world, &known, &bricked), world.now)
+        self.verify_by(&Known { taken: true, ..self.known(world) }, world, evidence)
+    }
+
+    /// Checks a history that comes in: no seal on a revocation counts in it.
+    pub(super) fn verify_incoming(
+        &self,
+        world: &World<'_>,
+        evidence: &Evidence,
+    ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
+        self.verify_by(&self.known(world), world, evidence)
+    }
+
+    fn verify_by(
+        &self,
+        known: &Known<'_>,
+        world: &World<'_>,
+        evidence: &Evidence,
+    ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
+        let bricked = |key: &PublicKey| self.is_bricked(key);
+        evidence.verify(&self.trusting(world, known, &bricked), world.now)
     }
 
     /// This device's own enrollment, the one that ends last.

@@ -4,8 +4,10 @@ use tally_core::amount::Amount;
 use tally_core::device::{Event, Mode};
 use tally_core::evidence::Minted;
 use tally_core::id::AssetId;
+use tally_core::mint::MintStanding;
 use tally_core::notary::InclusionProof;
 use tally_core::object::MintFile;
+use tally_core::tier::Tier;
 use tally_transport::http::Url;
 
 use super::Fuse;
@@ -101,7 +103,8 @@ fn a_mint_brings_its_proof() {
     assert_eq!(balance(&bob, &asset), 0, "nothing came in with a proof that does not hold");
 
     let events = bob.receive_mint_file(file.clone()).unwrap();
-    assert!(matches!(events[..], [Event::Received { .. }, Event::Settled { .. }]), "{events:?}");
+    let [Event::Received { tier, minted: standing, .. }] = events[..] else { panic!("{events:?}") };
+    assert_eq!((tier, standing), (Tier::Certified, MintStanding::Certified), "said once");
     assert!(all_certified(&bob));
     let again = bob.receive_mint_file(file).unwrap();
     assert_eq!(again, [Event::Again { tx: minted.mint.body.id() }]);

@@ -73,8 +73,7 @@ impl Device {
         if offer.link != payer.received {
             return Err(TradeError::Link.into());
         }
-        let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
-        let holdings = offer.evidence.verify(&self.trusting(world, &known, &bricked), world.now)?;
+        let holdings = self.verify_incoming(world, &offer.evidence)?;
         let sources = sources_of(offer, &holdings, payer)?;
         self.check_pockets(offer, &sources)?;
         self.check_history(payer, offer)?;

@@ -39,15 +39,33 @@ fn the_least_tier_is_the_weakest_that_the_owner_takes_for_so_much() {
     assert_eq!(least(bob, &scene, 500), Ok(Tier::Signed));
     assert_eq!(least(bob, &scene, 501), Ok(Tier::Bonded));
     let mut accept = AcceptPolicy::default();
-    accept.bonded.accept = false;
+    accept.reserved.accept = false;
     accept.signed.total = Some(4);
     scene.people[1].tell(Input::AcceptPolicy(accept.clone())).expect("always");
-    assert_eq!(least(&scene.people[1], &scene, 400), Ok(Tier::Reserved), "not past a gap");
-    accept.bonded.accept = true;
+    assert_eq!(least(&scene.people[1], &scene, 400), Ok(Tier::Sealed), "not past a gap");
+    accept.reserved.accept = true;
     scene.people[1].tell(Input::AcceptPolicy(accept)).expect("always");
     scene.pay(0, 1, 300);
     assert_eq!(least(&scene.people[1], &scene, 100), Ok(Tier::Signed));
     assert_eq!(least(&scene.people[1], &scene, 101), Ok(Tier::Bonded), "others owe already");
+}
+
+#[test]
+fn a_tier_that_no_payment_is_of_leaves_no_gap_when_it_is_refused() {
+    let mut scene = careful();
+    let mut accept = AcceptPolicy::default();
+    accept.bonded.accept = false;
+    scene.people[1].tell(Input::AcceptPolicy(accept.clone())).expect("always");
+    assert_eq!(least(&scene.people[1], &scene, 500), Ok(Tier::Signed));
+    assert_eq!(least(&scene.people[1], &scene, 501), Ok(Tier::Reserved), "signed is too weak");
+    accept.bonded = AcceptPolicy::default().bonded;
+    accept.bonded.per_payment = Some(1);
+    scene.people[1].tell(Input::AcceptPolicy(accept)).expect("always");
+    assert_eq!(least(&scene.people[1], &scene, 500), Ok(Tier::Signed), "nor does its limit");
+    let invoice = scene.invoice(1, 500);
+    scene.pay_invoice(0, 1, &invoice);
+    scene.deliver();
+    assert_eq!(scene.balances()[1], 500);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod mints;
 mod own;
 mod recovery;
 mod refuse;
+mod revoked;
 mod samples;
 pub(crate) mod scene;
 mod sealed;

@@ -23,7 +23,7 @@ pub(super) fn vouched(policy: &mut Policy) {
 
 /// So many people with hardware, under an asset that names their enroller; the first has a coin of
 /// 1000 that is locked to a counter of its own.
-fn scene(people: u8) -> Scene {
+pub(super) fn scene(people: u8) -> Scene {
     let people = (1..=people).map(|n| Person::sealed(n, ENROLLED_UNTIL)).collect();
     let mut scene = Scene::of(people, vouched);
     mint_sealed(&mut scene, 0, 1, 1000);
