@@ -28,7 +28,7 @@ const SOURCES: [&str; 14] = [
 ];
 
 /// What stands to the right of the arrows of `fn code`.
-fn codes() -> Vec<&'static str> {
+pub(super) fn codes() -> Vec<&'static str> {
     let of_file = |source: &'static str| {
         let after = source.split("fn code(").nth(1).expect("a function for codes");
         let body = after.split("\n    }").next().expect("its body");
@@ -63,7 +63,7 @@ fn every_code_stands_in_the_specification_and_no_other() {
     assert_eq!(listed, codes().into_iter().collect());
 }
 
-fn read_all(folder: &Path, ending: &str, into: &mut String) {
+pub(super) fn read_all(folder: &Path, ending: &str, into: &mut String) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod rules;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Value as Json, json};
@@ -48,6 +50,11 @@ fn objects() -> Json {
         refuse("head_not_shortest", &long_head);
         refuse("indefinite_length", &[&[0x9f], &sample.bytes[1..], &[0xff]].concat());
     }
+    let long = [&[0x82, 0x59, 0x20, 0x01][..], &[0; 8193], &[0x58, 65], &[0; 65]].concat();
+    let error = from_bytes::<crate::card::Signed>(&long).expect_err("too long");
+    invalid.push(json!({
+        "kind": "signed", "name": "too_large", "code": error.code(), "bytes": text(&long),
+    }));
     json!({
         "about": "Objects as they are encoded (ENC-1 to ENC-6), and bytes that are refused.",
         "valid": valid, "invalid": invalid,
@@ -264,6 +271,41 @@ fn the_published_vectors_are_what_this_implementation_does() {
     check("core-evidence.json", &evidence());
     check("core-forks.json", &forks());
     check("core-payments.json", &payments());
+    check("core-rules.json", &rules::rules());
+}
+
+/// Codes that say what a device holds, or what it is in the midst of: no bytes alone lead to them. Tests
+/// of the device cause each.
+const WITHOUT_VECTOR: [&str; 19] = [
+    "TRADE_STEP",
+    "TRADE_TERMS_EXPIRED",
+    "TRADE_TURN",
+    "TRADE_SIZE",
+    "TRADE_RECEIPT",
+    "TRADE_FORK",
+    "NOT_FOR_ME",
+    "INSUFFICIENT_FUNDS",
+    "NOT_WAITING",
+    "UNKNOWN_CONTACT",
+    "BRICKED",
+    "CONTACT_TOO_MANY",
+    "CONTACT_IN_USE",
+    "OWN_UNTIL",
+    "OWN_UNCERTIFIED",
+    "OWN_NOTHING",
+    "RECEIVE_ONLY",
+    "NOT_RECOVERED",
+    "RECOVERY_UNCONFIRMED",
+];
+
+#[test]
+fn every_code_but_those_of_a_devices_own_state_has_a_vector() {
+    let folder = alloc::format!("{}/../../spec/vectors", env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    super::codes::read_all(folder.as_ref(), "json", &mut all);
+    let quoted = |code: &str| all.contains(&alloc::format!("\"{code}\""));
+    let missing: Vec<&str> = super::codes::codes().into_iter().filter(|c| !quoted(c)).collect();
+    assert_eq!(missing, WITHOUT_VECTOR);
 }
 
 #[test]
