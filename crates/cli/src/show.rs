@@ -215,11 +215,10 @@ impl Shown {
                 reason: reason.text.clone(),
             },
             Event::Again { tx } => Self::Again { tx: tx.to_string() },
-            Event::Paid { tx, payee, asset, amount } => Self::Paid {
-                tx: tx.to_string(),
-                payee: who(payee),
-                money: Money::of(me, asset, *amount),
-            },
+            Event::Paid { tx, payee, asset, amount } => {
+                let money = Money::of(me, asset, *amount);
+                Self::Paid { tx: tx.to_string(), payee: who(payee), money }
+            }
             Event::Moved { tx, asset, amount, owner, released, awaits } => {
                 let money = Money::of(me, asset, *amount);
                 own::moved(me, tx, money, owner, *released, awaits.as_ref())
@@ -227,12 +226,10 @@ impl Shown {
             Event::ReleaseAsked { tx, from, asset, amount } => {
                 own::asked(tx, who(from), Money::of(me, asset, *amount))
             }
-            Event::GivenUp { tx, payee, asset, amount, until } => Self::GivenUp {
-                tx: tx.to_string(),
-                payee: who(payee),
-                money: Money::of(me, asset, *amount),
-                until: until.map(date),
-            },
+            Event::GivenUp { tx, payee, asset, amount, until } => {
+                let (tx, money) = (tx.to_string(), Money::of(me, asset, *amount));
+                Self::GivenUp { tx, payee: who(payee), money, until: until.map(date) }
+            }
             Event::Receipted { tx } => Self::Receipted { tx: tx.to_string() },
             Event::Refused { from, reason } => Self::Refused {
                 from: who(from),
