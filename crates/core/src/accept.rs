@@ -196,4 +196,4 @@ impl AcceptPolicy {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,8 @@ use super::*;
 
 const NOW: Time = Time::from_unix(1_000_000);
 
-fn facts(units: u64) -> Facts {
+/// A payment of so many smallest units on a signature alone, by somebody who owes nothing.
+pub(crate) fn facts(units: u64) -> Facts {
     Facts {
         tier: Tier::Signed,
         amount: Amount::new(units),

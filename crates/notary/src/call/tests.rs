@@ -177,3 +177,14 @@ proptest! {
         prop_assert_eq!(request.id.as_str(), id);
     }
 }
+
+#[test]
+fn what_takes_megabytes_to_answer_is_heavy() {
+    let numbered = r#"{"blockNumber":"1"}"#;
+    for (method, params) in [("get_block", numbered), ("get_block_records", numbered)] {
+        let call = call(method, params).unwrap_or_else(|fault| panic!("{method}: {fault:?}"));
+        assert!(call.is_heavy(), "{method}");
+    }
+    assert!(Call::Consistency(0, BlockNumber::Latest).is_heavy());
+    assert!(!Call::Status.is_heavy() && !Call::Height.is_heavy());
+}

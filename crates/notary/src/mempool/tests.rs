@@ -46,7 +46,7 @@ fn nothing_is_selected_that_is_on_the_way_or_late() {
     let skip = |id: &BatchId| *id == known.id();
     assert_eq!(pool.select(START, skip), std::slice::from_ref(&other));
     assert!(pool.has_other(skip));
-    pool.expire(START);
+    assert_eq!(pool.expire(START), [late.id()], "whoever waits for it is told");
     assert!(!pool.contains(&late.id()));
     pool.remove(&other.id());
     assert!(!pool.has_other(skip));

@@ -124,3 +124,18 @@ impl Validator {
 fn pairs(leaves: &[Leaf]) -> Vec<(Key, Value)> {
     leaves.iter().map(|leaf| (leaf.key, leaf.value)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_of_the_past_is_freed_when_nobody_has_asked_for_a_while() {
+        let mut past = Growths { tree: Tree::new(), used: Time::from_unix(100) };
+        past.tree.insert(Key::from([1; 32]), Value::from([2; 32])).expect("room");
+        past.tidy(Time::from_unix(100 + KEPT));
+        assert!(!past.tree.is_empty());
+        past.tidy(Time::from_unix(101 + KEPT));
+        assert!(past.tree.is_empty());
+    }
+}

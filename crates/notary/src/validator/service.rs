@@ -115,3 +115,16 @@ impl Backend for Service {
         self.0.metrics()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{START, request, request_until};
+
+    #[test]
+    fn a_batch_is_over_at_the_first_of_its_deadlines() {
+        assert_eq!(first_deadline(&Batch::from(request(1, 1))), None);
+        let timed = request_until(2, 1, Some(START));
+        assert_eq!(first_deadline(&Batch::from(timed.clone())), Some(timed.state_id));
+    }
+}

@@ -97,3 +97,21 @@ impl Waiting {
         (self.count < MAX_WAITING).then_some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::entry;
+
+    #[test]
+    fn nobody_waits_for_what_no_block_will_have() {
+        let mut waiting = Waiting::default();
+        let (late, other) = (entry(&[1], 1).id(), entry(&[2], 1).id());
+        let mut first = waiting.batch(late).expect("room");
+        let mut second = waiting.batch(other).expect("room");
+        waiting.give_up(&[late]);
+        assert_eq!(first.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(second.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        assert_eq!(waiting.count, 1);
+    }
+}

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde_json::{Value as Json, json};
 
 use super::text;
+use crate::accept::tests::facts;
 use crate::accept::{AcceptPolicy, Facts};
 use crate::amount::Amount;
 use crate::card::{Card, Signed};
@@ -152,17 +153,7 @@ fn limits() -> Vec<Json> {
         ("never_certified", |(policy, _)| policy.max_certified_age = Some(60)),
     ];
     let case = |(name, edit): Edit<(AcceptPolicy, Facts)>| {
-        let facts = Facts {
-            tier: Tier::Signed,
-            amount: Amount::new(500),
-            decimals: 2,
-            payer_outstanding: Amount::ZERO,
-            total_outstanding: Amount::ZERO,
-            payer_unsettled: 0,
-            settle_by: None,
-            certified_at: None,
-        };
-        let mut all = (AcceptPolicy::default(), facts);
+        let mut all = (AcceptPolicy::default(), facts(500));
         edit(&mut all);
         let (policy, facts) = all;
         json!({
