@@ -14,20 +14,32 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tally-seal", &["tally-tree", "tally-core"]),
     // Carries bytes and knows nothing of what they say: it imports no room at all.
     ("tally-transport", &[]),
+    // A person's device without I/O; of the transport it has the session encryption alone.
+    ("tally-agent", &["tally-tree", "tally-core", "tally-transport"]),
     ("tally-notary", UP_TO_TRANSPORT),
-    ("tally-wallet", UP_TO_TRANSPORT),
+    ("tally-wallet", UP_TO_AGENT),
     ("tally-sim", UP_TO_NOTARY),
     ("tally-cli", UP_TO_SIM),
 ];
 
 const UP_TO_TRANSPORT: &[&str] = &["tally-tree", "tally-core", "tally-seal", "tally-transport"];
-const UP_TO_NOTARY: &[&str] =
-    &["tally-tree", "tally-core", "tally-seal", "tally-transport", "tally-wallet", "tally-notary"];
+const UP_TO_AGENT: &[&str] =
+    &["tally-tree", "tally-core", "tally-seal", "tally-transport", "tally-agent"];
+const UP_TO_NOTARY: &[&str] = &[
+    "tally-tree",
+    "tally-core",
+    "tally-seal",
+    "tally-transport",
+    "tally-agent",
+    "tally-wallet",
+    "tally-notary",
+];
 const UP_TO_SIM: &[&str] = &[
     "tally-tree",
     "tally-core",
     "tally-seal",
     "tally-transport",
+    "tally-agent",
     "tally-wallet",
     "tally-notary",
     "tally-sim",

@@ -22,10 +22,10 @@ pub fn run() -> Outcome {
         .status()
         .map_err(|e| vec![format!("could not start cargo: {e}")])?;
     if status.success() {
-        Ok("tally-tree and tally-core build without std".into())
+        Ok("tally-tree, tally-core and tally-agent build without std".into())
     } else {
         Err(vec![
-            "tally-tree or tally-core needs std (the reason is above); a dependency may need \
+            "tally-tree, tally-core or tally-agent needs std (the reason is above); a dependency may need \
              default-features = false"
                 .into(),
         ])

@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Longest message that any carrier takes, in bytes (256 KiB).
-pub const MAX_MESSAGE: usize = 256 * 1024;
-
 /// A two-way carrier of whole messages to one peer.
 ///
 /// Messages arrive complete and in order, or not at all. Nothing is promised about who the peer is:

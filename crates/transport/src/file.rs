@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use thiserror::Error;
 
-use crate::channel::MAX_MESSAGE;
+use crate::MAX_MESSAGE;
 
 /// What to do when a file with the name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
-use crate::channel::{Channel, MAX_MESSAGE, TransportError};
+use crate::channel::{Channel, TransportError};
 
 /// Messages that may wait unread in one direction.
 pub const MAX_QUEUED: usize = 1024;

@@ -21,7 +21,7 @@ mod tests;
 
 use thiserror::Error;
 
-use crate::channel::MAX_MESSAGE;
+use crate::MAX_MESSAGE;
 use grid::Grid;
 
 pub use fountain::{Collector, Frames, Progress, is_frame};

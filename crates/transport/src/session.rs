@@ -40,12 +40,13 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fmt;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
 
 use thiserror::Error;
 
-use crate::channel::MAX_MESSAGE;
+use crate::MAX_MESSAGE;
 use crate::varint::{self, Read};
 use chain::Chain;
 use keys::{Direction, Epoch};

@@ -1,5 +1,7 @@
 //! Write an unsigned number in as few bytes as it needs (LEB128, seven bits a byte, low bits first).
 
+use alloc::vec::Vec;
+
 /// Longest encoding of a `u64`, in bytes.
 pub(crate) const MAX_BYTES: usize = 10;
 

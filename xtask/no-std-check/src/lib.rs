@@ -1,4 +1,4 @@
-//! Builds only while neither protocol crate needs `std`: with it, rustc would find two panic
+//! Builds only while no crate of the protocol needs `std`: with it, rustc would find two panic
 //! handlers. Never run, so the allocator has nothing to give.
 
 #![no_std]
@@ -6,6 +6,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 
 // A crate that nobody names is not loaded, and what is not loaded is not checked.
+extern crate tally_agent as _;
 extern crate tally_core as _;
 extern crate tally_tree as _;
 

@@ -17,7 +17,7 @@ use raptorq::{
 use sha2::{Digest, Sha256};
 
 use super::{MAX_STILL, MIN_FRAME, QrError, check_message};
-use crate::channel::MAX_MESSAGE;
+use crate::MAX_MESSAGE;
 
 const FORMAT: u8 = 0xa7;
 const HEADER: usize = 17;

@@ -1,6 +1,6 @@
 //! Hold the keys of one direction of payments, from the oldest that the peer may still use.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 use super::keys::{self, Key};
 use super::{MAX_PENDING, SessionError};

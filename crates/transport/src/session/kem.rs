@@ -4,7 +4,8 @@
 //! responder holds its key; that the initiator is who it says is for the caller to check, by a
 //! signature over the ciphertext and the context.
 
-use std::fmt;
+use alloc::boxed::Box;
+use core::fmt;
 
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};

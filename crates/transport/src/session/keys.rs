@@ -1,5 +1,7 @@
 //! Derive every key of a session: HKDF-SHA-256 (RFC 5869) and ChaCha20-Poly1305 (RFC 8439).
 
+use alloc::vec::Vec;
+
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use hkdf::Hkdf;

@@ -7,7 +7,8 @@
 //! ```
 //! Numbers are big-endian.
 
-use std::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
