@@ -204,6 +204,40 @@ pub struct Output {
     pub send: Vec<(DeviceId, Message)>,
     /// To be shown to the owner.
     pub events: Vec<Event>,
+    /// What the sessions with others move on by.
+    pub learnt: Vec<Learnt>,
+}
+
+/// What became of a payment, for whoever keeps the sessions with others: each payment moves the keys
+/// of the session on that it travels in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Learnt {
+    /// A payment of this device's is signed. The message that makes it is in the same output.
+    Signed {
+        /// Which.
+        tx: TxId,
+        /// To whom.
+        payee: DeviceId,
+    },
+    /// A payment of this device's is receipted, or a release was consented to.
+    Receipted {
+        /// Which.
+        tx: TxId,
+        /// By whom.
+        by: DeviceId,
+    },
+    /// A payment to this device was taken.
+    Received {
+        /// Which.
+        tx: TxId,
+        /// From whom.
+        payer: DeviceId,
+    },
+    /// A payment that was taken before came again.
+    Again {
+        /// Which.
+        tx: TxId,
+    },
 }
 
 /// What a seal is asked to sign.

@@ -50,7 +50,7 @@ pub use check::Standing;
 pub use contacts::{Contact, ContactError, Forgotten, MAX_CONTACTS, MAX_STRANGERS, Meeting, Rests};
 pub use error::DeviceError;
 pub use forget::{MAX_REFUSED_STEPS, MAX_STRANGE_FORKS, MAX_STRANGE_STEPS};
-pub use io::{Direction, Event, Input, Output, RejectReason, Sign, SpendToSign, World};
+pub use io::{Direction, Event, Input, Learnt, Output, RejectReason, Sign, SpendToSign, World};
 pub use ledger::Ledger;
 pub use own::{MAX_RESERVATION, OwnError};
 pub use recovery::{Basis, RecoveryError};

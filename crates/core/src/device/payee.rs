@@ -10,8 +10,8 @@ use rules::{Accepted, facts_of};
 pub(super) use rules::{Checked, sources_of};
 
 use super::{
-    Change, Contact, Device, DeviceError, Event, Incoming, Output, Pocket, RejectReason, Sign,
-    Terms, World,
+    Change, Contact, Device, DeviceError, Event, Incoming, Learnt, Output, Pocket, RejectReason,
+    Sign, Terms, World,
 };
 use crate::accept::Facts;
 use crate::amount::Amount;
@@ -195,8 +195,10 @@ impl Device {
         checked: Option<Checked>,
     ) -> Result<Output, DeviceError> {
         if let Some(tx) = self.received_before(&from, payment) {
-            let events = alloc::vec![Event::Again { tx }];
-            return Ok(Output { sign: alloc::vec![self.receipt(tx)], events, ..Output::default() });
+            let sign = alloc::vec![self.receipt(tx)];
+            let (events, learnt) =
+                (alloc::vec![Event::Again { tx }], alloc::vec![Learnt::Again { tx }]);
+            return Ok(Output { sign, events, learnt, ..Output::default() });
         }
         let agreed = self.check_terms(world, &from, payment);
         if !self.is_mine(&payment.accept.owner) {
@@ -345,6 +347,7 @@ impl Device {
         self.remember_mints(&mut output, &evidence);
         output.sign.push(self.receipt(tx));
         output.events.push(event);
+        output.learnt.push(Learnt::Received { tx, payer: from });
         self.take_waiting(world, &mut output, &from);
         Ok(output)
     }

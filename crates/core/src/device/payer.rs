@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::payee::OFFER_LIFETIME;
 use super::{
-    Change, Contact, ContactError, Device, DeviceError, Event, Mode, Outgoing, OutgoingState,
-    Output, Pocket, RecoveryError, Sign, SpendToSign, World,
+    Change, Contact, ContactError, Device, DeviceError, Event, Learnt, Mode, Outgoing,
+    OutgoingState, Output, Pocket, RecoveryError, Sign, SpendToSign, World,
 };
 use crate::accept::Refusal;
 use crate::amount::Amount;
@@ -391,6 +391,7 @@ impl Device {
         let mut output = self.record([Change::Outgoing(Arc::new(outgoing))]);
         self.add(&mut output, pockets.into_iter().map(|p| Change::Pocket(Arc::new(p))));
         output.events.push(event);
+        output.learnt.push(Learnt::Signed { tx, payee });
         output.send.push((payee, message));
         Ok(output)
     }
@@ -499,6 +500,7 @@ impl Device {
         };
         let mut output = self.with_consents(outgoing, &signer, &receipt.consents)?;
         output.events.push(Event::Receipted { tx: receipt.tx });
+        output.learnt.push(Learnt::Receipted { tx: receipt.tx, by: from });
         Ok(output)
     }
 }

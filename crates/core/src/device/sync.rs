@@ -266,6 +266,7 @@ impl Output {
         self.sign.extend(other.sign);
         self.send.extend(other.send);
         self.events.extend(other.events);
+        self.learnt.extend(other.learnt);
     }
 }
 

@@ -3,11 +3,14 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use super::{Contact, Device, Incoming, Ledger, Me, Mode, Outgoing, Sightings, Terms};
+use super::{
+    Contact, Device, Incoming, Ledger, Me, Mode, Outgoing, OutgoingState, Sightings, Terms,
+};
 use crate::accept::AcceptPolicy;
 use crate::fork::ForkProof;
 use crate::id::{AssetId, DeviceId, Head, Nonce, TxId};
 use crate::keys::PublicKey;
+use crate::message::Payment;
 use crate::policy::Policy;
 
 impl Device {
@@ -54,6 +57,16 @@ impl Device {
     /// Its payments to others.
     pub fn outgoing(&self) -> &BTreeMap<TxId, Arc<Outgoing>> {
         self.outgoing.all()
+    }
+
+    /// Its payment that this message makes, if it is one of its own that still stands.
+    pub fn payment_made_by(&self, payee: &DeviceId, payment: &Payment) -> Option<&Outgoing> {
+        self.outgoing.after(*payee, payment.offer.link).filter(|o| o.payment == *payment)
+    }
+
+    /// Its payments to a payee that are signed and not receipted, in the order of their steps.
+    pub fn unreceipted(&self, payee: DeviceId) -> impl Iterator<Item = &Outgoing> {
+        self.outgoing.waiting(payee).filter(|o| o.state == OutgoingState::Signed)
     }
 
     /// Payments and mints that it received.
