@@ -36,6 +36,10 @@ layering:
     cargo xtask hygiene
     cargo xtask no-std
 
+# The agent without a system: built for WebAssembly, where it imports nothing, and pays in Node.js.
+wasm:
+    scripts/wasm.sh
+
 # Every fuzz target, this many seconds each.
 fuzz seconds="60":
     scripts/fuzz.sh --seconds {{ seconds }}
