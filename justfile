@@ -30,10 +30,11 @@ lint:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo clippy --workspace --lib --bins -- -D warnings -D clippy::too_many_lines
 
-# Which room may import which; what a file may hold; that the protocol needs no std.
+# Which room may import which; what a file may hold; that rules are numbered once; that the protocol needs no std.
 layering:
     cargo xtask layering
     cargo xtask hygiene
+    cargo xtask spec
     cargo xtask no-std
 
 # The agent without a system: built for WebAssembly, where it imports nothing, and pays in Node.js.

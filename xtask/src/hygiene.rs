@@ -52,7 +52,7 @@ pub fn run() -> Outcome {
     if faults.is_empty() { Ok(format!("{count} files")) } else { Err(faults) }
 }
 
-fn is_foreign(path: &str) -> bool {
+pub(crate) fn is_foreign(path: &str) -> bool {
     FOREIGN.iter().any(|f| path.starts_with(f) || path.ends_with(f))
 }
 

@@ -1,15 +1,17 @@
-//! Check what no compiler checks: which crate may import which, what a file may hold, and that
-//! the protocol crates need no `std`.
+//! Check what no compiler checks: which crate may import which, what a file may hold, that the
+//! protocol crates need no `std`, and that every rule that is cited is one.
 //!
 //! ```text
 //! cargo xtask layering   edges between workspace crates, and how many crates the protocol pulls in
 //! cargo xtask hygiene    lints switched on, file sizes, words and paths that do not belong
 //! cargo xtask no-std     tally-tree and tally-core link without std
+//! cargo xtask spec       one number a rule, and no citation of a rule that is not there
 //! ```
 
 mod hygiene;
 mod layering;
 mod no_std;
+mod spec;
 mod workspace;
 
 use std::process::ExitCode;
@@ -20,8 +22,9 @@ fn main() -> ExitCode {
         "layering" => layering::run(),
         "hygiene" => hygiene::run(),
         "no-std" => no_std::run(),
+        "spec" => spec::run(),
         _ => {
-            eprintln!("usage: cargo xtask <layering|hygiene|no-std>");
+            eprintln!("usage: cargo xtask <layering|hygiene|no-std|spec>");
             return ExitCode::from(2);
         }
     };

@@ -24,7 +24,7 @@ pub const MAX_AHEAD: u64 = 256;
 /// How many heights may be open at once; older ones are given up.
 pub const MAX_OPEN: usize = 256;
 
-/// The certificate of a block, without signatures yet (`SEAL-1`). `previous` is the hash of the seal of
+/// The certificate of a block, without signatures yet (`CERT-1`). `previous` is the hash of the seal of
 /// the block before, zeros for the first.
 ///
 /// # Errors
