@@ -33,6 +33,7 @@ lint:
 # Which room may import which; what a file may hold; that rules are numbered once; that the protocol needs no std.
 layering:
     cargo xtask layering
+    cargo xtask purity
     cargo xtask hygiene
     cargo xtask spec
     cargo xtask no-std

@@ -5,12 +5,14 @@
 //! cargo xtask layering   edges between workspace crates, and how many crates the protocol pulls in
 //! cargo xtask hygiene    lints switched on, file sizes, words and paths that do not belong
 //! cargo xtask no-std     tally-tree and tally-core link without std
+//! cargo xtask purity     what tally-core and tally-agent decide with touches nothing outside
 //! cargo xtask spec       one number a rule, and no citation of a rule that is not there
 //! ```
 
 mod hygiene;
 mod layering;
 mod no_std;
+mod purity;
 mod spec;
 mod workspace;
 
@@ -22,9 +24,10 @@ fn main() -> ExitCode {
         "layering" => layering::run(),
         "hygiene" => hygiene::run(),
         "no-std" => no_std::run(),
+        "purity" => purity::run(),
         "spec" => spec::run(),
         _ => {
-            eprintln!("usage: cargo xtask <layering|hygiene|no-std|spec>");
+            eprintln!("usage: cargo xtask <layering|hygiene|no-std|purity|spec>");
             return ExitCode::from(2);
         }
     };
