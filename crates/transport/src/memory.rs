@@ -3,6 +3,7 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
+use crate::MAX_MESSAGE;
 use crate::channel::{Channel, TransportError};
 
 /// Messages that may wait unread in one direction.

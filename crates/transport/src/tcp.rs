@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use crate::MAX_MESSAGE;
 use crate::channel::{Channel, TransportError};
 
 pub use listener::{Listener, Stopper};
