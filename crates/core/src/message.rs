@@ -1,26 +1,25 @@
 //! Say what two devices send each other. All of it travels encrypted (see the transport).
 
+mod meeting;
+mod room;
+
 use alloc::string::String;
+
+pub use meeting::{
+    Answer, Findings, History, KeyHash, MAX_BRANCHES, MAX_FORKS, MAX_HISTORY, MAX_SEEN,
+    MAX_TOLD_FORKS, MAX_TOLD_LISTS, Seen, Sync, SyncEnd, SyncReply, ToldList, Wants,
+};
+pub use room::{MAX_MESSAGE, Room};
 
 use crate::amount::Amount;
 use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record};
-use crate::evidence::{Evidence, Hop, Sighting, decode_path};
-use crate::fork::{Branch, ForkProof};
+use crate::evidence::{Evidence, decode_path};
 use crate::hash::{Tag, hash};
 use crate::id::{AssetId, DeviceId, Digest, Head, Link, Nonce, Root, TxId};
-use crate::keys::{PublicKey, Signature};
+use crate::keys::Signature;
 use crate::predicate::{Predicate, Unlock};
-use crate::seal::Revocation;
 use crate::transaction::MAX_INPUTS;
 
-/// Most steps of which one message tells that they were seen.
-pub const MAX_SEEN: usize = 1024;
-/// Most fork proofs in one message.
-pub const MAX_FORKS: usize = 64;
-/// Most branches in one message.
-pub const MAX_BRANCHES: usize = 256;
-/// Most transactions that one message gives back to a restored device.
-pub const MAX_HISTORY: usize = 64;
 /// Longest code of a refusal.
 pub const MAX_CODE: usize = 40;
 
@@ -119,115 +118,6 @@ pub struct Refuse {
     pub link: Link,
 }
 
-/// A step that was seen, in few bytes: enough to notice that two of them cannot both be honest.
-///
-/// Heads are 16 bytes, so that nobody finds two steps whose heads look the same here; of key and
-/// coin less is needed, as nothing is gained by making others look the same.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Seen {
-    /// The start of the hash of the device's key.
-    pub key: [u8; 8],
-    /// The number of the step.
-    pub seq: u64,
-    /// The start of the head before it.
-    pub before: [u8; 16],
-    /// The start of the head after it.
-    pub after: [u8; 16],
-    /// The start of the coin that it spends.
-    pub coin: [u8; 8],
-}
-
-record!(Seen { key, seq, before, after, coin });
-
-impl Seen {
-    /// The short form of a step of `key`.
-    pub fn of(key: &PublicKey, branch: &Branch) -> Self {
-        Self {
-            key: start(&hash(Tag::Device, &[key])),
-            seq: branch.step.seq,
-            before: start(branch.step.head.as_bytes()),
-            after: start(branch.head_after().as_bytes()),
-            coin: start(branch.coin.as_bytes()),
-        }
-    }
-
-    /// Whether both may be true of one honest device. Two inputs of one transaction may.
-    pub fn fits(&self, other: &Self) -> bool {
-        if self.key != other.key || (self.seq, self.after) == (other.seq, other.after) {
-            return true;
-        }
-        let follows =
-            |a: &Self, b: &Self| a.seq.checked_add(1) == Some(b.seq) && a.after != b.before;
-        self.seq != other.seq
-            && self.before != other.before
-            && self.coin != other.coin
-            && !follows(self, other)
-            && !follows(other, self)
-    }
-}
-
-fn start<const N: usize>(bytes: &[u8; 32]) -> [u8; N] {
-    let mut short = [0; N];
-    short.copy_from_slice(&bytes[..N]);
-    short
-}
-
-/// The start of a meeting: what I have seen, and where we stand.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Sync {
-    /// Which page of the steps that I have seen this is, from 0.
-    pub page: u32,
-    /// Where your payments to me stand.
-    pub link: Link,
-    /// The number of my last step, so that you can tell me of later ones if I was restored.
-    pub seq: u64,
-    /// Whether I was restored from a backup and need my history.
-    pub restored: bool,
-    /// Steps that I have seen of others.
-    pub seen: List<Seen, MAX_SEEN>,
-    /// Forks that I can prove.
-    pub forks: List<ForkProof, MAX_FORKS>,
-    /// An enroller's list of seals that it no longer vouches for: on each page the next that I know.
-    pub revocation: Option<Revocation>,
-}
-
-/// What one side of a meeting knows that the other needs.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Findings {
-    /// My side of steps of which the other said something that does not fit.
-    pub branches: List<Sighting, MAX_BRANCHES>,
-    /// Forks that I can prove.
-    pub forks: List<ForkProof, MAX_FORKS>,
-}
-
-record!(Findings { branches, forks });
-
-/// The answer to [`Sync`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct SyncReply {
-    /// My own [`Sync`].
-    pub sync: Sync,
-    /// What I found in yours.
-    pub findings: Findings,
-    /// Your payments to me that you may have lost, in order; absent unless you said that you were
-    /// restored, so that an answer from before does not pass for one.
-    pub history: Option<List<Hop, MAX_HISTORY>>,
-}
-
-record!(SyncReply { sync, findings, history });
-
-/// The end of a meeting, by the side that began it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct SyncEnd {
-    /// What I found in your answer.
-    pub findings: Findings,
-    /// Your payments to me that you may have lost, in order; absent unless you said that you were
-    /// restored, so that an answer from before does not pass for one.
-    pub history: Option<List<Hop, MAX_HISTORY>>,
-}
-
-record!(SyncEnd { findings, history });
-
 /// Everything that one device says to another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[allow(clippy::large_enum_variant)]
@@ -244,14 +134,16 @@ pub enum Message {
     Receipt(Receipt),
     /// The payee's no.
     Refuse(Refuse),
-    /// The start of a meeting.
+    /// A page of a meeting, by the side that began it.
     Sync(Sync),
     /// Its answer.
     SyncReply(SyncReply),
-    /// Its end.
+    /// The end of a page of it.
     SyncEnd(SyncEnd),
     /// A payment to oneself of what is reserved for the receiver, who is asked to consent.
     Release(Payment),
+    /// What of an answer at a meeting does not fit the message that ends the answer.
+    Findings(Findings),
 }
 
 impl Message {
@@ -268,6 +160,7 @@ impl Message {
             Self::SyncReply(_) => "sync reply",
             Self::SyncEnd(_) => "sync end",
             Self::Release(_) => "release",
+            Self::Findings(_) => "findings",
         }
     }
 }
@@ -290,6 +183,7 @@ impl Encode for Message {
             Self::SyncReply(m) => pair(8, m),
             Self::SyncEnd(m) => pair(9, m),
             Self::Release(m) => pair(10, m),
+            Self::Findings(m) => pair(11, m),
         }
     }
 }
@@ -311,6 +205,7 @@ impl Decode for Message {
                 8 => Decode::decode(r).map(Self::SyncReply),
                 9 => Decode::decode(r).map(Self::SyncEnd),
                 10 => Decode::decode(r).map(Self::Release),
+                11 => Decode::decode(r).map(Self::Findings),
                 _ => Err(DecodeError::Unknown),
             }
         })
@@ -352,38 +247,6 @@ impl Decode for Receipt {
                 return Err(DecodeError::WrongLength);
             }
             Ok(Self { tx, signature, consents })
-        })
-    }
-}
-
-/// A revocation comes last, and is left out when there is none.
-impl Encode for Sync {
-    fn encode(&self, w: &mut Writer) {
-        w.array(if self.revocation.is_some() { 7 } else { 6 });
-        self.page.encode(w);
-        self.link.encode(w);
-        self.seq.encode(w);
-        self.restored.encode(w);
-        self.seen.encode(w);
-        self.forks.encode(w);
-        if let Some(revocation) = &self.revocation {
-            revocation.encode(w);
-        }
-    }
-}
-
-impl Decode for Sync {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        r.optional_tail(6, 7, |r, revokes| {
-            Ok(Self {
-                page: Decode::decode(r)?,
-                link: Decode::decode(r)?,
-                seq: Decode::decode(r)?,
-                restored: Decode::decode(r)?,
-                seen: Decode::decode(r)?,
-                forks: Decode::decode(r)?,
-                revocation: if revokes { Some(Decode::decode(r)?) } else { None },
-            })
         })
     }
 }

@@ -272,6 +272,7 @@ impl Device {
                 contact.stranger.map(|at| self.strangers.remove(&(at, device)));
                 self.drafts.remove(&device);
                 self.offers.remove(&device);
+                self.meetings.remove(&device);
             }
             Forgotten::Fork(key) => {
                 self.forks.remove(&key);

@@ -29,6 +29,7 @@ mod error;
 mod forget;
 mod io;
 mod ledger;
+mod meeting;
 mod mints;
 mod own;
 mod payee;
@@ -112,6 +113,7 @@ pub struct Device {
     offers: BTreeMap<DeviceId, payee::Open>,
     limits: forget::Limits,
     asked: BTreeMap<DeviceId, consent::Asked>,
+    meetings: BTreeMap<DeviceId, u32>,
 }
 
 impl Device {
@@ -142,6 +144,7 @@ impl Device {
             offers: BTreeMap::new(),
             limits: forget::Limits::default(),
             asked: BTreeMap::new(),
+            meetings: BTreeMap::new(),
         }
     }
 

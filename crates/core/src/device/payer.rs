@@ -11,21 +11,20 @@ use super::{
 };
 use crate::accept::Refusal;
 use crate::amount::Amount;
-use crate::cbor::{List, to_bytes};
+use crate::cbor::List;
 use crate::evidence::{Evidence, EvidenceError, Hop, MAX_HOPS, MAX_UNCERTIFIED, Trust, Witness};
 use crate::id::{AssetId, CoinId, DeviceId, TxId};
 use crate::invoice::Invoice;
 use crate::keys::PublicKey;
-use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Spend};
-use crate::packet::MAX_ENVELOPE;
+use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Room, Spend};
 use crate::predicate::{Predicate, Unlock, UnlockError, spend_digest};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::{self, Source, TradeError};
 use crate::transaction::{MAX_INPUTS, Transaction};
 
-/// Longest offer, in bytes: with the rest of its payment it must fit an envelope.
-const MAX_OFFER: usize = MAX_ENVELOPE - 16 * 1024;
+/// Most bytes of a payment beside its offer, with which it must fit a message.
+pub(super) const MAX_BESIDE_OFFER: usize = 6 * 1024;
 
 /// An offer that is out. It binds nobody, and does not survive a restart.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -189,7 +188,7 @@ impl Device {
         let spends = List::new(spends).map_err(|_| TradeError::Size)?;
         let (seq, head, root) = (self.seq, self.head, self.ledger.root());
         let offer = Offer { seq, head, root, link, asset, amount, spends, evidence };
-        if to_bytes(&offer).len() > MAX_OFFER {
+        if !Room::holds(&offer, MAX_BESIDE_OFFER) {
             return Err(TradeError::Size.into());
         }
         Ok(Draft { at: world.now, offer, sources })

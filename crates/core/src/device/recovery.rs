@@ -11,10 +11,9 @@ use alloc::vec::Vec;
 
 use super::change::MAX_WAITING;
 use super::{Burned, Change, Contact, Device, DeviceError, Event, Meeting, Mode, Output, World};
-use crate::cbor::List;
 use crate::evidence::{Evidence, Hop, Witness};
 use crate::id::{CoinId, DeviceId};
-use crate::message::{MAX_HISTORY, Message, Sync};
+use crate::message::{History, MAX_HISTORY, Sync};
 use crate::predicate::{Unlock, spend_digest};
 use crate::seal::{Scoped, SealIdentity, Vouch};
 use crate::trade::Source;
@@ -83,23 +82,20 @@ impl Device {
     }
 
     /// Payments that a restored contact made to this device, and that it may not remember.
-    pub(super) fn history_for(
-        &self,
-        contact: &Contact,
-        theirs: &Sync,
-    ) -> Option<List<Hop, MAX_HISTORY>> {
+    pub(super) fn history_for(&self, contact: &Contact, theirs: &Sync) -> Option<Vec<Hop>> {
         let next = theirs.seq.checked_add(1)?;
         let later = self.incoming.steps(contact.device, next, u64::MAX);
-        let mut hops: Vec<Hop> = later.filter_map(|i| i.hop.clone()).collect();
+        // One more than is told at once: then it is known that there are more.
+        let told = later.filter_map(|i| i.hop.clone()).take(MAX_HISTORY + 1);
+        let mut hops: Vec<Hop> = told.collect();
         if theirs.restored || !hops.is_empty() {
             hops.extend(self.steps_behind(contact, next));
             hops.sort_by_key(|hop| hop.tx.step.seq);
             hops.dedup_by(|a, b| a.tx == b.tx);
         }
-        hops.truncate(MAX_HISTORY);
         // Whoever stands behind what it once signed is told, whether or not it knows that it does.
         let behind = theirs.restored || !hops.is_empty();
-        behind.then(|| List::truncated(hops))
+        behind.then_some(hops)
     }
 
     /// What a contact paid itself, as far as it lies behind coins that are here: nobody else was told.
@@ -121,10 +117,10 @@ impl Device {
         &mut self,
         world: &World<'_>,
         from: &DeviceId,
-        told: Option<List<Hop, MAX_HISTORY>>,
+        told: Option<History>,
     ) -> Result<Output, DeviceError> {
-        let Some(told) = told else { return Ok(Output::default()) };
-        let complete = told.len() < MAX_HISTORY;
+        let Some(History { steps: told, more }) = told else { return Ok(Output::default()) };
+        let complete = !more;
         // Whatever else is said of a step than what this device signed is not taken over.
         let mine = told.iter().filter(|hop| self.is_my_step(hop)).map(Hop::bare);
         let mine: Vec<Hop> = mine.filter(|hop| hop.tx.step.seq > self.seq).collect();
@@ -199,8 +195,8 @@ impl Device {
         self.add(output, [Change::Mode(Mode::ReceiveOnly(waiting))]);
         if self.seq > before {
             output.events.push(Event::Recovered { seq: self.seq });
-            let again = self.contacts.get(from).map(|contact| self.sync_with(contact, 0));
-            output.send.extend(again.map(|sync| (*from, Message::Sync(sync))));
+            let again = self.open_meeting(*from).ok();
+            output.send.extend(again.map(|message| (*from, message)));
         }
     }
 

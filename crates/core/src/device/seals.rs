@@ -348,10 +348,20 @@ impl Device {
         Ok(self.record([Change::Enrollment(Box::new(certificate))]))
     }
 
+    /// Whether some asset here names an enroller.
+    pub(super) fn hears(&self, enroller: &PublicKey) -> bool {
+        self.policies.values().any(|policy| policy.offline.enrollers.contains(enroller))
+    }
+
+    /// The enrollers that assets here name.
+    pub(super) fn heard_enrollers(&self) -> BTreeSet<&PublicKey> {
+        self.policies.values().flat_map(|policy| policy.offline.enrollers.iter()).collect()
+    }
+
     /// An enroller takes enrollments back. It is heard if some asset here names it.
     pub(super) fn revoked(&mut self, list: Revocation) -> Result<Output, DeviceError> {
         let enroller = list.terms().enroller();
-        if !self.policies.values().any(|p| p.offline.enrollers.contains(enroller)) {
+        if !self.hears(enroller) {
             return Err(EnrollmentError::Enroller.into());
         }
         let known = self.enrolled.revocations.get(enroller).map(|known| known.terms().number());
@@ -362,17 +372,6 @@ impl Device {
         // What was checked of an open offer may rest on it.
         self.offers.clear();
         Ok(self.record([Change::Revocation(Box::new(list))]))
-    }
-
-    /// The revocation that a page of a meeting tells.
-    pub(super) fn revocation(&self, page: u32) -> Option<&Revocation> {
-        self.enrolled.revocations.values().nth(usize::try_from(page).ok()?)
-    }
-
-    /// Takes over what another device says that an enroller took back. What is not newer, or is by
-    /// nobody whom an asset here names, is passed over.
-    pub(super) fn learn_revocation(&mut self, list: Option<&Revocation>) -> Output {
-        list.and_then(|list| self.revoked(list.clone()).ok()).unwrap_or_default()
     }
 
     /// The seal gives no proof from these slots. If a payment was to leave them, and nothing of it was

@@ -96,50 +96,79 @@ impl Sightings {
         self.by_coin.range((key.clone(), first)..=(key.clone(), last)).count()
     }
 
-    /// The short form of `most` steps that were seen: those of `known` devices before those of
-    /// strangers, of whom anyone can make any number, and the latest first.
+    /// The short form of `most` steps that were seen, after the first `skip`: those of `known` devices
+    /// before those of strangers, of whom anyone can make any number, and the latest first.
     ///
-    /// Who is convicted already needs no more comparing. `page` counts in steps of `most`.
+    /// Who is convicted already needs no more comparing; but its steps keep their places, so that
+    /// nobody's are passed over when somebody is convicted between two pages.
     pub(super) fn seen(
         &self,
-        page: u32,
+        skip: usize,
         most: usize,
         known: impl Fn(&PublicKey) -> bool,
         convicted: impl Fn(&PublicKey) -> bool,
     ) -> Vec<Seen> {
-        let skip = usize::try_from(page).unwrap_or(usize::MAX).saturating_mul(most);
-        if skip >= self.by_coin.len() && page > 0 {
+        if skip >= self.by_coin.len() {
             return Vec::new();
         }
-        let steps = self.by_coin.iter().filter(|((key, _), _)| !convicted(key));
-        let mut seen: Vec<_> = steps.collect();
+        let mut seen: Vec<_> = self.by_coin.iter().collect();
         seen.sort_by_cached_key(|((key, _), branch)| (!known(key), Reverse(branch.step.seq)));
-        seen.into_iter()
-            .skip(skip)
-            .take(most)
+        let page = seen.into_iter().skip(skip).take(most);
+        page.filter(|((key, _), _)| !convicted(key))
             .map(|((key, _), branch)| Seen::of(key, branch))
             .collect()
     }
 
-    /// The steps that do not fit something that another device has seen.
+    /// For each device of which another has seen a step that does not fit what was seen here, one step
+    /// that shows it: one convicts as well as many.
     pub(super) fn unlike(
         &self,
         others: &[Seen],
-        most: usize,
         convicted: impl Fn(&PublicKey) -> bool,
     ) -> Vec<Sighting> {
-        let unlike = |s: &Sighting| {
-            if convicted(&s.key) {
-                return false;
-            }
-            let mine = Seen::of(&s.key, &s.branch);
-            others.iter().any(|other| !mine.fits(other))
+        let mut told: BTreeMap<[u8; 8], Vec<&Seen>> = BTreeMap::new();
+        for other in others {
+            told.entry(other.key).or_default().push(other);
+        }
+        let unlike = |key: &PublicKey| {
+            let told = told.get(&Seen::key(key))?;
+            let branch = told.iter().find_map(|other| self.unlike_one(key, other))?;
+            Some(Sighting { key: key.clone(), branch: branch.clone() })
         };
-        self.iter().filter(unlike).take(most).collect()
+        self.keys().filter(|key| !convicted(key)).filter_map(unlike).collect()
+    }
+
+    /// A step of a device that does not fit another that is told in short. What may not fit is near it
+    /// by number, coin or head, so the cost does not grow with what was seen.
+    fn unlike_one(&self, key: &PublicKey, other: &Seen) -> Option<&Branch> {
+        let seq = other.seq;
+        let near = [seq.checked_sub(1), Some(seq), seq.checked_add(1)];
+        let by_seq = near.into_iter().flatten().filter_map(|seq| self.at(key, seq));
+        let [first, last] =
+            [0, 0xff].map(|rest| (key.clone(), CoinId::new(filled(&other.coin, rest))));
+        let by_coin = self.by_coin.range(first..=last).map(|(_, branch)| branch);
+        let [first, last] =
+            [0, 0xff].map(|rest| (key.clone(), Head::new(filled(&other.before, rest))));
+        let by_head = self.by_head.range(first..=last);
+        let by_head = by_head.filter_map(|(_, coin)| self.by_coin.get(&(key.clone(), *coin)));
+        by_seq.chain(by_coin).chain(by_head).find(|branch| !Seen::of(key, branch).fits(other))
+    }
+
+    /// The devices of which something was seen, each once.
+    fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        let mut last = None;
+        self.by_coin.keys().map(|(key, _)| key).filter(move |key| last.replace(*key) != Some(*key))
     }
 
     fn at(&self, key: &PublicKey, seq: u64) -> Option<&Branch> {
         let coin = self.by_seq.get(&(key.clone(), seq))?;
         self.by_coin.get(&(key.clone(), *coin))
     }
+}
+
+/// A hash that starts so, with the same byte after that.
+fn filled(start: &[u8], rest: u8) -> [u8; 32] {
+    let mut bytes = [rest; 32];
+    bytes[..start.len()].copy_from_slice(start);
+    bytes
 }

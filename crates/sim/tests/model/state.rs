@@ -138,8 +138,13 @@ impl Group {
 
     fn follow(&mut self, from: usize, effects: Effects, meeting: Option<u8>) -> Did {
         for (to, message) in effects.send {
-            let is_meeting =
-                matches!(message, Message::Sync(_) | Message::SyncReply(_) | Message::SyncEnd(_));
+            let is_meeting = matches!(
+                message,
+                Message::Sync(_)
+                    | Message::SyncReply(_)
+                    | Message::SyncEnd(_)
+                    | Message::Findings(_)
+            );
             let to = self.nodes.iter().position(|node| node.device.id() == to);
             self.network.insert(Envelope {
                 from,

@@ -10,6 +10,7 @@ mod forget;
 mod held;
 mod least;
 mod limits;
+mod meeting;
 mod mints;
 mod own;
 mod recovery;

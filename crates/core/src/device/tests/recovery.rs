@@ -3,7 +3,7 @@
 use super::scene::Scene;
 use crate::cbor::List;
 use crate::device::{Basis, Event, Input, Mode, OutgoingState};
-use crate::message::{Message, SyncReply};
+use crate::message::{History, Message, SyncReply};
 use crate::predicate::{Unlock, spend_digest};
 
 fn confirm(scene: &mut Scene) -> Result<(), &'static str> {
@@ -195,7 +195,7 @@ fn reply_of_bob(scene: &mut Scene) -> SyncReply {
 fn a_history_that_a_contact_made_up_is_passed_over() {
     let mut scene = restored();
     let mut reply = reply_of_bob(&mut scene);
-    let mut hops = reply.history.take().expect("a history").into_vec();
+    let mut hops = reply.history.take().expect("a history").steps.into_vec();
     let true_hop = hops[0].clone();
     // Bob signs a step in Alice's name, and alters one that she did sign.
     let mut invented = true_hop.clone();
@@ -209,7 +209,7 @@ fn a_history_that_a_contact_made_up_is_passed_over() {
     let mut bare = true_hop;
     bare.witnesses = List::default();
     hops = [invented, altered, bare].into();
-    reply.history = Some(List::truncated(hops));
+    reply.history = Some(History { steps: List::truncated(hops), more: false });
     let bob = scene.id(1);
     let before = scene.people[0].device.head();
     scene.people[0].hear(bob, &Message::SyncReply(reply)).expect("heard");
@@ -225,13 +225,13 @@ fn a_history_that_a_contact_made_up_is_passed_over() {
 fn a_true_step_with_another_unlock_does_not_stand_in_its_way() {
     let mut scene = restored();
     let mut reply = reply_of_bob(&mut scene);
-    let hop = reply.history.take().expect("a history")[0].clone();
+    let hop = reply.history.take().expect("a history").steps[0].clone();
     let mut bent = hop.clone();
     let owner = bent.witnesses[0].unlock.owner_signature().clone();
     let mut witness = bent.witnesses[0].clone();
     witness.unlock = Unlock::Reserved(owner.clone(), owner);
     bent.witnesses = List::truncated([witness].into());
-    reply.history = Some(List::truncated([bent, hop].into()));
+    reply.history = Some(History { steps: List::truncated([bent, hop].into()), more: false });
     let bob = scene.id(1);
     scene.people[0].hear(bob, &Message::SyncReply(reply)).expect("heard");
     assert_eq!(scene.people[0].device.seq(), 2);

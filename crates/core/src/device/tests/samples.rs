@@ -6,7 +6,7 @@ use super::scene::{NOW, Person, Scene, open_policy, policy};
 use super::wishes::fork_of;
 use crate::accept::AcceptPolicy;
 use crate::card::Signed;
-use crate::cbor::{Blob, Decode, DecodeError, Encode, from_bytes, to_bytes};
+use crate::cbor::{Blob, Decode, DecodeError, Encode, List, from_bytes, to_bytes};
 use crate::coin::Coin;
 use crate::device::{Change, Input, Mode};
 use crate::evidence::tests::chain::{Chain, key, signature};
@@ -15,13 +15,14 @@ use crate::fork::{ForkProof, Side, Spending};
 use crate::hash::Tag;
 use crate::id::{CoinId, Digest, Nonce, TxId};
 use crate::invoice::Invoice;
-use crate::message::Message;
+use crate::message::{Findings, Message};
 use crate::notary::tests::some_proof;
 use crate::object::{InvoiceFile, MintFile, Object};
 use crate::packet::{Hello, Packet};
 use crate::policy::Policy;
 use crate::predicate::tests::{fake_proof, slot};
 use crate::predicate::{Predicate, Reserved, Sealed, Unlock, spend_digest};
+use crate::seal::SealIdentity;
 use crate::transaction::{Step, Transaction};
 
 /// Decodes bytes as one kind of object, and encodes it again.
@@ -128,6 +129,14 @@ fn given_away_twice() -> ForkProof {
     ForkProof { key: key(1).public(), a: side(1), b: side(2) }
 }
 
+/// One of everything that an answer at a meeting may have.
+fn findings() -> Message {
+    let branches = List::truncated(evidence().evidence.sightings());
+    let forks = List::truncated([fork_of(&key(1))].into());
+    let list = super::tpm::revocation(1, SealIdentity::Hardware(slot(1).seal));
+    Message::Findings(Findings { branches, forks, lists: List::truncated([list].into()) })
+}
+
 pub(crate) fn samples() -> Vec<Sample> {
     let (mut scene, travelled) = messages();
     let chain = evidence();
@@ -157,6 +166,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     all.extend(travelled.iter().map(|m| sample(m.name(), m)));
     let [release, receipt] = super::own::messages();
     all.extend([&release, &receipt].map(|m| sample(m.name(), m)));
+    all.push(sample("findings", &findings()));
     let waiting = Change::Mode(Mode::ReceiveOnly(alloc::vec![hop]));
     let over = Change::Terms(Nonce::new([1; 16]), None);
     all.extend([waiting, over, Change::Fork(proof.into())].iter().map(|c| sample("change", c)));

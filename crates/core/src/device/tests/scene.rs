@@ -13,7 +13,7 @@ use crate::evidence::Minted;
 use crate::id::{AssetId, DeviceId, NetworkId, Nonce, TxId};
 use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::keys::SecretKey;
-use crate::message::{Accept, Message};
+use crate::message::{Accept, MAX_MESSAGE, Message};
 use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use crate::notary::TrustBase;
 use crate::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
@@ -127,6 +127,8 @@ impl Person {
         }
         self.events.extend(output.events);
         for message in output.send {
+            let length = to_bytes(&message.1).len();
+            assert!(length <= MAX_MESSAGE, "{}: {length} bytes", message.1.name());
             self.out.push_back(message);
             if self.dies() {
                 return;
