@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tally_agent::{Batch, Issued};
 use tally_core::amount::Amount;
 use tally_core::card::Card;
 use tally_core::cbor::List;
@@ -16,7 +17,7 @@ use tally_core::predicate::Predicate;
 use tally_core::tier::Tier;
 
 use crate::sealed::world;
-use crate::store::{Batch, Issued};
+
 use crate::{PeerError, Wallet, WalletError};
 
 impl Wallet {
@@ -99,7 +100,7 @@ impl Wallet {
                 "new money is not reserved for anyone: ask for an invoice",
             ));
         }
-        let policy = self.device.policies().get(&asset);
+        let policy = self.device().policies().get(&asset);
         let policy = policy.ok_or(WalletError::Mint("the asset is unknown: import it first"))?;
         let me = self.seal.owner_key();
         let place = policy.issuers.iter().position(|issuer| *issuer == me);
@@ -108,13 +109,13 @@ impl Wallet {
         let issuer = issuer.ok_or(WalletError::Mint(
             "this wallet alone is not the asset's issuer: ask the issuer",
         ))?;
-        if *self.device.mode() != Mode::Normal {
+        if *self.device().mode() != Mode::Normal {
             return Err(DeviceError::from(RecoveryError::ReceiveOnly).into());
         }
         if amount.is_zero() || (policy.kind == AssetKind::Unique && amount != Amount::new(1)) {
             return Err(WalletError::Mint("the amount is zero, or not 1 for a unique asset"));
         }
-        let issued = self.issued.get(&asset).copied().unwrap_or_default();
+        let issued = self.issued(&asset).unwrap_or_default();
         let before = Amount::new(issued.total);
         let total = before.checked_add(amount);
         let total = total.filter(|total| policy.max_supply.is_none_or(|max| *total <= max));
@@ -123,8 +124,7 @@ impl Wallet {
             .zip(serial.checked_add(1))
             .ok_or(WalletError::Mint("that is more than the asset's maximum supply: mint less"))?;
         let after = Issued { next, total: total.units() };
-        self.persist(Batch { issued: vec![(asset, after)], ..Batch::default() })?;
-        self.issued.insert(asset, after);
+        self.keep(Batch { issued: vec![(asset, after)], ..Batch::default() })?;
         let body = MintBody {
             version: MINT_VERSION,
             network: self.network,
@@ -158,7 +158,7 @@ impl Wallet {
     /// does not show that this mint was the first of its serial.
     pub fn receive_mint_file(&mut self, file: MintFile) -> Result<Vec<Event>, WalletError> {
         self.ready()?;
-        self.try_intents(&mut |_| {})?;
+        self.remind(&mut |_| {})?;
         let MintFile { policy, minted, proof } = file;
         let shown = match proof {
             Some(proof) => self.shown_of_mint(&policy, &minted, proof)?,
@@ -167,7 +167,7 @@ impl Wallet {
         let mut events = Vec::new();
         let mut inputs = vec![Input::Policy(policy), Input::Mint(Box::new(minted))];
         inputs.extend(shown.map(|settlement| Input::Certified(Box::new(settlement))));
-        self.run(inputs, None, &mut |event| events.push(event.clone()))?;
+        self.run(inputs, &mut |event| events.push(event.clone()))?;
         Ok(received_certified(events))
     }
 
@@ -182,13 +182,13 @@ impl Wallet {
         let world = World { notary, ..world() };
         let look = |pocket: &Pocket, id: &CoinId, coin: &Coin| {
             // Its own proofs are in its own history, which is kept without its own enrollments.
-            let evidence = self.device.with_own_enrollments(pocket.evidence.clone());
-            let verified = self.device.verify(&world, &evidence).ok();
+            let evidence = self.device().with_own_enrollments(pocket.evidence.clone());
+            let verified = self.device().verify(&world, &evidence).ok();
             let holding = verified.and_then(|all| all.get().get(id).cloned());
             let found = holding.is_some();
             (holding.unwrap_or_else(|| unverified(pocket, id, coin)), found)
         };
-        let pockets = self.device.ledger().pockets();
+        let pockets = self.device().ledger().pockets();
         let coins = pockets.filter_map(|p| p.coin.as_ref().map(|(id, coin)| (p, id, coin)));
         Ok(coins.map(|(pocket, id, coin)| look(pocket, id, coin)).collect())
     }

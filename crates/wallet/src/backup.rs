@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use subtle::ConstantTimeEq;
+use tally_agent::{Batch, Issued};
 use tally_core::card::Name;
 use tally_core::cbor::{Decode, from_bytes};
 use tally_core::device::{Device, Input, Me, Mode, OutgoingState};
@@ -29,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::sealed::{DeviceSeal, ENROLLMENT, TPM, sealed_slots, world};
 use crate::settle::NOTARY;
-use crate::store::{Batch, Issued, Store};
+use crate::store::Store;
 use crate::wallet::{entropy, is_begun, random};
 use crate::{Setup, StoreError, Wallet, WalletError};
 

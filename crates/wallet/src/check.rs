@@ -109,17 +109,17 @@ impl Wallet {
             Err(e) => return vec![Finding::new(false, e.to_string(), RESTORE)],
         };
         let count = loaded.changes.len();
-        let mut again = Device::new(self.device.me().clone());
+        let mut again = Device::new(self.device().me().clone());
         loaded.changes.into_iter().for_each(|change| again.apply(change));
-        let same = again.ledger().root() == self.device.ledger().root()
-            && again.head() == self.device.head();
+        let same = again.ledger().root() == self.device().ledger().root()
+            && again.head() == self.device().head();
         let next = "close the wallet and open it again; if this comes back, keep the folder and restore a backup";
         let read = format!("{count} records can be read, and say what the open wallet says");
         vec![Finding::new(same, read, next), check_root(&again)]
     }
 
     fn check_journal(&self) -> Finding {
-        let told = self.seal.check(self.device.seq(), &self.device.head());
+        let told = self.seal.check(self.device().seq(), &self.device().head());
         let ok = matches!(told, Rollback::None | Rollback::FirstUse);
         Finding::new(
             ok,
@@ -129,10 +129,10 @@ impl Wallet {
     }
 
     fn check_mode(&self) -> Finding {
-        match self.device.mode() {
+        match self.device().mode() {
             Mode::Normal => Finding::new(true, "the wallet may pay", ""),
             Mode::ReceiveOnly(waiting) => {
-                let unmet = self.device.contacts().values();
+                let unmet = self.device().contacts().values();
                 let unmet = unmet.filter(|c| c.met == Meeting::Due).count();
                 let what = format!(
                     "the wallet receives only: {unmet} contacts are to be met, {} steps wait",
@@ -144,7 +144,7 @@ impl Wallet {
     }
 
     fn check_waiting(&self) -> Finding {
-        let outgoing = self.device.outgoing().values();
+        let outgoing = self.device().outgoing().values();
         let waiting = outgoing
             .filter(|o| matches!(o.state, OutgoingState::Intent | OutgoingState::Signed))
             .count();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tally_agent::Batch;
 use tally_core::card::Name;
 use tally_core::cbor::{from_bytes, to_bytes};
 use tally_core::device::{DeviceError, Input};
@@ -13,7 +14,7 @@ use tally_seal::{Counters, Purpose, SealError, SealState};
 use tally_transport::session::KemSecret;
 
 use crate::sealed::{DeviceSeal, ENROLLMENT, TPM};
-use crate::store::{Batch, Store};
+use crate::store::Store;
 use crate::wallet::{Setup, own_card};
 use crate::{PeerError, Wallet, WalletError};
 
@@ -44,7 +45,7 @@ impl Wallet {
     /// Whether it was made for a TPM that is not enrolled yet. Its card would name another device
     /// than it is going to be: it must not be shown to anyone.
     pub fn awaits_enrollment(&self) -> bool {
-        self.device.me().seal == SealIdentity::Software && self.tpm.is_some()
+        self.device().me().seal == SealIdentity::Software && self.tpm.is_some()
     }
 
     /// Where an enrollment that was begun is kept.
@@ -60,7 +61,7 @@ impl Wallet {
     /// Whether the enroller has taken the enrollment back, as far as this wallet has heard.
     pub fn is_seal_revoked(&self) -> bool {
         let Some(certificate) = self.enrollment() else { return false };
-        let list = self.device.revocations().get(&certificate.terms().enroller);
+        let list = self.device().revocations().get(&certificate.terms().enroller);
         list.is_some_and(|list| list.terms().seals().contains(&certificate.seal()))
     }
 
@@ -69,12 +70,12 @@ impl Wallet {
     /// # Errors
     /// [`WalletError::Device`] when it is bound; [`WalletError::Store`].
     pub fn forget_tpm(&mut self) -> Result<(), WalletError> {
-        if self.device.me().seal != SealIdentity::Software {
+        if self.device().me().seal != SealIdentity::Software {
             return Err(DeviceError::NotForMe.into());
         }
         // An empty record is none.
         let meta = vec![(TPM, Vec::new())];
-        self.persist(Batch { meta, ..Batch::default() })?;
+        self.keep(Batch { meta, ..Batch::default() })?;
         self.tpm = None;
         Ok(())
     }
@@ -94,8 +95,8 @@ impl Wallet {
         certificate: SealCertificate,
     ) -> Result<Self, WalletError> {
         let wallet = Self::open(dir, setup)?;
-        let same = wallet.device.me().seal == SealIdentity::Hardware(certificate.seal());
-        if !same && (wallet.was_used() || wallet.device.me().seal != SealIdentity::Software) {
+        let same = wallet.device().me().seal == SealIdentity::Hardware(certificate.seal());
+        if !same && (wallet.was_used() || wallet.device().me().seal != SealIdentity::Software) {
             return Err(DeviceError::NotForMe.into());
         }
         let network = wallet.network;
@@ -121,14 +122,8 @@ impl Wallet {
         let mut wallet = Self::open(dir, setup)?;
         wallet.act(Input::Enrolled(Box::new(certificate)), &mut |_| {})?;
         // Whoever knows the older card hears of the enrollment with the next hello.
-        let contacts: Vec<_> = wallet.peers.keys().copied().collect();
-        for contact in contacts {
-            if let Some(peer) = wallet.peers.get_mut(&contact) {
-                peer.lines.clear();
-                wallet.touched.insert(contact);
-            }
-        }
-        wallet.persist(Batch::default())?;
+        let card = Box::new(wallet.card.clone());
+        wallet.give(tally_agent::Input::Renew { card }, &mut |_| {})?;
         Ok(wallet)
     }
 
@@ -136,7 +131,7 @@ impl Wallet {
     pub fn seal_state(&self) -> SealState {
         let mut state = self.seal.state();
         if let (Some(counters), DeviceSeal::Tpm(_)) = (&mut state.counters, &self.seal) {
-            let mut taken: Vec<u32> = self.device.taken().iter().map(|s| s.counter).collect();
+            let mut taken: Vec<u32> = self.device().taken().iter().map(|s| s.counter).collect();
             taken.sort_unstable();
             taken.dedup();
             let taken = u32::try_from(taken.len()).unwrap_or(u32::MAX);
@@ -168,11 +163,11 @@ impl Wallet {
     }
 
     fn was_used(&self) -> bool {
-        let device = &self.device;
+        let device = self.device();
         device.seq() > 0
             || !device.contacts().is_empty()
             || !device.incoming().is_empty()
             || !device.terms().is_empty()
-            || !self.issued.is_empty()
+            || self.has_issued()
     }
 }

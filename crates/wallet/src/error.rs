@@ -1,5 +1,6 @@
 //! What can go wrong with a wallet, and what to do next.
 
+use tally_agent::AgentError;
 use tally_core::device::{ContactError, DeviceError};
 use tally_core::id::TxId;
 use tally_seal::SealError;
@@ -41,6 +42,12 @@ pub enum WalletError {
     /// What another device sent cannot be read.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// The agent cannot do it now.
+    #[error(transparent)]
+    Agent(AgentError),
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
     /// A backup could not be written or read.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -88,6 +95,24 @@ pub enum WalletError {
     Mint(&'static str),
 }
 
+/// The system gives no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random bytes: try again, or restart the machine")]
+pub struct RandomError;
+
+impl From<AgentError> for WalletError {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Device(error) => Self::Device(error),
+            AgentError::Peer(error) => Self::Peer(error),
+            AgentError::Refused { code, text } => Self::Refused { code, text },
+            AgentError::Waiting { tx, why } => Self::Waiting { tx, why },
+            AgentError::Closed => Self::Transport(TransportError::Closed),
+            other => Self::Agent(other),
+        }
+    }
+}
+
 impl WalletError {
     /// Stable code of this error.
     pub fn code(&self) -> &str {
@@ -97,6 +122,8 @@ impl WalletError {
             Self::Store(e) => e.code(),
             Self::Transport(e) => e.code(),
             Self::Peer(e) => e.code(),
+            Self::Agent(e) => e.code(),
+            Self::Random(_) => "WALLET_RANDOM",
             Self::Backup(e) => e.code(),
             Self::Notary(e) => e.code(),
             Self::Refused { code, .. } => code,

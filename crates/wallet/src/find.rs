@@ -14,9 +14,9 @@ impl Wallet {
     /// [`WalletError::NotFound`], [`WalletError::Ambiguous`].
     pub fn find_contact(&self, text: &str) -> Result<DeviceId, WalletError> {
         let wanted = text.to_lowercase();
-        let contacts = self.device.contacts().values();
+        let contacts = self.device().contacts().values();
         let named = contacts.filter(|c| c.name.as_str().to_lowercase() == wanted);
-        let ids = self.device.contacts().keys();
+        let ids = self.device().contacts().keys();
         choose("contact", text, named.map(|c| c.device).collect(), ids.copied())
     }
 
@@ -25,7 +25,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError::NotFound`], [`WalletError::Ambiguous`].
     pub fn find_asset(&self, text: &str) -> Result<AssetId, WalletError> {
-        let policies = self.device.policies();
+        let policies = self.device().policies();
         let named = policies.iter().filter(|(_, p)| p.ticker.as_str().eq_ignore_ascii_case(text));
         choose("asset", text, named.map(|(id, _)| *id).collect(), policies.keys().copied())
     }

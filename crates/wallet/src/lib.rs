@@ -1,8 +1,8 @@
 //! Hold a person's money: pay and be paid, survive crashes, back up and restore.
 //!
-//! A [`Wallet`] drives one [`tally_core::device::Device`]: it makes every change durable before
-//! anything is signed, sent or shown, asks the seal to sign, and encrypts what leaves for a contact.
-//! Everything blocks; there is no background thread. `docs/wallet.md` has the recovery table.
+//! A [`Wallet`] is the native outside of one [`tally_agent`]: it stores the agent's turns, signs and
+//! proves with the seal, carries packets, and asks the network. Everything blocks; there is no
+//! background thread. `docs/wallet.md` has the recovery table.
 
 mod assets;
 mod backup;
@@ -17,7 +17,6 @@ mod marks;
 pub mod notary;
 mod own;
 mod packets;
-mod peer;
 mod sealed;
 mod settle;
 mod store;
@@ -25,13 +24,14 @@ mod store;
 mod tests;
 mod wallet;
 
+pub use tally_agent::PeerError;
+
 pub use backup::{BackupError, restore};
 pub use check::Finding;
-pub use error::{Class, WalletError};
+pub use error::{Class, RandomError, WalletError};
 pub use live::{Visit, farewell};
 pub use locks::{CoinLock, LockStanding};
 pub use own::Moved;
-pub use peer::PeerError;
 pub use sealed::LOCK_SECONDS;
 pub use settle::{Progress, Settling, Spent};
 pub use store::StoreError;

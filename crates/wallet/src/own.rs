@@ -6,7 +6,6 @@
 use tally_core::amount::Amount;
 use tally_core::device::{DeviceError, Event, Input};
 use tally_core::id::{AssetId, DeviceId, TxId};
-use tally_core::message::Message;
 use tally_core::time::Time;
 
 use crate::settle::{Progress, Settling};
@@ -37,7 +36,6 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<Moved, WalletError> {
         self.settle(progress, show)?;
-        self.find_counter()?;
         self.move_own(Input::Refresh { asset }, progress, show)
     }
 
@@ -56,7 +54,6 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<Moved, WalletError> {
         self.settle(progress, show)?;
-        self.find_counter()?;
         self.move_own(Input::Reserve { payee, asset, amount, until }, progress, show)
     }
 
@@ -99,15 +96,11 @@ impl Wallet {
     ) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
         self.ready()?;
         let mut events = Vec::new();
-        self.finish_intents(&mut |event| events.push(event.clone()))?;
-        self.find_counter()?;
-        let wish = Input::Release { payee, asset };
-        let sent = self.run(vec![wish], None, &mut |event| events.push(event.clone()))?;
-        let asked = sent.into_iter().find(|sent| matches!(sent.message, Message::Release(_)));
-        let asked = asked.ok_or(DeviceError::NotWaiting)?;
-        // Whatever the contact has lost of our sessions, it can read this.
-        let again = self.release(payee, &[asked.message], Some(0))?;
-        let packet = again.into_iter().next().map(|sent| sent.packet);
-        Ok((packet.unwrap_or_default(), events))
+        let mut show = |event: &Event| events.push(event.clone());
+        self.remind(&mut show)?;
+        let wish = tally_agent::Input::Release { payee, asset };
+        let given = self.give(wish, &mut show)?.whole()?;
+        let packet = given.packets.into_iter().next().ok_or(DeviceError::NotWaiting)?;
+        Ok((packet, events))
     }
 }

@@ -6,11 +6,12 @@
 
 use std::ops::{Deref, DerefMut};
 
+use tally_agent::Proved;
 use tally_core::cbor::from_bytes;
-use tally_core::device::{Device, Input, SpendToSign, World};
+use tally_core::device::{Device, Input, World};
 use tally_core::id::TxId;
-use tally_core::predicate::{Predicate, Unlock, spend_digest};
-use tally_core::seal::{SealCertificate, SealIdentity, Slot, SlotProof, TpmProofs};
+use tally_core::predicate::Predicate;
+use tally_core::seal::{SealCertificate, SealIdentity, Slot, TpmProofs};
 use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::tpm2::{Address, AwayTpm, SlotFault, Tpm2Seal, TpmError};
 use tally_seal::{Seal, SealError, SlotFate};
@@ -93,55 +94,15 @@ impl DeviceSeal {
 }
 
 impl Wallet {
-    /// Tells the device which counter is free for a coin that arrives. Without one, or without an
-    /// answer of the hardware, the coin is taken under its key alone.
-    pub(crate) fn find_counter(&mut self) -> Result<(), WalletError> {
-        if self.device.enrollment().is_none() {
-            return Ok(());
-        }
-        let taken = self.device.taken();
-        let lock = self.seal.lock(now().plus(LOCK_SECONDS), &taken).ok();
-        self.device.handle(&world(), Input::Lock(lock))?;
-        Ok(())
-    }
-
-    /// Asks the seal for what a payment needs. Every slot is proved before anything is signed.
-    pub(crate) fn prove_and_sign(
-        &mut self,
-        tx: TxId,
-        inputs: &[SpendToSign],
-    ) -> Result<Vec<Input>, WalletError> {
-        let mut proofs: Vec<Option<SlotProof>> = Vec::new();
-        for input in inputs {
-            let Some(slot) = input.slot else {
-                proofs.push(None);
-                continue;
-            };
-            match self.seal.prove(&slot, &tx) {
-                Ok(proof) => proofs.push(Some(proof)),
-                Err(error) => return self.without_proof(tx, inputs, error),
-            }
-        }
-        let mut unlocks = Vec::new();
-        for (input, proof) in inputs.iter().zip(proofs) {
-            let signature = self.seal.sign(&spend_digest(&input.coin, &tx))?;
-            unlocks.push(match proof {
-                Some(proof) => Unlock::Sealed(signature, proof),
-                None => Unlock::Signature(signature),
-            });
-        }
-        Ok(vec![Input::Signed { tx, unlocks }])
-    }
-
     /// The seal gave no proof. If it never will, the device is told which slots are gone; and if
     /// anything but this wallet has moved a counter, the wallet may have been set back, and only
     /// receives from now on.
-    fn without_proof(
+    pub(crate) fn without_proof(
         &mut self,
-        tx: TxId,
-        inputs: &[SpendToSign],
+        tx: &TxId,
+        slots: &[Slot],
         error: SealError,
-    ) -> Result<Vec<Input>, WalletError> {
+    ) -> Result<Proved, WalletError> {
         let set_back = match &error {
             SealError::Tpm(TpmError::Slot { fault: SlotFault::Burned, .. })
             | SealError::Tpm(TpmError::CounterDeleted { .. } | TpmError::Cleared) => false,
@@ -155,24 +116,20 @@ impl Wallet {
             // The hardware is not there, or busy: the payment waits for it.
             _ => return Err(error.into()),
         };
-        let mut slots: Vec<Slot> = Vec::new();
-        for slot in inputs.iter().filter_map(|input| input.slot) {
-            if self.seal.fate(&slot, &tx)? != SlotFate::Open {
-                slots.push(slot);
+        let mut lost: Vec<Slot> = Vec::new();
+        for slot in slots {
+            if self.seal.fate(slot, tx)? != SlotFate::Open {
+                lost.push(*slot);
             }
         }
-        let mut all = vec![Input::SlotsLost { tx: Some(tx), slots }];
-        if set_back {
-            all.push(Input::Restored);
-        }
-        Ok(all)
+        Ok(Proved::Never { lost, set_back })
     }
 
     /// Before a restored wallet signs again: the coins whose counters have moved on since wait for
     /// their locks to end. With `given_up`, so do all that its hardware says nothing about.
     pub(crate) fn look_at_counters(&mut self, given_up: bool) -> Result<(), WalletError> {
         let mut slots = Vec::new();
-        for slot in sealed_slots(&self.device) {
+        for slot in sealed_slots(self.device()) {
             // No transaction has this number, so that no earlier proof counts for it.
             match self.seal.fate(&slot, &TxId::new([0; 32])) {
                 Ok(SlotFate::Open) => {}
@@ -184,7 +141,7 @@ impl Wallet {
             }
         }
         if !slots.is_empty() {
-            self.run(vec![Input::SlotsLost { tx: None, slots }], None, &mut |_| {})?;
+            self.run(vec![Input::SlotsLost { tx: None, slots }], &mut |_| {})?;
         }
         Ok(())
     }

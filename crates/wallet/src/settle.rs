@@ -23,7 +23,6 @@ use self::decide::{Decision, decide_all};
 use crate::notary::{
     Endpoint, Exclusion, Notaries, NotaryClient, NotaryError, SplitView, Verdict, Verifier, Watch,
 };
-use crate::store::Batch;
 use crate::wallet::now;
 use crate::{Wallet, WalletError};
 
@@ -111,7 +110,7 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<Settling, WalletError> {
         self.ready()?;
-        self.try_intents(show)?;
+        self.remind(show)?;
         let splits = self.watch()?.splits;
         self.exchange_forks(show)?;
         let mut settling = Settling { splits, ..Settling::default() };
@@ -131,7 +130,7 @@ impl Wallet {
     /// receiver settles.
     pub fn certify_mint(&mut self, minted: &Minted) -> Result<InclusionProof, WalletError> {
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let claim = minted.claim(self.device.policies());
+        let claim = minted.claim(self.device().policies());
         let claim = claim.ok_or(WalletError::Mint("its first issuer did not sign it"))?;
         let (clients, tx) = (notaries.clients(), claim.tx);
         let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
@@ -235,7 +234,7 @@ impl Wallet {
     /// How many coins that this wallet believes to have are spent for the network: so many steps of its
     /// own it does not know. A network that is not reached says nothing.
     pub(crate) fn spent_elsewhere(&mut self) -> Result<u32, WalletError> {
-        let pockets = self.device.ledger().pockets().filter(|pocket| pocket.is_ready());
+        let pockets = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
         let coins: Vec<CoinId> = pockets.filter_map(|p| Some(p.coin.as_ref()?.0)).collect();
         let mut spent = 0u32;
         for coin in coins {
@@ -254,11 +253,11 @@ impl Wallet {
         let of = |owner: &tally_core::predicate::Predicate| {
             StateId::of(&owner.to_wire(), &(*coin).into())
         };
-        let here = self.device.ledger().holding(coin).and_then(|pocket| pocket.coin.as_ref());
+        let here = self.device().ledger().holding(coin).and_then(|pocket| pocket.coin.as_ref());
         if let Some((_, coin)) = here {
             return Some(of(&coin.owner));
         }
-        let spent = self.device.outgoing().values().flat_map(|outgoing| outgoing.sources.iter());
+        let spent = self.device().outgoing().values().flat_map(|outgoing| outgoing.sources.iter());
         spent.clone().find(|source| source.id == *coin).map(|source| of(&source.coin.owner))
     }
 
@@ -276,7 +275,7 @@ impl Wallet {
             }
             let untold = |proof: &&ForkProof| !endpoint.told.contains(&proof.key);
             let untold: Vec<ForkProof> =
-                self.device.forks().values().filter(untold).cloned().collect();
+                self.device().forks().values().filter(untold).cloned().collect();
             for proof in untold {
                 match client.submit_fork(&proof) {
                     Ok(()) => endpoint.note_told(proof.key),
@@ -300,13 +299,13 @@ impl Wallet {
                 break;
             }
             for proof in proofs {
-                let (key, mine) = (proof.key.clone(), self.device.me().owner.clone());
+                let (key, mine) = (proof.key.clone(), self.device().me().owner.clone());
                 // What proves nothing is passed over; what accuses this very wallet is for its owner
                 // to see, not for a stranger to switch it off.
                 if key == mine || proof.check().is_err() {
                     continue;
                 }
-                self.run(vec![Input::Fork(Box::new(proof))], None, show)?;
+                self.run(vec![Input::Fork(Box::new(proof))], show)?;
                 endpoint.note_told(key);
             }
             endpoint.forks = next;
@@ -326,7 +325,8 @@ impl Wallet {
 
     fn keep_notaries(&mut self, notaries: Notaries) -> Result<(), WalletError> {
         let meta = vec![(NOTARY, notaries.to_record())];
-        self.persist(Batch { meta, ..Batch::default() })?;
+        let trust = Some(Box::new(notaries.trust().clone()));
+        self.give(tally_agent::Input::Keep { issued: Vec::new(), meta, trust }, &mut |_| {})?;
         self.notaries = Some(notaries);
         Ok(())
     }
@@ -338,7 +338,7 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
         let histories: Vec<Vec<Claims>> =
-            self.device.unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
+            self.device().unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
         let clients = notaries.clients();
         let decisions =
@@ -396,14 +396,14 @@ impl Wallet {
                 return Ok(());
             }
         };
-        let normal = *self.device.mode() == Mode::Normal;
+        let normal = *self.device().mode() == Mode::Normal;
         let source = claim.source;
-        self.run(vec![Input::Lost { source, proof }], None, show)?;
-        if normal && *self.device.mode() != Mode::Normal {
+        self.run(vec![Input::Lost { source, proof }], show)?;
+        if normal && *self.device().mode() != Mode::Normal {
             // Its own key signed the winner: it was set back or copied.
             self.set_back()?;
         }
-        settling.lost.extend(self.device.lost().get(&source).cloned());
+        settling.lost.extend(self.device().lost().get(&source).cloned());
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! One redb transaction holds all that belongs to one change: the device's records, the states of
 //! the sessions, the counters of what was issued. It is on disk when [`Store::write`] returns.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -11,8 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use tally_agent::{Batch, Issued};
 use tally_core::cbor::from_bytes;
-use tally_core::device::{Change, Forgotten};
+use tally_core::device::Change;
 use tally_core::id::{AssetId, DeviceId, TxId};
 
 use crate::marks::Mark;
@@ -20,7 +22,7 @@ use crate::marks::Mark;
 /// The schema that this program reads and writes.
 pub(crate) const SCHEMA: u32 = 1;
 /// Most packets whose repetition is recognised; the oldest are forgotten.
-const MAX_PACKETS: u64 = 4096;
+pub(crate) const MAX_PACKETS: u64 = 4096;
 /// Memory for the database's pages, in bytes.
 const CACHE: usize = 16 * 1024 * 1024;
 
@@ -62,6 +64,11 @@ pub enum StoreError {
     /// The folder holds a wallet already.
     #[error("{} holds a wallet already: open it, or choose another folder", .0.display())]
     Exists(PathBuf),
+    /// Somebody else has written to the file since it was read.
+    #[error(
+        "another program has written to this wallet since it was opened: close both, then open it again"
+    )]
+    Moved,
     /// Another process has the file open.
     #[error("another program has this wallet open: close it, then try again")]
     InUse,
@@ -76,54 +83,20 @@ impl StoreError {
             Self::Schema(_) => "WALLET_SCHEMA",
             Self::Missing(_) => "WALLET_MISSING",
             Self::Exists(_) => "WALLET_EXISTS",
+            Self::Moved => "WALLET_MOVED",
             Self::InUse => "WALLET_IN_USE",
         }
     }
 }
 
-/// What an issuer has issued of one asset.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Issued {
-    /// The serial number of the next mint.
-    pub(crate) next: u64,
-    /// The sum of all mints, in smallest units.
-    pub(crate) total: u64,
-}
-
-/// All that one change writes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) changes: Vec<Change>,
-    pub(crate) sessions: Vec<(DeviceId, Vec<u8>)>,
-    pub(crate) issued: Vec<(AssetId, Issued)>,
-    pub(crate) packet: Option<([u8; 32], TxId)>,
-    pub(crate) meta: Vec<(&'static str, Vec<u8>)>,
-}
-
-impl Batch {
-    /// Contacts that are gone, and their sessions with them.
-    pub(crate) fn gone(&self) -> impl Iterator<Item = DeviceId> {
-        self.changes.iter().filter_map(|change| match change {
-            Change::Forgotten(Forgotten::Contact(device)) => Some(*device),
-            _ => None,
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-            && self.sessions.is_empty()
-            && self.issued.is_empty()
-            && self.packet.is_none()
-            && self.meta.is_empty()
-    }
-}
-
-/// All that is stored, but for the packets, which are looked up.
+/// All that is stored.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) changes: Vec<Change>,
     pub(crate) sessions: Vec<(DeviceId, Vec<u8>)>,
     pub(crate) issued: Vec<(AssetId, Issued)>,
+    /// The packets whose repetition is recognised, the oldest first.
+    pub(crate) packets: Vec<([u8; 32], TxId)>,
     pub(crate) meta: Vec<(String, Vec<u8>)>,
 }
 
@@ -144,6 +117,8 @@ pub(crate) struct Store {
     opener: Opener,
     path: PathBuf,
     mark: Option<Mark>,
+    /// The count of changes as this process last read or wrote it: nobody else writes.
+    revision: Cell<u64>,
     #[cfg(test)]
     pub(crate) fuse: Option<crate::tests::Fuse>,
 }
@@ -197,6 +172,7 @@ impl Store {
             opener,
             path,
             mark: None,
+            revision: Cell::new(0),
             #[cfg(test)]
             fuse: None,
         })
@@ -241,7 +217,9 @@ impl Store {
         if let Some(fuse) = &mut self.fuse {
             fuse.before()?;
         }
-        let count = unbroken("write", &self.path, || self.commit(batch))?;
+        let count = unbroken("write", &self.path, || self.write_all(batch))?;
+        let count = count.ok_or(StoreError::Moved)?;
+        self.revision.set(count);
         if let Some(mark) = &mut self.mark {
             mark.note(count);
         }
@@ -252,10 +230,13 @@ impl Store {
         Ok(())
     }
 
-    fn commit(&self, batch: &Batch) -> Result<u64, redb::Error> {
+    /// Writes a batch in one transaction; gives the new count of changes, or nothing if somebody else
+    /// has written since.
+    fn write_all(&self, batch: &Batch) -> Result<Option<u64>, redb::Error> {
         let gone = |_| redb::Error::Io(io::Error::other("the file is not open"));
         let mut txn = self.database().map_err(gone)?.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
+        let Some(count) = self.count(&txn)? else { return Ok(None) };
         if !batch.changes.is_empty() {
             let mut records = txn.open_table(RECORDS)?;
             for change in &batch.changes {
@@ -280,32 +261,21 @@ impl Store {
         if let Some((packet, tx)) = &batch.packet {
             remember(&txn, packet, tx)?;
         }
-        let count = self.count(&txn)?;
         txn.commit()?;
-        Ok(count)
+        Ok(Some(count))
     }
 
-    /// Counts one more change.
-    fn count(&self, txn: &redb::WriteTransaction) -> Result<u64, redb::Error> {
+    /// Counts one more change, if the count is as this process knows it.
+    fn count(&self, txn: &redb::WriteTransaction) -> Result<Option<u64>, redb::Error> {
         let mut meta = txn.open_table(META)?;
         let here = meta.get(COMMITS)?.map_or(0, |count| count_of(count.value()));
+        if here != self.revision.get() {
+            return Ok(None);
+        }
         let noted = self.mark.as_ref().map_or(0, Mark::count);
         let count = here.max(noted).saturating_add(1);
         meta.insert(COMMITS, count.to_be_bytes().as_slice())?;
-        Ok(count)
-    }
-
-    /// Which payment this packet brought, if it was one and is still remembered.
-    pub(crate) fn packet(&self, hash: &[u8; 32]) -> Result<Option<TxId>, StoreError> {
-        let database = self.database()?;
-        unbroken("read", &self.path, || {
-            let txn = database.begin_read()?;
-            match txn.open_table(PACKETS) {
-                Ok(table) => Ok(table.get(hash)?.map(|tx| TxId::new(tx.value()))),
-                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-                Err(e) => Err(e.into()),
-            }
-        })
+        Ok(Some(count))
     }
 
     /// Everything that is stored; nothing if the file is new.
@@ -319,6 +289,7 @@ impl Store {
             Some(other) => return Err(StoreError::Schema(other)),
             None => return Err(StoreError::Damaged("it does not say its schema".into())),
         }
+        self.revision.set(loaded.meta(COMMITS).map_or(0, count_of));
         for record in records {
             let change = from_bytes(&record).map_err(|e| StoreError::Damaged(e.to_string()))?;
             loaded.changes.push(change);
@@ -349,10 +320,24 @@ impl Store {
             let (next, total) = value.value();
             loaded.issued.push((AssetId::new(key.value()), Issued { next, total }));
         }
+        let brought = txn.open_table(PACKETS)?;
+        for row in txn.open_table(PACKET_ORDER)?.iter()? {
+            let hash = row?.1.value();
+            let tx = brought.get(hash)?.map(|tx| TxId::new(tx.value()));
+            loaded.packets.extend(tx.map(|tx| (hash, tx)));
+        }
         for row in txn.open_table(RECORDS)?.iter()? {
             records.push(row?.1.value().to_vec());
         }
         Ok(Some(loaded))
+    }
+
+    /// Forgets every session, as a disk may.
+    #[cfg(test)]
+    pub(crate) fn clear_sessions(&self) {
+        let txn = self.database().expect("open").begin_write().expect("a transaction");
+        txn.open_table(SESSIONS).expect("the table").retain(|_, _| false).expect("emptied");
+        txn.commit().expect("written");
     }
 
     /// Makes the tables, with what a new wallet starts from.
@@ -370,6 +355,14 @@ impl Store {
         let mut batch = batch.clone();
         batch.meta.push(("schema", SCHEMA.to_be_bytes().to_vec()));
         self.write(&batch)
+    }
+}
+
+impl tally_agent::Store for Store {
+    type Error = StoreError;
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.write(batch)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Make a wallet, open it, and come back after a crash.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,14 +22,15 @@ use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::tpm2::Address;
 use tally_seal::unlock::{KdfParams, Unlock};
 use tally_seal::{Entropy, Purpose, Seal, SealError};
-use tally_transport::session::{Hint, KemSecret};
-use zeroize::Zeroizing;
+use tally_transport::session::KemSecret;
 
+use crate::live::Guest;
 use crate::notary::Notaries;
-use crate::peer::Peer;
 use crate::sealed::{DeviceSeal, TPM, address_of};
-use crate::store::{Batch, Issued, Loaded, Store};
-use crate::{PeerError, StoreError, WalletError};
+use crate::store::{Loaded, Store};
+use crate::{RandomError, StoreError, WalletError};
+use tally_agent::PeerError;
+use tally_agent::{Batch, Idle, Issued, Keys, Torn};
 
 /// How a wallet is opened, and where what lies outside of its folder is.
 pub struct Setup {
@@ -74,19 +74,24 @@ pub struct Wallet {
     pub(crate) name: Name,
     pub(crate) network: NetworkId,
     pub(crate) card: Signed,
-    pub(crate) device: Device,
-    pub(crate) peers: BTreeMap<DeviceId, Peer>,
-    pub(crate) hints: BTreeMap<Hint, DeviceId>,
-    pub(crate) touched: BTreeSet<DeviceId>,
-    pub(crate) issued: BTreeMap<AssetId, Issued>,
+    pub(crate) agent: Agent,
     pub(crate) notaries: Option<Notaries>,
     pub(crate) seal: DeviceSeal,
     pub(crate) tpm: Option<Address>,
-    pub(crate) kem: KemSecret,
-    pub(crate) key: Zeroizing<[u8; 32]>,
     pub(crate) store: Store,
-    /// Whether what is in memory may differ from what is durable, so that it must be read anew.
-    pub(crate) stale: bool,
+    /// The number of the latest connection.
+    pub(crate) conns: u64,
+    pub(crate) guests: Vec<Guest>,
+}
+
+/// The agent, as it stands between two calls.
+pub(crate) enum Agent {
+    /// It takes inputs.
+    Idle(Box<Idle>),
+    /// What is in memory may differ from what is durable, so that it must be read anew.
+    Torn(Box<Torn>),
+    /// It is in a turn, which ended without giving it back.
+    Away(Box<Device>),
 }
 
 impl Wallet {
@@ -181,31 +186,24 @@ impl Wallet {
     ) -> Result<Self, WalletError> {
         let tpm = loaded.meta(TPM).map(address_of).transpose()?.flatten();
         let (name, network) = (meta(&loaded, "name")?, meta(&loaded, "network")?);
-        let card = meta(&loaded, "card")?;
-        let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
-        let key = seal.derive(Purpose::Database);
         let me = Me { owner: seal.owner_key(), seal: seal.identity(), network };
+        let notaries = notaries_in(&loaded)?;
+        let lost = store.lost(&loaded);
         let mut wallet = Self {
             dir: dir.to_owned(),
             kdf: setup.kdf,
             name,
             network,
-            card,
-            device: Device::new(me),
-            peers: BTreeMap::new(),
-            hints: BTreeMap::new(),
-            touched: BTreeSet::new(),
-            issued: BTreeMap::new(),
+            card: meta(&loaded, "card")?,
+            agent: Agent::Away(Box::new(Device::new(me))),
             notaries: None,
             seal,
             tpm,
-            kem,
-            key,
             store,
-            stale: false,
+            conns: 0,
+            guests: Vec::new(),
         };
-        let lost = wallet.store.lost(&loaded);
-        wallet.take_over(loaded)?;
+        wallet.take_over(loaded, notaries)?;
         if lost > 0 {
             // What came in is gone, and the sessions are older than what they were used for.
             wallet.set_back()?;
@@ -216,39 +214,40 @@ impl Wallet {
     }
 
     /// Replaces what is in memory by what is durable.
-    fn take_over(&mut self, loaded: Loaded) -> Result<(), StoreError> {
-        self.notaries = notaries_in(&loaded)?;
-        self.device = Device::new(self.device.me().clone());
-        for change in loaded.changes {
-            self.device.apply(change);
-        }
-        self.issued = loaded.issued.into_iter().collect();
-        self.touched.clear();
-        self.hints.clear();
-        // A session that cannot be read is left out: the next packet says hello again.
-        let peers = loaded.sessions.into_iter().filter_map(|(contact, bytes)| {
-            Some((contact, Peer::from_sealed(&bytes, &self.key, &contact)?))
-        });
-        self.peers = peers.collect();
-        let contacts: Vec<DeviceId> = self.peers.keys().copied().collect();
-        contacts.iter().for_each(|contact| self.index(contact));
-        self.stale = false;
+    fn take_over(&mut self, loaded: Loaded, notaries: Option<Notaries>) -> Result<(), StoreError> {
+        let keys = Keys {
+            kem: KemSecret::from_seed(*self.seal.derive(Purpose::Kem)),
+            database: self.seal.derive(Purpose::Database),
+        };
+        let loaded = tally_agent::Loaded {
+            me: self.device().me().clone(),
+            name: self.name.clone(),
+            card: self.card.clone(),
+            trust: notaries.as_ref().map(|notaries| notaries.trust().clone()),
+            changes: loaded.changes,
+            sessions: loaded.sessions,
+            issued: loaded.issued,
+            packets: loaded.packets,
+        };
+        self.notaries = notaries;
+        self.agent = Agent::Idle(Box::new(Idle::load(loaded, keys)));
+        self.guests.clear();
         Ok(())
     }
 
     /// Compares the seal's journal with the records, and signs what waits for the seal.
     fn come_back(&mut self) -> Result<(), WalletError> {
-        if *self.device.mode() != Mode::Normal {
+        if *self.device().mode() != Mode::Normal {
             return Ok(());
         }
         if !self.fits_journal() {
             return self.set_back();
         }
-        self.try_intents(&mut |_| {})
+        self.remind(&mut |_| {})
     }
 
     fn fits_journal(&self) -> bool {
-        let (seq, head) = (self.device.seq(), self.device.head());
+        let (seq, head) = (self.device().seq(), self.device().head());
         match self.seal.check(seq, &head) {
             Rollback::None | Rollback::FirstUse => true,
             // The keystore does not expect a journal until the first step is in it.
@@ -259,7 +258,7 @@ impl Wallet {
     /// Whether all that the journal lacks is the latest step, which still waits for the seal.
     fn intent_before(&self, seq: u64, told: Rollback) -> bool {
         let intent = self
-            .device
+            .device()
             .outgoing()
             .values()
             .find(|o| o.state == OutgoingState::Intent && o.transaction.step.seq == seq);
@@ -275,24 +274,45 @@ impl Wallet {
 
     /// Reads what is durable anew, after something failed in between.
     pub(crate) fn ready(&mut self) -> Result<(), WalletError> {
-        if !self.stale {
+        if matches!(self.agent, Agent::Idle(_)) {
             return Ok(());
         }
         self.store.reopen()?;
         let loaded = self.store.load()?;
         let loaded = loaded.ok_or_else(|| StoreError::Missing(self.dir.clone()))?;
-        self.take_over(loaded)?;
+        let notaries = notaries_in(&loaded)?;
+        self.take_over(loaded, notaries)?;
         self.come_back()
     }
 
     /// Everything that the wallet knows.
     pub fn device(&self) -> &Device {
-        &self.device
+        match &self.agent {
+            Agent::Idle(idle) => idle.device(),
+            Agent::Torn(torn) => torn.device(),
+            Agent::Away(device) => device,
+        }
     }
 
     /// Its own contact card, to be given to others.
     pub fn card(&self) -> &Signed {
         &self.card
+    }
+
+    pub(crate) fn issued(&self, asset: &AssetId) -> Option<Issued> {
+        match &self.agent {
+            Agent::Idle(idle) => idle.issued(asset),
+            Agent::Torn(torn) => torn.issued(asset),
+            Agent::Away(_) => None,
+        }
+    }
+
+    pub(crate) fn has_issued(&self) -> bool {
+        match &self.agent {
+            Agent::Idle(idle) => idle.has_issued(),
+            Agent::Torn(torn) => torn.has_issued(),
+            Agent::Away(_) => false,
+        }
     }
 
     /// Its owner's name, as on the card.
@@ -382,12 +402,12 @@ impl Wallet {
 
     fn recover(&mut self, nothing_paid: bool, without_tpm: bool) -> Result<(), WalletError> {
         self.ready()?;
-        if *self.device.mode() == Mode::Normal {
+        if *self.device().mode() == Mode::Normal {
             return Ok(());
         }
         let notary = self.notaries.as_ref().map(Notaries::trust);
         let world = World { now: now(), seals: &TpmProofs, notary };
-        let (seq, head) = (self.device.seq(), self.device.head());
+        let (seq, head) = (self.device().seq(), self.device().head());
         let told = self.seal.check(seq, &head);
         let basis = match told {
             Rollback::None => Basis::Journal,
@@ -396,10 +416,10 @@ impl Wallet {
         };
         if let Rollback::Behind { .. } | Rollback::Contradiction = told {
             // Whoever is still to be met may have the steps that are missing.
-            self.device.clone().handle(&world, Input::ConfirmRecovery(Basis::OwnersWord))?;
+            self.device().clone().handle(&world, Input::ConfirmRecovery(Basis::OwnersWord))?;
             return Err(SealError::RolledBack(told).into());
         }
-        self.device.clone().handle(&world, Input::ConfirmRecovery(basis))?;
+        self.device().clone().handle(&world, Input::ConfirmRecovery(basis))?;
         if self.notaries.is_some() {
             let spent = self.spent_elsewhere()?;
             if spent > 0 {
@@ -410,8 +430,27 @@ impl Wallet {
         if told != Rollback::None {
             self.seal.adopt(seq, &head)?;
         }
-        self.run(vec![Input::ConfirmRecovery(basis)], None, &mut |_| {})?;
-        self.finish_intents(&mut |_| {})
+        self.run(vec![Input::ConfirmRecovery(basis)], &mut |_| {})?;
+        self.remind(&mut |_| {})
+    }
+}
+
+#[cfg(test)]
+impl Wallet {
+    /// Loses every session with its contacts, as a disk may.
+    pub(crate) fn lose_sessions(&mut self) {
+        self.store.clear_sessions();
+        let blank = Device::new(self.device().me().clone());
+        self.agent = Agent::Away(Box::new(blank));
+        self.ready().expect("the rest is there");
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        match &self.agent {
+            Agent::Idle(idle) => idle.sessions(),
+            Agent::Torn(torn) => torn.sessions(),
+            Agent::Away(_) => 0,
+        }
     }
 }
 
@@ -420,7 +459,7 @@ impl fmt::Debug for Wallet {
         f.debug_struct("Wallet")
             .field("dir", &self.dir)
             .field("name", &self.name)
-            .field("device", &self.device.id())
+            .field("device", &self.device().id())
             .finish_non_exhaustive()
     }
 }
@@ -439,13 +478,13 @@ pub(crate) fn tick() -> u64 {
 }
 
 /// So many random bytes from the system.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], PeerError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| PeerError::Random)?;
+    getrandom::fill(&mut bytes).map_err(|_| RandomError)?;
     Ok(bytes)
 }
 
-pub(crate) fn entropy() -> Result<Entropy, PeerError> {
+pub(crate) fn entropy() -> Result<Entropy, RandomError> {
     random().map(Entropy::new)
 }
 

@@ -35,13 +35,13 @@ impl Wallet {
         let mut found: BTreeMap<TxId, Vec<Signature>> = BTreeMap::new();
         for (claim, proof) in claims.iter().zip(proofs) {
             let bare = matches!(claim.unlock, Unlock::Signature(_));
-            let mine = self.device.outgoing().contains_key(&claim.tx);
+            let mine = self.device().outgoing().contains_key(&claim.tx);
             if let (true, true, Some(consent)) = (bare, mine, consent_in(claim, proof)) {
                 found.entry(claim.tx).or_default().push(consent);
             }
         }
         for (tx, consents) in found {
-            match self.run(vec![Input::Consents { tx, consents }], None, show) {
+            match self.run(vec![Input::Consents { tx, consents }], show) {
                 Ok(_) => {}
                 Err(WalletError::Device(_)) => self.ready()?,
                 Err(other) => return Err(other),
@@ -82,7 +82,7 @@ impl Wallet {
         }
         for (_, (certificate, proofs)) in rounds {
             let settlement = Settlement { certificate, proofs };
-            self.run(vec![Input::Certified(Box::new(settlement))], None, show)?;
+            self.run(vec![Input::Certified(Box::new(settlement))], show)?;
         }
         Ok(())
     }

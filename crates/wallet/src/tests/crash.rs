@@ -30,7 +30,7 @@ fn comes_out_whole(town: &Town, asset: AssetId, what: &str) {
     assert_eq!(balances, (1000 - UNITS * signed, UNITS * signed), "{what}");
     assert_eq!(bob.device().incoming().len() as u64, signed, "{what}");
     assert_eq!(alice.device().seq(), signed, "{what}");
-    assert_eq!(alice.waiting_for(&bob.device().id()).len(), 0, "{what}");
+    assert_eq!(alice.waiting(&bob.device().id()), 0, "{what}");
     pay(&mut alice, &mut bob, asset, 100).payer.unwrap_or_else(|e| panic!("{what}: {e}"));
     pay(&mut bob, &mut alice, asset, 50).payer.unwrap_or_else(|e| panic!("{what}: {e}"));
     let total = balance(&alice, &asset) + balance(&bob, &asset);

@@ -1,6 +1,7 @@
 //! What keeps a wallet from paying from an old state, and from believing records that were set back.
 
 use std::fs;
+use tally_agent::Batch;
 
 use tally_core::amount::Amount;
 use tally_core::device::{Change, Mode, Pocket};
@@ -8,7 +9,7 @@ use tally_core::id::AssetId;
 use tally_seal::software::Place;
 
 use super::scene::{Town, balance, copy_folder, passphrase, pay, sync};
-use crate::store::{Batch, Store};
+use crate::store::Store;
 use crate::{Class, Wallet, WalletError, restore};
 
 fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {

@@ -3,9 +3,12 @@
 
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
+use tally_core::cbor::{Blob, to_bytes};
 use tally_core::device::{Device, Event, Input, Sign, SpendToSign};
 use tally_core::id::{AssetId, TxId};
 use tally_core::invoice::Invoice;
+use tally_core::message::Message;
+use tally_core::packet::{Hello, Packet};
 use tally_core::predicate::Unlock;
 use tally_core::seal::tpm::SLOT_TAG;
 use tally_core::seal::{HardwareProof, Slot, SlotProof, TpmSeal};
@@ -16,9 +19,12 @@ use tally_seal::tpm2::swtpm::SoftwareTpm;
 use tally_seal::tpm2::{Attested, AuditSession, Chip, TpmError};
 use tally_seal::unlock::KdfParams;
 
+use tally_transport::session::{KemPublic, Role, Session, initiate};
+
 use super::scene::{Town, patiently};
 use crate::Wallet;
 use crate::sealed::{DeviceSeal, world};
+use crate::wallet::{random, tick};
 
 /// Alice's, with her own program in front of the TPM.
 pub(super) struct Patched {
@@ -64,7 +70,7 @@ impl Patched {
     /// What the wallet as it was written would sign to pay this invoice.
     pub(super) fn propose(&self, invoice: &Signed) -> Proposal {
         let (invoice, card) = Invoice::open(invoice).unwrap();
-        let mut device = self.wallet.device.clone();
+        let mut device = self.wallet.device().clone();
         let input = Input::PayInvoice { payee: card.device(), invoice: Box::new(invoice) };
         let output = device.handle(&world(), input).unwrap();
         let [Sign::Spend { tx, inputs, .. }] = &output.sign[..] else { unreachable!("one spend") };
@@ -88,14 +94,33 @@ impl Patched {
         let signed = Input::Signed { tx: proposal.tx, unlocks: vec![unlock] };
         let mut device = proposal.device.clone();
         let message = device.handle(&world(), signed).unwrap().send.pop().unwrap().1;
-        let to = payee.device().id();
-        let sent = self.wallet.release(to, &[message], Some(0)).unwrap();
-        let (events, _) = payee.receive_packet(&sent[0].packet).map_err(|e| e.code().to_owned())?;
+        let link = device.outgoing()[&proposal.tx].transaction.link;
+        let packet = self.wrap(payee.card(), &message, link.as_bytes());
+        let (events, _) = payee.receive_packet(&packet).map_err(|e| e.code().to_owned())?;
         let received = events.iter().find_map(|event| match event {
             Event::Received { tier, .. } => Some(*tier),
             _ => None,
         });
         received.ok_or_else(|| format!("{events:?}"))
+    }
+
+    /// Encrypts a message in a session of its own.
+    fn wrap(&mut self, theirs: &Signed, message: &Message, link: &[u8; 32]) -> Vec<u8> {
+        let card = theirs.open_card().unwrap();
+        let (me, to) = (self.wallet.device().id(), card.device());
+        let theirs = KemPublic::from_bytes(card.session_key.as_slice()).unwrap();
+        let generation = tick();
+        let context = Hello::context(&me, &to, generation);
+        let (ciphertext, root) = initiate(&theirs, &context, &random().unwrap());
+        let ciphertext = Blob::new(ciphertext.as_bytes().to_vec()).unwrap();
+        let digest = Hello::digest(&me, &to, generation, &ciphertext);
+        let signature = self.wallet.seal.sign(&digest).unwrap();
+        let card = self.wallet.card().clone();
+        let hello = Hello { card, to, generation, ciphertext, signature };
+        let mut session = Session::new(&root, Role::Initiator, generation);
+        session.expect(link).unwrap();
+        let envelope = Blob::new(session.seal(&to_bytes(message)).unwrap()).unwrap();
+        Packet { hello: Some(hello), envelope }.to_wire()
     }
 
     pub(super) fn chip(&mut self) -> &mut Chip {

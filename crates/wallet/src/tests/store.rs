@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tally_agent::Batch;
 
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend};
@@ -13,7 +14,7 @@ use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::unlock::Unlock;
 
 use super::scene::{Town, balance, passphrase, pay, sync};
-use crate::store::{Batch, Store};
+use crate::store::Store;
 use crate::{Class, Setup, Wallet, WalletError};
 
 fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {

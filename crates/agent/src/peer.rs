@@ -4,6 +4,9 @@
 //! this side begins goes through the newest; an answer goes through the one it answers. A hello is
 //! repeated with every packet until the other side was heard in its session.
 
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use tally_core::card::SignedError;
@@ -42,9 +45,6 @@ pub enum PeerError {
     /// There are too many contacts to add another.
     #[error("this wallet has too many contacts to add another: use another wallet for strangers")]
     TooMany,
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes: try again, or restart the machine")]
-    Random,
 }
 
 impl PeerError {
@@ -58,7 +58,6 @@ impl PeerError {
             Self::Stale => "PEER_STALE",
             Self::WrongDevice => "PEER_WRONG_DEVICE",
             Self::TooMany => "PEER_TOO_MANY",
-            Self::Random => "PEER_RANDOM",
         }
     }
 
@@ -114,6 +113,17 @@ impl Peer {
         self.lines.iter_mut().find(|line| line.id() == id)
     }
 
+    /// Opens an envelope with the session that it belongs to.
+    pub(crate) fn open(&mut self, envelope: &[u8]) -> Result<(LineId, Vec<u8>), SessionError> {
+        let hint = Hint::of(envelope)?;
+        let line = self.lines.iter_mut().find(|line| line.session.hints().contains(&hint));
+        let line = line.ok_or(SessionError::Unknown)?;
+        let plain = line.session.open(envelope)?;
+        // Whoever answers in a session has heard its hello.
+        line.hello = None;
+        Ok((line.id(), plain))
+    }
+
     /// Takes in a session; of crossing hellos, that of the smaller device counts on both sides.
     pub(crate) fn insert(&mut self, line: Line, me: &DeviceId, them: &DeviceId) {
         self.lines.retain(|known| known.id() != line.id());
@@ -129,19 +139,13 @@ impl Peer {
     }
 
     /// The state as it is stored, encrypted.
-    pub(crate) fn to_sealed(
-        &self,
-        key: &[u8; 32],
-        contact: &DeviceId,
-    ) -> Result<Vec<u8>, PeerError> {
+    pub(crate) fn to_sealed(&self, key: &[u8; 32], contact: &DeviceId, nonce: [u8; 24]) -> Vec<u8> {
         let plain = Zeroizing::new(self.to_plain());
-        let mut nonce = [0; 24];
-        getrandom::fill(&mut nonce).map_err(|_| PeerError::Random)?;
         let payload = Payload { msg: &plain, aad: contact.as_bytes() };
         let text = XChaCha20Poly1305::new(key.into())
             .encrypt(&nonce.into(), payload)
             .expect("a few kilobytes are below the cipher's limit");
-        Ok([nonce.as_slice(), &text].concat())
+        [nonce.as_slice(), &text].concat()
     }
 
     /// Reads a stored state, if it was written under `key` for `contact`.
@@ -182,4 +186,61 @@ fn decode_line(r: &mut Reader<'_>) -> Result<Line, DecodeError> {
         let session = Session::from_bytes(bytes).map_err(|_| DecodeError::OutOfRange)?;
         Ok(Line { session, hello: Decode::decode(r)? })
     })
+}
+
+/// The sessions with everybody, and by which hint each is found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    all: BTreeMap<DeviceId, Peer>,
+    hints: BTreeMap<Hint, DeviceId>,
+}
+
+impl Peers {
+    pub(crate) fn get(&self, contact: &DeviceId) -> Option<&Peer> {
+        self.all.get(contact)
+    }
+
+    pub(crate) fn get_mut(&mut self, contact: &DeviceId) -> Option<&mut Peer> {
+        self.all.get_mut(contact)
+    }
+
+    pub(crate) fn entry(&mut self, contact: DeviceId) -> &mut Peer {
+        self.all.entry(contact).or_default()
+    }
+
+    /// Everybody with whom there is or was a session.
+    pub(crate) fn contacts(&self) -> Vec<DeviceId> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Whose session an envelope with this hint belongs to.
+    pub(crate) fn of(&self, hint: &Hint) -> Option<DeviceId> {
+        self.hints.get(hint).copied()
+    }
+
+    /// Replaces what is kept of a contact.
+    pub(crate) fn put(&mut self, contact: DeviceId, mut peer: Peer) {
+        if let Some(known) = self.all.get_mut(&contact) {
+            peer.hints = core::mem::take(&mut known.hints);
+        }
+        self.all.insert(contact, peer);
+        self.index(&contact);
+    }
+
+    /// Notes which hints belong to a contact.
+    pub(crate) fn index(&mut self, contact: &DeviceId) {
+        let Some(peer) = self.all.get_mut(contact) else { return };
+        let hints: Vec<Hint> = peer.lines.iter().flat_map(|line| line.session.hints()).collect();
+        for hint in core::mem::replace(&mut peer.hints, hints) {
+            self.hints.remove(&hint);
+        }
+        self.hints.extend(peer.hints.iter().map(|hint| (*hint, *contact)));
+    }
+
+    /// Forgets a contact.
+    pub(crate) fn remove(&mut self, contact: &DeviceId) {
+        for hint in self.all.remove(contact).into_iter().flat_map(|peer| peer.hints) {
+            self.hints.remove(&hint);
+        }
+    }
 }

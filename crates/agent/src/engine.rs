@@ -1,0 +1,353 @@
+//! Hold a device with its sessions and connections, and take one input.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use tally_core::card::Signed;
+use tally_core::device::{
+    self, Change, Device, DeviceError, Event, Forgotten, Learnt, Mode, Output, Sign, World,
+};
+use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
+use tally_core::message::Message;
+use tally_core::notary::TrustBase;
+use tally_core::predicate::Sealed;
+use tally_core::seal::TpmProofs;
+use tally_core::time::Time;
+
+use crate::hello::Unsaid;
+use crate::noise::Noise;
+use crate::order::{Asked, Spend};
+use crate::outbox::{Item, Outbox};
+use crate::packet::{Packets, Via};
+use crate::peer::Peers;
+use crate::talk::Talk;
+use crate::{AgentError, Batch, Conn, Cx, Effect, Input, Issued, Keys, Loaded, OrderId, Way};
+
+/// Most connections at once.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// Most things that wait for a free counter at once.
+const MAX_PARKED: usize = 64;
+
+/// A device, and all that belongs to it in memory.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) card: Signed,
+    pub(crate) device: Device,
+    pub(crate) keys: Keys,
+    pub(crate) trust: Option<TrustBase>,
+    pub(crate) issued: BTreeMap<AssetId, Issued>,
+    pub(crate) peers: Peers,
+    pub(crate) packets: Packets,
+    pub(crate) outbox: Outbox,
+    pub(crate) conns: BTreeMap<Conn, Talk>,
+    pub(crate) unsaid: BTreeMap<DeviceId, Unsaid>,
+    pub(crate) spends: BTreeMap<TxId, Spend>,
+    pub(crate) answers: BTreeMap<OrderId, Asked>,
+    pub(crate) invoices: BTreeMap<Nonce, Vec<u8>>,
+    parked: VecDeque<(Option<Way>, Parked)>,
+    /// Contacts whose sessions are ahead of what is stored: stored with the next batch.
+    touched: BTreeSet<DeviceId>,
+}
+
+/// Something that waits to be told which counter is free.
+#[derive(Clone, Debug)]
+pub(crate) enum Parked {
+    /// Wishes of the owner.
+    Wished(Vec<device::Input>),
+    /// An invoice.
+    Invoice(AssetId, tally_core::amount::Amount, u64),
+    /// A release.
+    Release(DeviceId, AssetId),
+    /// What another device said.
+    Heard(Vec<device::Input>, Via),
+}
+
+/// One turn while it is made.
+pub(crate) struct Step<'a> {
+    pub(crate) cx: &'a Cx,
+    pub(crate) noise: Noise,
+    pub(crate) batch: Batch,
+    pub(crate) effects: Vec<Effect>,
+    /// What the device told its owner, for the connections that wait for it.
+    pub(crate) events: Vec<Event>,
+    /// Which way what is said goes, if nothing else says so.
+    pub(crate) way: Option<Way>,
+    pub(crate) touched: BTreeSet<DeviceId>,
+    consents: bool,
+}
+
+impl Engine {
+    pub(crate) fn load(loaded: Loaded, keys: Keys) -> Self {
+        let mut engine = Self {
+            card: loaded.card,
+            device: Device::new(loaded.me),
+            keys,
+            trust: loaded.trust,
+            issued: loaded.issued.into_iter().collect(),
+            peers: Peers::default(),
+            packets: Packets::default(),
+            outbox: Outbox::default(),
+            conns: BTreeMap::new(),
+            unsaid: BTreeMap::new(),
+            spends: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            invoices: BTreeMap::new(),
+            parked: VecDeque::new(),
+            touched: BTreeSet::new(),
+        };
+        for change in loaded.changes {
+            engine.device.apply(change);
+        }
+        for (hash, tx) in loaded.packets {
+            engine.packets.put(hash, tx);
+        }
+        for (contact, bytes) in loaded.sessions {
+            // A session that cannot be read is left out: the next packet says hello again.
+            let peer = crate::peer::Peer::from_sealed(&bytes, &engine.keys.database, &contact);
+            if let Some(peer) = peer {
+                engine.peers.put(contact, peer);
+            }
+        }
+        engine
+    }
+
+    /// Takes an input. On an error nothing has changed.
+    pub(crate) fn handle(
+        &mut self,
+        cx: &Cx,
+        input: Input,
+    ) -> Result<(Batch, Vec<Effect>), AgentError> {
+        let mut step = Step {
+            cx,
+            noise: Noise::new(&cx.entropy),
+            batch: Batch::default(),
+            effects: Vec::new(),
+            events: Vec::new(),
+            way: None,
+            touched: BTreeSet::new(),
+            consents: false,
+        };
+        self.take(&mut step, input)?;
+        self.advance_talks(&mut step);
+        self.flush(&mut step);
+        Ok(self.close(step))
+    }
+
+    fn take(&mut self, step: &mut Step<'_>, input: Input) -> Result<(), AgentError> {
+        match input {
+            Input::Wish(inputs) => self.wish(step, inputs),
+            Input::Invoice { asset, amount, valid_for } => {
+                if self.device.enrollment().is_some() {
+                    self.park(step, Parked::Invoice(asset, amount, valid_for));
+                    return Ok(());
+                }
+                self.invoice(step, asset, amount, valid_for)
+            }
+            Input::PayInvoice(invoice) => self.pay_invoice(step, &invoice),
+            Input::Release { payee, asset } => {
+                step.way = Some(Way::File);
+                if self.device.enrollment().is_some() {
+                    self.park(step, Parked::Release(payee, asset));
+                    return Ok(());
+                }
+                self.release(step, payee, asset)
+            }
+            Input::Resend { payee } => self.resend(step, payee),
+            Input::File { bytes, agree } => self.take_file(step, &bytes, agree),
+            Input::Opened { conn, goal } => self.connected(step, conn, goal),
+            Input::Packet { conn, bytes } => self.packet_came(step, conn, &bytes),
+            Input::Closed { conn, why } => self.closed(step, conn, why),
+            Input::Signed { order, signatures } => self.signed(step, order, signatures),
+            Input::Observed { tx, fits } => self.observed(step, tx, fits),
+            Input::Proved { tx, slot, proved } => self.proved(step, tx, slot, proved),
+            Input::Counter(lock) => self.counter(step, lock),
+            Input::Remind => self.remind(step),
+            Input::SetBack => self.set_back(step),
+            Input::Renew { card } => {
+                self.card = *card;
+                self.drop_sessions(step);
+                Ok(())
+            }
+            Input::Keep { issued, meta, trust } => {
+                self.issued.extend(issued.iter().copied());
+                (step.batch.issued, step.batch.meta) = (issued, meta);
+                self.trust = trust.map(|trust| *trust).or(self.trust.take());
+                Ok(())
+            }
+        }
+    }
+
+    /// Meets the owner's wishes, all or none.
+    fn wish(&mut self, step: &mut Step<'_>, inputs: Vec<device::Input>) -> Result<(), AgentError> {
+        let needs_counter = inputs.iter().any(|input| match input {
+            device::Input::Refresh { .. } | device::Input::Reserve { .. } => true,
+            _ => false,
+        });
+        if needs_counter && self.device.enrollment().is_some() {
+            self.park(step, Parked::Wished(inputs));
+            return Ok(());
+        }
+        self.tell_all(step, inputs)
+    }
+
+    /// Waits to be told which counter is free.
+    pub(crate) fn park(&mut self, step: &mut Step<'_>, parked: Parked) {
+        if self.parked.len() >= MAX_PARKED {
+            self.parked.pop_front();
+        }
+        self.parked.push_back((step.way, parked));
+        step.effects.push(Effect::FreeCounter(self.device.taken()));
+    }
+
+    fn counter(&mut self, step: &mut Step<'_>, lock: Option<Sealed>) -> Result<(), AgentError> {
+        self.tell(step, device::Input::Lock(lock), None)?;
+        let Some((way, parked)) = self.parked.pop_front() else { return Ok(()) };
+        step.way = way;
+        match parked {
+            Parked::Wished(inputs) => self.tell_all(step, inputs),
+            Parked::Invoice(asset, amount, valid_for) => {
+                self.invoice(step, asset, amount, valid_for)
+            }
+            Parked::Release(payee, asset) => self.release(step, payee, asset),
+            Parked::Heard(inputs, via) => {
+                for input in inputs {
+                    self.tell(step, input, Some(&via))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the device decides by.
+    pub(crate) fn world(&self, now: Time) -> World<'_> {
+        World { now, seals: &TpmProofs, notary: self.trust.as_ref() }
+    }
+
+    pub(crate) fn is_normal(&self) -> bool {
+        *self.device.mode() == Mode::Normal
+    }
+
+    /// Tells the device one thing, and does what follows. On an error nothing has changed.
+    pub(crate) fn tell(
+        &mut self,
+        step: &mut Step<'_>,
+        input: device::Input,
+        via: Option<&Via>,
+    ) -> Result<(), AgentError> {
+        let world = World { now: step.cx.now, seals: &TpmProofs, notary: self.trust.as_ref() };
+        let output = self.device.handle(&world, input)?;
+        self.follow(step, output, via);
+        Ok(())
+    }
+
+    /// Tells the device several things, all of which it takes, or none.
+    pub(crate) fn tell_all(
+        &mut self,
+        step: &mut Step<'_>,
+        mut inputs: Vec<device::Input>,
+    ) -> Result<(), AgentError> {
+        if inputs.len() == 1
+            && let Some(input) = inputs.pop()
+        {
+            return self.tell(step, input, None);
+        }
+        let mut copy = self.device.clone();
+        let outputs = inputs.into_iter().map(|input| copy.handle(&self.world(step.cx.now), input));
+        let outputs = outputs.collect::<Result<Vec<Output>, DeviceError>>()?;
+        self.device = copy;
+        outputs.into_iter().for_each(|output| self.follow(step, output, None));
+        Ok(())
+    }
+
+    /// Does what follows from what the device said.
+    fn follow(&mut self, step: &mut Step<'_>, output: Output, via: Option<&Via>) {
+        let Output { changes, sign, send, events, learnt } = output;
+        self.move_sessions(step, &learnt, via);
+        for change in &changes {
+            if let Change::Forgotten(Forgotten::Contact(contact)) = change {
+                self.peers.remove(contact);
+                self.outbox.drop_contact(contact);
+                step.touched.remove(contact);
+            }
+        }
+        step.batch.changes.extend(changes);
+        for (to, message) in send {
+            let Some(way) = self.way_to(step, &to) else { continue };
+            let pays = self.made_by(&to, &message, &learnt);
+            if pays.is_some_and(|tx| self.was_sent(way, &tx)) {
+                continue;
+            }
+            let line = via.filter(|via| via.contact == to).map(|via| via.line);
+            let asks = matches!((&message, way), (Message::Release(_), Way::File));
+            let fresh = asks.then_some(0);
+            self.outbox.push(to, Item { pays, line, fresh, ..Item::new(message, way) });
+        }
+        step.consents |= sign.iter().any(|sign| matches!(sign, Sign::Consent { .. }));
+        sign.into_iter().for_each(|sign| self.order(step, sign, via));
+        for event in events {
+            step.events.push(event.clone());
+            if self.is_shown(step, &event) {
+                step.effects.push(Effect::Show(Box::new(event)));
+            }
+        }
+    }
+
+    /// Whether a connection has carried a payment before: then only a plea brings it again.
+    fn was_sent(&self, way: Way, tx: &TxId) -> bool {
+        let Way::Conn(conn) = way else { return false };
+        self.conns.get(&conn).is_some_and(|talk| talk.sent.contains(tx))
+    }
+
+    /// The payment that a message makes, if it makes one.
+    fn made_by(&self, to: &DeviceId, message: &Message, learnt: &[Learnt]) -> Option<TxId> {
+        match message {
+            Message::Commit(_) => learnt.iter().find_map(|learnt| match learnt {
+                Learnt::Signed { tx, payee } if payee == to => Some(*tx),
+                _ => None,
+            }),
+            Message::Payment(payment) => {
+                self.device.payment_made_by(to, payment).map(|outgoing| outgoing.tx)
+            }
+            _ => None,
+        }
+    }
+
+    /// The device was set back: it receives only, and gives up its sessions, whose counters may have
+    /// been used.
+    pub(crate) fn set_back(&mut self, step: &mut Step<'_>) -> Result<(), AgentError> {
+        self.tell(step, device::Input::Restored, None)?;
+        self.drop_sessions(step);
+        self.spends.clear();
+        Ok(())
+    }
+
+    fn drop_sessions(&mut self, step: &mut Step<'_>) {
+        for contact in self.peers.contacts() {
+            if let Some(peer) = self.peers.get_mut(&contact) {
+                peer.lines.clear();
+            }
+            self.peers.index(&contact);
+            step.touched.insert(contact);
+        }
+    }
+
+    /// The batch of a turn, with every session that it touched.
+    ///
+    /// A consent leaves with what it is for. Until it is signed there is nothing to keep: the sessions
+    /// are stored with the next batch, and a crash leaves the packet to be opened again.
+    fn close(&mut self, mut step: Step<'_>) -> (Batch, Vec<Effect>) {
+        self.touched.append(&mut step.touched);
+        let sends = step.effects.iter().any(|effect| matches!(effect, Effect::Send { .. }));
+        if step.consents && step.batch.changes.is_empty() && !sends {
+            return (step.batch, step.effects);
+        }
+        for contact in core::mem::take(&mut self.touched) {
+            let Some(peer) = self.peers.get_mut(&contact) else { continue };
+            let sealed = peer.to_sealed(&self.keys.database, &contact, step.noise.draw());
+            step.batch.sessions.push((contact, sealed));
+            peer.lines.iter_mut().for_each(|line| line.session.stored());
+        }
+        (step.batch, step.effects)
+    }
+}

@@ -1,0 +1,59 @@
+//! Say why the agent did not do what it was asked.
+
+use alloc::string::String;
+
+use tally_core::device::DeviceError;
+use tally_core::id::TxId;
+
+use crate::PeerError;
+
+/// Why the agent did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The device cannot meet the wish.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// What another device sent cannot be read.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The other side, or this device, refused; nothing was paid.
+    #[error("the payment was refused ({code}){text}")]
+    Refused {
+        /// The stable code of the reason.
+        code: String,
+        /// `: ` and what it means, where it is known.
+        text: String,
+    },
+    /// A payment is signed, and its payee has not said that it has it.
+    #[error("payment {tx} is signed but not receipted yet ({why})")]
+    Waiting {
+        /// The payment.
+        tx: TxId,
+        /// What came between.
+        why: String,
+    },
+    /// The connection ended before what it was for.
+    #[error("the other side closed the connection")]
+    Closed,
+    /// The carrier failed.
+    #[error("{0}")]
+    Carrier(String),
+    /// Too many connections are open.
+    #[error("too many connections are open: try again when one has ended")]
+    Busy,
+}
+
+impl AgentError {
+    /// Stable code of this error.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Device(e) => e.code(),
+            Self::Peer(e) => e.code(),
+            Self::Refused { code, .. } => code,
+            Self::Waiting { .. } => "WALLET_WAITING",
+            Self::Closed | Self::Carrier(_) => "TRANSPORT_CLOSED",
+            Self::Busy => "AGENT_BUSY",
+        }
+    }
+}

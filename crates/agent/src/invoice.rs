@@ -1,0 +1,113 @@
+//! Ask for a payment, and pay what is asked for.
+
+use alloc::boxed::Box;
+
+use tally_core::amount::Amount;
+use tally_core::card::Signed;
+use tally_core::cbor::to_bytes;
+use tally_core::device::{self, Event, Terms};
+use tally_core::hash::Tag;
+use tally_core::id::{AssetId, Nonce};
+use tally_core::invoice::{INVOICE_VERSION, Invoice};
+use tally_core::keys::Signature;
+use tally_core::message::{Accept, Message};
+
+use crate::engine::{Engine, Step};
+use crate::outbox::Item;
+use crate::{AgentError, Effect, OrderId, PeerError, SignOrder, Way};
+
+/// Most invoices that wait for their signature at once.
+const MAX_UNSIGNED: usize = 64;
+
+impl Engine {
+    /// Gives terms, and has the invoice of them signed.
+    pub(crate) fn invoice(
+        &mut self,
+        step: &mut Step<'_>,
+        asset: AssetId,
+        amount: Amount,
+        valid_for: u64,
+    ) -> Result<(), AgentError> {
+        let world = self.world(step.cx.now);
+        let owner = self.device.predicate_for(&world, &asset);
+        let least = self.device.least_tier(&world, asset, amount)?;
+        let expires_at = step.cx.now.plus(valid_for);
+        let nonce = Nonce::new(step.noise.draw());
+        let terms = Terms { payer: None, asset, amount, owner: owner.clone(), expires_at };
+        if self.invoices.len() >= MAX_UNSIGNED {
+            self.invoices.pop_first();
+        }
+        self.tell(step, device::Input::Ask { nonce, terms }, None)?;
+        let invoice = Invoice {
+            version: INVOICE_VERSION,
+            card: self.card.clone(),
+            asset,
+            amount,
+            accept: Accept { nonce, owner },
+            expires_at,
+            least,
+        };
+        let payload = to_bytes(&invoice);
+        let digests = alloc::vec![Signed::digest(Tag::Invoice, &payload)];
+        self.invoices.insert(nonce, payload);
+        step.effects.push(Effect::Sign(SignOrder { order: OrderId::Invoice(nonce), digests }));
+        Ok(())
+    }
+
+    pub(crate) fn invoice_signed(
+        &mut self,
+        step: &mut Step<'_>,
+        nonce: Nonce,
+        signature: Signature,
+    ) -> Result<(), AgentError> {
+        let Some(payload) = self.invoices.remove(&nonce) else { return Ok(()) };
+        let signed = Signed::new(payload, signature).map_err(PeerError::Decode)?;
+        step.effects.push(Effect::Invoice(Box::new(signed)));
+        Ok(())
+    }
+
+    /// Pays an invoice. Paying it again is the same payment, in a session that its payee can read.
+    pub(crate) fn pay_invoice(
+        &mut self,
+        step: &mut Step<'_>,
+        signed: &Signed,
+    ) -> Result<(), AgentError> {
+        let (invoice, card) = Invoice::open(signed).map_err(PeerError::Signed)?;
+        let payee = card.device();
+        step.way = Some(Way::File);
+        let outgoing = self.device.outgoing().values();
+        let paid = outgoing
+            .filter(|o| o.payee == payee && o.payment.accept.nonce == invoice.accept.nonce)
+            .find(|o| o.state != device::OutgoingState::GivenUp)
+            .cloned();
+        let Some(paid) = paid else {
+            return self.pay_anew(step, payee, invoice);
+        };
+        if paid.state == device::OutgoingState::Intent {
+            let sign = self.device.to_sign(&paid);
+            self.order(step, sign, None);
+            return Ok(());
+        }
+        let (tx, offer) = (paid.tx, &paid.payment.offer);
+        let event = Event::Paid { tx, payee, asset: offer.asset, amount: offer.amount };
+        step.effects.push(Effect::Show(Box::new(event)));
+        let message = Message::Payment(paid.payment.clone());
+        let item = Item { pays: Some(tx), fresh: Some(0), ..Item::new(message, Way::File) };
+        self.outbox.push(payee, item);
+        Ok(())
+    }
+
+    fn pay_anew(
+        &mut self,
+        step: &mut Step<'_>,
+        payee: tally_core::id::DeviceId,
+        invoice: Invoice,
+    ) -> Result<(), AgentError> {
+        let card = invoice.card.clone();
+        let pay = device::Input::PayInvoice { payee, invoice: Box::new(invoice) };
+        if self.device.contacts().contains_key(&payee) {
+            return self.tell(step, pay, None);
+        }
+        self.tell_all(step, alloc::vec![device::Input::Contact(card), pay])
+    }
+}

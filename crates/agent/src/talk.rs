@@ -1,0 +1,496 @@
+//! Go through one connection, message by message, towards what it is for.
+//!
+//! A side that cannot open a packet, because it lost its sessions, answers with a plea: the byte 3
+//! and the greatest generation that it has heard of the sender, 8 bytes. The sender then says hello
+//! anew and sends its last messages again, once a connection. A side that is told something for
+//! somebody else answers with the byte 4, and hangs up. Neither byte is authenticated: all that a
+//! forged one costs is a new session, or the connection.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use tally_core::device::{self, Event, Mode, OutgoingState};
+use tally_core::hash::sha256;
+use tally_core::id::{DeviceId, TxId};
+use tally_core::message::Message;
+
+use crate::conn::{NOT_ME, PLEA};
+use crate::engine::{Engine, MAX_CONNECTIONS, Step};
+use crate::outbox::Item;
+use crate::packet::Via;
+use crate::{AgentError, Conn, Done, Effect, Goal, PeerError, Way};
+
+/// Furthest that a plea moves the generation ahead of the clock, in microseconds: a hundred years.
+const MAX_AHEAD: u64 = 100 * 365 * 86_400 * 1_000_000;
+/// Most messages that are taken on one connection.
+const MAX_MESSAGES: u32 = 10_000;
+/// Most packets that may be on their way when a plea is sent.
+const MAX_UNREAD: u32 = 64;
+/// Most rounds of one meeting.
+const MAX_ROUNDS: u32 = 80;
+/// Most messages that are said again after a plea.
+const MAX_LAST: usize = 64;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    goal: Goal,
+    pub(crate) contact: Option<DeviceId>,
+    stage: Stage,
+    /// What was said last, to be said again if the other side cannot read it.
+    last: Vec<Item>,
+    /// Whether the other side was heard since, so that what is said next begins `last` anew.
+    heard: bool,
+    /// The payments that were sent and neither receipted nor refused.
+    pub(crate) in_flight: Vec<TxId>,
+    /// The payments that were sent at all: a meeting sends each once.
+    pub(crate) sent: BTreeSet<TxId>,
+    /// Those that were receipted.
+    delivered: BTreeSet<TxId>,
+    refused: Option<(String, String)>,
+    messages: u32,
+    pleaded: bool,
+    /// Packets that could not be read since the plea: they were on their way before it was heard.
+    unread: u32,
+    gave_in: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The other side is answered.
+    Serving,
+    /// What waits is sent; then the goal comes.
+    Delivering,
+    /// An offer is out.
+    Offering,
+    /// The payment is signed, and waits for its receipt.
+    Paying(TxId),
+    /// The payee lost the offer, and has been sent all in one.
+    Finishing(TxId),
+    /// Rounds of a meeting, until one changes nothing.
+    Meeting { before: Option<Standing>, rounds: u32, met: bool },
+}
+
+/// What a round of a meeting can change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Standing {
+    seq: u64,
+    received: usize,
+    forks: usize,
+    unmet: usize,
+    waiting: usize,
+}
+
+impl Talk {
+    fn new(goal: Goal, stage: Stage) -> Self {
+        Self {
+            goal,
+            contact: goal.contact(),
+            stage,
+            last: Vec::new(),
+            heard: true,
+            in_flight: Vec::new(),
+            sent: BTreeSet::new(),
+            delivered: BTreeSet::new(),
+            refused: None,
+            messages: 0,
+            pleaded: false,
+            unread: 0,
+            gave_in: false,
+        }
+    }
+
+    /// Keeps what was said, in case the other side cannot read it.
+    pub(crate) fn note_said(&mut self, item: Item) {
+        if core::mem::take(&mut self.heard) {
+            self.last.clear();
+        }
+        if let Some(tx) = item.pays {
+            self.sent.insert(tx);
+            if !self.in_flight.contains(&tx) {
+                self.in_flight.push(tx);
+            }
+        }
+        if self.last.len() < MAX_LAST {
+            self.last.push(item);
+        }
+    }
+
+    /// Takes notice of what the device told its owner.
+    fn note(&mut self, event: &Event) {
+        let with = |device: &DeviceId| self.contact == Some(*device);
+        match event {
+            Event::Receipted { tx } => {
+                self.in_flight.retain(|known| known != tx);
+                self.delivered.insert(*tx);
+            }
+            Event::Paid { tx, payee, .. } if with(payee) && self.stage == Stage::Offering => {
+                self.stage = Stage::Paying(*tx);
+            }
+            Event::RefusedBy { payee, code } if with(payee) => {
+                if !self.in_flight.is_empty() {
+                    self.in_flight.remove(0);
+                }
+                self.refused = Some((code.clone(), String::new()));
+            }
+            // Nothing was signed, so nothing is to be waited for.
+            Event::GivenUp { payee, .. } if with(payee) => {
+                let text = ": the seal gave no proof, so nothing was paid".to_string();
+                self.refused = Some(("UNLOCK_SLOT_PROOF".to_string(), text));
+            }
+            Event::Refused { from, reason } if with(from) => {
+                self.refused = Some((reason.code.clone(), format!(": {}", reason.text)));
+            }
+            Event::Met { contact } if with(contact) => {
+                if let Stage::Meeting { met, .. } = &mut self.stage {
+                    *met = true;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn waiting(tx: TxId, why: &AgentError) -> AgentError {
+    AgentError::Waiting { tx, why: why.to_string() }
+}
+
+impl Engine {
+    /// A connection is there.
+    pub(crate) fn connected(
+        &mut self,
+        step: &mut Step<'_>,
+        conn: Conn,
+        goal: Goal,
+    ) -> Result<(), AgentError> {
+        if self.conns.len() >= MAX_CONNECTIONS {
+            return Err(AgentError::Busy);
+        }
+        step.way = Some(Way::Conn(conn));
+        let stage = match goal {
+            Goal::Serve => Stage::Serving,
+            Goal::Pay { .. } | Goal::Resend { .. } => Stage::Delivering,
+            Goal::Meet { .. } => Stage::Meeting { before: None, rounds: 0, met: false },
+        };
+        self.conns.insert(conn, Talk::new(goal, stage));
+        let begun = self.begin(step, conn, goal);
+        if begun.is_err() {
+            self.conns.remove(&conn);
+            self.outbox.drop_way(Way::Conn(conn));
+        }
+        begun
+    }
+
+    fn begin(&mut self, step: &mut Step<'_>, conn: Conn, goal: Goal) -> Result<(), AgentError> {
+        match goal {
+            Goal::Serve => Ok(()),
+            Goal::Meet { contact } => self.tell(step, device::Input::Meet { contact }, None),
+            Goal::Pay { payee, .. } | Goal::Resend { payee } => {
+                for (tx, message) in self.waiting_for(payee) {
+                    let item = Item { pays: Some(tx), ..Item::new(message, Way::Conn(conn)) };
+                    self.outbox.push(payee, item);
+                }
+                // An offer that cannot be made is refused before anything is said.
+                match goal {
+                    Goal::Pay { .. } if !self.outbox.has(Way::Conn(conn)) => {
+                        self.offer(step, conn, goal)
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn offer(&mut self, step: &mut Step<'_>, conn: Conn, goal: Goal) -> Result<(), AgentError> {
+        let Goal::Pay { payee, asset, amount } = goal else { return Ok(()) };
+        step.way = Some(Way::Conn(conn));
+        if let Some(talk) = self.conns.get_mut(&conn) {
+            talk.stage = Stage::Offering;
+        }
+        self.tell(step, device::Input::Pay { payee, asset, amount }, None)
+    }
+
+    /// A message came over a connection.
+    pub(crate) fn packet_came(
+        &mut self,
+        step: &mut Step<'_>,
+        conn: Conn,
+        bytes: &[u8],
+    ) -> Result<(), AgentError> {
+        step.way = Some(Way::Conn(conn));
+        let Some(talk) = self.conns.get_mut(&conn) else { return Ok(()) };
+        talk.messages = talk.messages.saturating_add(1);
+        let read = match bytes {
+            _ if talk.messages > MAX_MESSAGES => Err(AgentError::Closed),
+            [PLEA, heard @ ..] => self.give_in(step, conn, heard),
+            [NOT_ME] => Err(PeerError::WrongDevice.into()),
+            _ => self.read(step, conn, bytes),
+        };
+        if let Err(error) = read {
+            self.fail(step, conn, error);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, step: &mut Step<'_>, conn: Conn, bytes: &[u8]) -> Result<(), AgentError> {
+        let packet = sha256(bytes);
+        let opened = match self.open(bytes) {
+            Ok(opened) => opened,
+            Err(error) => return self.unreadable(step, conn, bytes, &packet, error),
+        };
+        let via = Via { contact: opened.from, line: opened.line, packet };
+        if let Some(talk) = self.conns.get_mut(&conn) {
+            talk.contact = Some(opened.from);
+            talk.heard = true;
+        }
+        self.hear(step, opened, via)
+    }
+
+    /// A packet that cannot be read may have come before; else its sender is asked for a new hello.
+    fn unreadable(
+        &mut self,
+        step: &mut Step<'_>,
+        conn: Conn,
+        bytes: &[u8],
+        hash: &[u8; 32],
+        error: PeerError,
+    ) -> Result<(), AgentError> {
+        if self.packets.get(hash).is_some() {
+            return self.heard_before(step, hash, error);
+        }
+        let heard = self.heard_of(bytes);
+        let Some(talk) = self.conns.get_mut(&conn) else { return Ok(()) };
+        if !error.wants_hello() {
+            return Err(error.into());
+        }
+        if !talk.pleaded {
+            talk.pleaded = true;
+            let mut packet = alloc::vec![PLEA];
+            packet.extend(heard.to_be_bytes());
+            step.effects.push(Effect::Send { way: Way::Conn(conn), packet });
+            return Ok(());
+        }
+        talk.unread = talk.unread.saturating_add(1);
+        if talk.unread > MAX_UNREAD { Err(error.into()) } else { Ok(()) }
+    }
+
+    /// Says hello anew and sends the last messages again.
+    fn give_in(&mut self, step: &mut Step<'_>, conn: Conn, heard: &[u8]) -> Result<(), AgentError> {
+        let talk = self.conns.get_mut(&conn);
+        let Some((talk, contact)) = talk.and_then(|talk| talk.contact.map(|c| (talk, c))) else {
+            return Err(PeerError::Stale.into());
+        };
+        if talk.gave_in {
+            return Err(PeerError::Stale.into());
+        }
+        talk.gave_in = true;
+        talk.heard = true;
+        let heard = heard.try_into().map_or(0, u64::from_be_bytes);
+        let floor = heard.min(step.cx.micros.saturating_add(MAX_AHEAD));
+        let mut again = core::mem::take(&mut talk.last);
+        again.iter_mut().for_each(|item| item.fresh = Some(floor));
+        self.outbox.push_again(contact, again);
+        Ok(())
+    }
+
+    /// A connection has ended, and with it what it was for.
+    pub(crate) fn closed(
+        &mut self,
+        step: &mut Step<'_>,
+        conn: Conn,
+        why: Option<String>,
+    ) -> Result<(), AgentError> {
+        let Some(talk) = self.conns.get(&conn) else { return Ok(()) };
+        if talk.goal == Goal::Serve && why.is_none() {
+            self.end(step, conn, Ok(Done::Served));
+            return Ok(());
+        }
+        let error = why.map_or(AgentError::Closed, AgentError::Carrier);
+        self.fail(step, conn, error);
+        Ok(())
+    }
+
+    /// What a connection was for has failed. A payment that is signed is made all the same.
+    pub(crate) fn fail(&mut self, step: &mut Step<'_>, conn: Conn, error: AgentError) {
+        let Some(talk) = self.conns.get(&conn) else { return };
+        let undelivered = || talk.contact.and_then(|c| self.device.unreceipted(c).next());
+        let made = match talk.stage {
+            Stage::Paying(tx) | Stage::Finishing(tx) => Some(tx),
+            Stage::Delivering => undelivered().map(|outgoing| outgoing.tx),
+            Stage::Serving | Stage::Offering | Stage::Meeting { .. } => None,
+        };
+        let error = match made {
+            Some(tx) => waiting(tx, &error),
+            None => error,
+        };
+        self.end(step, conn, Err(error));
+    }
+
+    /// Something could not be said over a connection.
+    pub(crate) fn give_up(&mut self, step: &mut Step<'_>, conn: Conn, error: AgentError) {
+        self.fail(step, conn, error);
+    }
+
+    fn end(&mut self, step: &mut Step<'_>, conn: Conn, end: Result<Done, AgentError>) {
+        if self.conns.remove(&conn).is_none() {
+            return;
+        }
+        self.outbox.drop_way(Way::Conn(conn));
+        step.effects.push(Effect::Over { way: Way::Conn(conn), end });
+    }
+
+    /// Whether an event is shown as it comes: of a meeting only the end is.
+    pub(crate) fn is_shown(&self, step: &Step<'_>, event: &Event) -> bool {
+        let Some(Way::Conn(conn)) = step.way else { return true };
+        let meets =
+            self.conns.get(&conn).is_some_and(|talk| matches!(talk.stage, Stage::Meeting { .. }));
+        !(meets && matches!(event, Event::Met { .. }))
+    }
+
+    /// Goes on with every connection, after something has happened.
+    pub(crate) fn advance_talks(&mut self, step: &mut Step<'_>) {
+        loop {
+            let events = core::mem::take(&mut step.events);
+            for talk in self.conns.values_mut() {
+                events.iter().for_each(|event| talk.note(event));
+            }
+            let conns: Vec<Conn> = self.conns.keys().copied().collect();
+            let went_on = conns.into_iter().filter(|conn| self.advance(step, *conn)).count();
+            if went_on == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Goes on with one connection; gives whether it did.
+    fn advance(&mut self, step: &mut Step<'_>, conn: Conn) -> bool {
+        let Some(talk) = self.conns.get(&conn) else { return false };
+        match talk.stage {
+            Stage::Serving => false,
+            Stage::Delivering => self.advance_delivering(step, conn, talk.goal),
+            Stage::Offering => match self.refusal(conn) {
+                Some(why) => self.end_true(step, conn, Err(why)),
+                None => false,
+            },
+            Stage::Paying(tx) | Stage::Finishing(tx) if self.is_receipted(&tx) => {
+                self.end_true(step, conn, Ok(Done::Paid(tx)))
+            }
+            Stage::Paying(tx) => match self.refusal(conn) {
+                // The payee lost the offer that it answered: all in one does not need it.
+                Some(why) if why.code() == "TRADE_TURN" => {
+                    self.send_whole(conn, tx);
+                    true
+                }
+                Some(why) => self.end_true(step, conn, Err(waiting(tx, &why))),
+                None => false,
+            },
+            Stage::Finishing(tx) => match self.refusal(conn) {
+                Some(why) => self.end_true(step, conn, Err(waiting(tx, &why))),
+                None => false,
+            },
+            Stage::Meeting { before, rounds, met } => {
+                let contact = talk.contact;
+                met && self.advance_meeting(step, conn, contact, before, rounds)
+            }
+        }
+    }
+
+    fn refusal(&mut self, conn: Conn) -> Option<AgentError> {
+        let (code, text) = self.conns.get_mut(&conn)?.refused.take()?;
+        Some(AgentError::Refused { code, text })
+    }
+
+    fn end_true(&mut self, step: &mut Step<'_>, conn: Conn, end: Result<Done, AgentError>) -> bool {
+        self.end(step, conn, end);
+        true
+    }
+
+    fn send_whole(&mut self, conn: Conn, tx: TxId) {
+        if let Some(talk) = self.conns.get_mut(&conn) {
+            talk.stage = Stage::Finishing(tx);
+        }
+        if let Some(outgoing) = self.device.outgoing().get(&tx) {
+            let payee = outgoing.payee;
+            let message = Message::Payment(outgoing.payment.clone());
+            let item = Item { pays: Some(tx), ..Item::new(message, Way::Conn(conn)) };
+            self.outbox.push(payee, item);
+        }
+    }
+
+    fn advance_delivering(&mut self, step: &mut Step<'_>, conn: Conn, goal: Goal) -> bool {
+        if let Some(why) = self.refusal(conn) {
+            self.fail(step, conn, why);
+            return true;
+        }
+        let Some(talk) = self.conns.get(&conn) else { return false };
+        if !talk.in_flight.is_empty() || self.outbox.has(Way::Conn(conn)) {
+            return false;
+        }
+        let delivered = talk.delivered.len();
+        match goal {
+            Goal::Pay { .. } => {
+                if let Err(error) = self.offer(step, conn, goal) {
+                    self.end(step, conn, Err(error));
+                }
+            }
+            Goal::Serve | Goal::Resend { .. } | Goal::Meet { .. } => {
+                self.end(step, conn, Ok(Done::Resent(delivered)));
+            }
+        }
+        true
+    }
+
+    /// The answer to a second round comes after all answers to the first.
+    fn advance_meeting(
+        &mut self,
+        step: &mut Step<'_>,
+        conn: Conn,
+        contact: Option<DeviceId>,
+        before: Option<Standing>,
+        rounds: u32,
+    ) -> bool {
+        let Some(contact) = contact else { return false };
+        let open = self.outbox.has(Way::Conn(conn))
+            || self.conns.get(&conn).is_some_and(|talk| !talk.in_flight.is_empty());
+        if open && rounds < MAX_ROUNDS {
+            return false;
+        }
+        let after = Some(self.standing(contact));
+        if before == after || rounds >= MAX_ROUNDS {
+            step.effects.push(Effect::Show(Box::new(Event::Met { contact })));
+            return self.end_true(step, conn, Ok(Done::Met));
+        }
+        if let Some(talk) = self.conns.get_mut(&conn) {
+            let rounds = rounds.saturating_add(1);
+            talk.stage = Stage::Meeting { before: after, rounds, met: false };
+        }
+        step.way = Some(Way::Conn(conn));
+        if let Err(error) = self.tell(step, device::Input::Meet { contact }, None) {
+            self.fail(step, conn, error);
+        }
+        true
+    }
+
+    fn standing(&self, contact: DeviceId) -> Standing {
+        let unmet = match self.device.mode() {
+            Mode::Normal => 0,
+            Mode::ReceiveOnly(waiting) => waiting.len(),
+        };
+        Standing {
+            seq: self.device.seq(),
+            received: self.device.incoming().len(),
+            forks: self.device.forks().len(),
+            unmet,
+            waiting: self.device.unreceipted(contact).count(),
+        }
+    }
+
+    fn is_receipted(&self, tx: &TxId) -> bool {
+        let outgoing = self.device.outgoing().get(tx);
+        outgoing.is_some_and(|outgoing| outgoing.state == OutgoingState::Receipted)
+    }
+}
