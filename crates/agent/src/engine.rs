@@ -129,8 +129,11 @@ impl Engine {
             consents: false,
         };
         self.take(&mut step, input)?;
-        self.advance_talks(&mut step);
         self.flush(&mut step);
+        // Going on may bring more to be said, and having said it may let a connection go on.
+        while self.advance_talks(&mut step) {
+            self.flush(&mut step);
+        }
         Ok(self.close(step))
     }
 

@@ -351,19 +351,14 @@ impl Engine {
         !(meets && matches!(event, Event::Met { .. }))
     }
 
-    /// Goes on with every connection, after something has happened.
-    pub(crate) fn advance_talks(&mut self, step: &mut Step<'_>) {
-        loop {
-            let events = core::mem::take(&mut step.events);
-            for talk in self.conns.values_mut() {
-                events.iter().for_each(|event| talk.note(event));
-            }
-            let conns: Vec<Conn> = self.conns.keys().copied().collect();
-            let went_on = conns.into_iter().filter(|conn| self.advance(step, *conn)).count();
-            if went_on == 0 {
-                return;
-            }
+    /// Goes on with every connection, after something has happened; gives whether one went on.
+    pub(crate) fn advance_talks(&mut self, step: &mut Step<'_>) -> bool {
+        let events = core::mem::take(&mut step.events);
+        for talk in self.conns.values_mut() {
+            events.iter().for_each(|event| talk.note(event));
         }
+        let conns: Vec<Conn> = self.conns.keys().copied().collect();
+        conns.into_iter().filter(|conn| self.advance(step, *conn)).count() > 0
     }
 
     /// Goes on with one connection; gives whether it did.

@@ -117,6 +117,8 @@ impl Wallet {
         drop(seal);
         let mut store = Store::open(dir, false)?;
         store.mark_at(&count);
+        // Only what was read can be written to.
+        store.load()?;
         store.write(&Batch { meta, ..Batch::default() })?;
         drop(store);
         let mut wallet = Self::open(dir, setup)?;

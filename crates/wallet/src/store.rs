@@ -211,6 +211,7 @@ impl Store {
     /// Writes all or nothing; on disk when this returns.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if batch.is_empty() {
+            // While this process has the file open, the file's lock keeps all others out.
             return Ok(());
         }
         #[cfg(test)]
