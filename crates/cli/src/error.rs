@@ -163,7 +163,7 @@ fn is_refusal(error: &WalletError) -> bool {
                 | DeviceError::Policy(_)
                 | DeviceError::Evidence(_)
                 | DeviceError::Fork(_)
-                | DeviceError::Enrollment(_)
+                | DeviceError::Seal(_)
                 | DeviceError::NotForMe
         ),
         WalletError::Seal(SealError::OtherMachine { .. }) => true,

@@ -12,7 +12,7 @@ use crate::hash::{Tag, hash, sha256};
 use crate::id::{CoinId, Digest, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::notary::WirePredicate;
-use crate::seal::{Slot, SlotProof, SlotVerifier};
+use crate::seal::{Judge, SealRefusal, Slot, SlotProof};
 use crate::tier::Tier;
 use crate::time::Time;
 
@@ -84,11 +84,9 @@ pub enum UnlockError {
     /// The payee's signature is not the payee's, or not on this transaction.
     #[error("the payee's signature does not fit: refuse the payment")]
     PayeeSignature,
-    /// The seal's proof is not for this slot and this transaction, or nobody's word for the seal counts.
-    #[error(
-        "the seal's proof does not count, for its counter may have paid somebody else, or its enrollment was taken back, has ended or is by an enroller whom the asset does not name: refuse the payment"
-    )]
-    SlotProof,
+    /// The seal's proof does not count.
+    #[error("the seal's proof does not count: {0}")]
+    SlotProof(SealRefusal),
     /// The owner's signature alone does not suffice before the lock's end.
     #[error("the coin is locked and the lock has not ended: ask for the proof that unlocks it")]
     Locked,
@@ -101,7 +99,7 @@ impl UnlockError {
             Self::Mismatch => "UNLOCK_MISMATCH",
             Self::OwnerSignature => "UNLOCK_OWNER_SIGNATURE",
             Self::PayeeSignature => "UNLOCK_PAYEE_SIGNATURE",
-            Self::SlotProof => "UNLOCK_SLOT_PROOF",
+            Self::SlotProof(_) => "UNLOCK_SLOT_PROOF",
             Self::Locked => "UNLOCK_LOCKED",
         }
     }
@@ -176,7 +174,7 @@ impl Predicate {
         tx: &TxId,
         unlock: &Unlock,
         now: Time,
-        seals: &dyn SlotVerifier,
+        judge: &Judge<'_>,
     ) -> Result<(), UnlockError> {
         let digest = spend_digest(coin, tx);
         if !self.key().verify(&digest, unlock.owner_signature()) {
@@ -192,11 +190,8 @@ impl Predicate {
                 }
             }
             (Self::Sealed(sealed), Unlock::Sealed(_, proof)) => {
-                if seals.proves_until(&sealed.slot, sealed.until, tx, proof) {
-                    Ok(())
-                } else {
-                    Err(UnlockError::SlotProof)
-                }
+                let verdict = judge.proved(&sealed.slot, sealed.until, tx, proof);
+                verdict.map(drop).map_err(UnlockError::SlotProof)
             }
             (Self::Reserved(reserved), Unlock::Reserved(_, payee)) => {
                 if reserved.payee.verify(&consent_digest(coin, tx), payee) {

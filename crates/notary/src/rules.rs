@@ -1,7 +1,6 @@
 //! Check what a request says of itself, once: the same answer in the mempool, in a block and at a wallet.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use tally_core::id::NetworkId;
 use tally_core::keys::PublicKey;
 use tally_core::notary::{Engine, RequestError, ShardId, Spend, StateId};
 use tally_core::predicate;
-use tally_core::seal::{Enrollers, NoSeals, SlotVerifier};
+use tally_core::seal::{Judge, TpmProofs};
 use tally_core::time::Time;
 
 use crate::block::{BatchId, Entry};
@@ -19,39 +18,30 @@ pub const MAX_REMEMBERED: usize = 1 << 16;
 
 /// Decides Tally's own predicates (engine 84) as a payee's wallet does, by
 /// [`Predicate::check`](tally_core::predicate::Predicate::check).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TallyEngine {
-    seals: Arc<dyn SlotVerifier + Send + Sync>,
+    network: NetworkId,
+    enrollers: Arc<[PublicKey]>,
 }
 
 impl TallyEngine {
-    /// An engine that checks hardware proofs with `seals`.
-    pub fn new(seals: Arc<dyn SlotVerifier + Send + Sync>) -> Self {
-        Self { seals }
-    }
-
     /// An engine that takes the word of these enrollers for hardware seals on `network` (`SEAL-20`).
     pub fn trusting(network: NetworkId, enrollers: Vec<PublicKey>) -> Self {
-        Self::new(Arc::new(Enrollers { network, enrollers }))
+        Self { network, enrollers: enrollers.into() }
     }
 }
 
 impl Default for TallyEngine {
     /// An engine that trusts no hardware: a sealed coin moves when its lock has ended.
     fn default() -> Self {
-        Self::new(Arc::new(NoSeals))
-    }
-}
-
-impl fmt::Debug for TallyEngine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TallyEngine")
+        Self::trusting(NetworkId::LOCAL, Vec::new())
     }
 }
 
 impl Engine for TallyEngine {
     fn unlocks(&self, spend: &Spend<'_>, unlock: &[u8], at: Time) -> bool {
-        predicate::TallyEngine { seals: &*self.seals }.unlocks(spend, unlock, at)
+        let judge = Judge::of_notary(self.network, &TpmProofs, &self.enrollers);
+        predicate::TallyEngine { judge }.unlocks(spend, unlock, at)
     }
 }
 

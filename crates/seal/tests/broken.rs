@@ -16,7 +16,8 @@ use tally_core::seal::tpm::{
     COUNTER_ATTRIBUTES, Name, SLOT_TAG, audit_digest, counter_public_area,
 };
 use tally_core::seal::{
-    EnrollmentError, Revocation, RevocationTerms, Seals, Slot, SlotProof, SlotVerifier, verify_slot,
+    EnrollmentError, Judge, KnownSeals, Revocation, RevocationTerms, Revocations, Slot, SlotProof,
+    TpmProofs, Word, verify_slot,
 };
 use tally_seal::Seal;
 use tally_seal::tpm2::{Attested, AuditSession, Chip};
@@ -148,9 +149,11 @@ fn a_tpm_whose_state_can_be_restored_forks_and_is_never_shown_as_hardware() {
     let forked = verify_slot(&enrolled, &slot, &tx(2), &carol);
     assert_eq!(forked, Ok(()), "the fork that a TPM in software allows");
     assert!(enrolled.terms().to_string().starts_with("DEVELOPMENT ONLY, can be copied"));
-    let mut hardware_only = Seals::new(NetworkId::LOCAL, [enroller().public()]);
-    assert_eq!(hardware_only.learn(enrolled), Err(EnrollmentError::Development));
-    assert!(!hardware_only.proves(&slot, &tx(1), &bob));
+    let (named, came) = ([enroller().public()], [enrolled]);
+    let value = NetworkId::new(9).expect("not zero");
+    let judge = Judge { came: &came, ..Judge::of_notary(value, &TpmProofs, &named) };
+    let refused = judge.proved(&slot, UNTIL, &tx(1), &bob);
+    assert_eq!(refused, Err(EnrollmentError::Development.into()), "where there is value");
 }
 
 #[test]
@@ -168,11 +171,15 @@ fn what_a_restored_tpm_paid_twice_convicts_its_owner_and_ends_its_enrollment() {
     drop(seal);
     let [bob, carol] = pay_twice(&mut scene, &slot);
     let local = NetworkId::LOCAL;
-    let mut seals = Seals::new(local, [enroller().public()]).with_development();
-    seals.learn(certificate(scene.counters)).expect("a development network");
-    let counts =
-        |seals: &Seals| [seals.proves(&slot, &tx(1), &bob), seals.proves(&slot, &tx(2), &carol)];
-    assert_eq!(counts(&seals), [true, true], "no payee alone can tell");
+    let (named, came) = ([enroller().public()], [certificate(scene.counters)]);
+    let counts = |revocations: &Revocations| {
+        let seals = KnownSeals { revocations: Some(revocations), ..KnownSeals::none(&TpmProofs) };
+        let word = Word::Asset { named: &named, network: None };
+        let judge = Judge { network: local, seals, word, came: &came };
+        let proved = |byte, proof| judge.proved(&slot, UNTIL, &tx(byte), proof).is_ok();
+        [proved(1, &bob), proved(2, &carol)]
+    };
+    assert_eq!(counts(&Revocations::new()), [true, true], "no payee alone can tell");
 
     // As soon as the two payments meet, the two signatures are a proof that anyone can check.
     let proof = ForkProof { key: key.clone(), a: a.clone(), b };
@@ -182,8 +189,8 @@ fn what_a_restored_tpm_paid_twice_convicts_its_owner_and_ends_its_enrollment() {
     // Two proofs of one slot convict the hardware itself: its enroller takes its word back.
     let list = vec![slot.seal];
     let terms = RevocationTerms::new(local, enroller().public(), 1, list).expect("a short list");
-    seals.revoke(Revocation::issue(terms, &enroller())).expect("a newer list");
-    assert_eq!(counts(&seals), [false, false]);
+    let list = Revocation::issue(terms, &enroller());
+    assert_eq!(counts(&[(enroller().public(), list)].into()), [false, false]);
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use common::{UNTIL, tx};
 use tally_core::id::NetworkId;
-use tally_core::seal::{EnrollmentError, SealCertificate, Seals, SlotVerifier, verify_slot};
+use tally_core::seal::{
+    EnrollmentError, Judge, Revocations, SealCertificate, TpmProofs, hear, verify_slot,
+};
 use tally_core::time::Time;
 use tally_seal::enroll::{
     Approval, DEFAULT_LIFETIME, EnrollError, Enroller, Enrollment, MAX_OPEN_FOR, Progress,
@@ -158,11 +160,14 @@ fn an_enrolled_tpm_proves_slots_that_count_by_the_enrollers_word() {
     let lock = seal.lock(UNTIL, &[]).expect("a free counter");
     let proof = seal.prove(&lock.slot, &tx(1)).expect("a proof");
     assert_eq!(verify_slot(&certificate, &lock.slot, &tx(1), &proof), Ok(()));
-    let mut strict = Seals::new(NetworkId::LOCAL, [scene.enroller.key()]);
-    assert_eq!(strict.learn(certificate.clone()), Err(EnrollmentError::Development));
-    let mut seals = Seals::new(NetworkId::LOCAL, [scene.enroller.key()]).with_development();
-    seals.learn(certificate).expect("accepted");
-    assert!(seals.proves_until(&lock.slot, UNTIL, &tx(1), &proof));
+    let (named, came) = ([scene.enroller.key()], [certificate]);
+    let on = |network| {
+        let judge = Judge { came: &came, ..Judge::of_notary(network, &TpmProofs, &named) };
+        judge.proved(&lock.slot, UNTIL, &tx(1), &proof)
+    };
+    assert_eq!(on(NetworkId::LOCAL), Ok(&came[0]));
+    let value = NetworkId::new(9).expect("not zero");
+    assert_eq!(on(value), Err(EnrollmentError::Development.into()));
 }
 
 #[test]
@@ -359,17 +364,15 @@ fn a_revoked_seal_is_on_a_signed_list_and_is_not_enrolled_again() {
     let mut scene = Scene::new(settings());
     let certificate = scene.enroll();
     let seal = certificate.seal();
-    let (local, key) = (NetworkId::LOCAL, scene.enroller.key());
-    let mut seals = Seals::new(local, [key]).with_development();
-    seals.learn(certificate.clone()).expect("accepted");
     assert!(scene.enroller.revocation().is_none());
     let list = scene.enroller.revoke(&seal).expect("revoked");
     assert_eq!(list.terms().seals(), [seal]);
     assert_eq!(scene.enroller.revoke(&seal).expect("before"), list);
     scene.restart();
     assert_eq!(scene.enroller.revocation(), Some(&list));
-    seals.revoke(list).expect("a list");
-    assert!(seals.certificate(&seal).is_none());
+    let key = scene.enroller.key();
+    let heard = hear(&list, NetworkId::LOCAL, |by| *by == key, &Revocations::new());
+    assert_eq!(heard, Ok(()));
     let tally_core::seal::Hardware::Tpm(tpm) = certificate.terms().hardware else {
         unreachable!("a TPM")
     };

@@ -100,7 +100,7 @@ impl Wallet {
             return Err(DeviceError::NotForMe.into());
         }
         let network = wallet.network;
-        certificate.check(network).map_err(DeviceError::Enrollment)?;
+        certificate.check(network).map_err(DeviceError::from)?;
         let name = wallet.name.clone();
         // Only one process and one handle may have the keystore, the TPM and the records.
         drop(wallet);

@@ -15,7 +15,7 @@ use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
 use tally_core::notary::{InclusionProof, ProofError, StateId};
 use tally_core::policy::Policy;
-use tally_core::seal::{CertifiedProofs, NoSeals};
+use tally_core::seal::{Judge, NoSeals, TpmProofs};
 use tally_core::time::Time;
 use tally_transport::http::Url;
 
@@ -134,8 +134,9 @@ impl Wallet {
         let claim = claim.ok_or(WalletError::Mint("its first issuer did not sign it"))?;
         let (clients, tx) = (notaries.clients(), claim.tx);
         let verifier = Verifier { trust: notaries.trust(), seals: &NoSeals };
+        let judge = Judge::of_certified(self.network, &NoSeals);
         let histories = [vec![Claims { tx, spends: vec![claim.clone()] }]];
-        let mut decisions = decide_all(&clients, &histories, now(), &NoSeals, &mut |_| {});
+        let mut decisions = decide_all(&clients, &histories, now(), &judge, &mut |_| {});
         match decisions.remove(&tx) {
             Some(Decision::Failed(error)) => return Err(error.into()),
             Some(Decision::Spent(_)) => {
@@ -218,7 +219,7 @@ impl Wallet {
     /// [`WalletError::Notary`].
     pub fn look_up_state(&mut self, state: StateId) -> Result<Spent, WalletError> {
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
+        let verifier = Verifier { trust: notaries.trust(), seals: &TpmProofs };
         let looked = first(&notaries.clients(), |client| {
             let exclusion = client.exclusion(state)?;
             let round = match &exclusion {
@@ -341,8 +342,8 @@ impl Wallet {
             self.device().unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
         let clients = notaries.clients();
-        let decisions =
-            decide_all(&clients, &histories, now(), &CertifiedProofs(self.network), progress);
+        let judge = Judge::of_certified(self.network, &TpmProofs);
+        let decisions = decide_all(&clients, &histories, now(), &judge, progress);
         let known = |tx: &TxId| matches!(decisions.get(tx), Some(Decision::Certified));
         let fresh = |claims: &&Claims| known(&claims.tx) && !claims.certified();
         let certified: Vec<&Vec<Claims>> =
@@ -378,7 +379,7 @@ impl Wallet {
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
+        let verifier = Verifier { trust: notaries.trust(), seals: &TpmProofs };
         let shown = first(clients, |client| {
             let proof = client.inclusion(claim.state_id(), std::time::Duration::ZERO)?.proof;
             match verifier.verdict(&claim, &proof)? {

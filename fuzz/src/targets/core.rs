@@ -11,7 +11,7 @@ use tally_core::message::Message;
 use tally_core::object::Object;
 use tally_core::packet::Packet;
 use tally_core::policy::Policy;
-use tally_core::seal::{NoSeals, SealIdentity};
+use tally_core::seal::{KnownSeals, SealIdentity};
 use tally_sim::NOW;
 
 /// What decodes has no other encoding.
@@ -80,7 +80,7 @@ pub fn evidence(bytes: &[u8]) {
         network: NetworkId::LOCAL,
         policies: &policies,
         notary: None,
-        seals: &NoSeals,
+        seals: KnownSeals::default(),
         bricked: &bricked,
         viewer: None,
     };

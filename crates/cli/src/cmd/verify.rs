@@ -8,7 +8,7 @@ use tally_core::evidence::{Evidence, Trust};
 use tally_core::id::NetworkId;
 use tally_core::invoice::Invoice;
 use tally_core::object::{InvoiceFile, MintFile, Object};
-use tally_core::seal::NoSeals;
+use tally_core::seal::KnownSeals;
 
 use super::inspect::{self, Fact};
 use crate::carrier;
@@ -101,7 +101,7 @@ fn mint(file: &MintFile) -> Result<Vec<&'static str>, CliError> {
         network: file.policy.network,
         policies: &policies,
         notary: None,
-        seals: &NoSeals,
+        seals: KnownSeals::default(),
         bricked: &bricked,
         viewer: None,
     };

@@ -21,7 +21,8 @@ pub fn advice(code: &str) -> &'static str {
         "UNLOCK_SLOT_PROOF" => {
             "a proof behind this payment does not count there, or its seal does not (was yours taken back? tally seal status); pay with another coin, its own waits for the end of its lock (tally status)"
         }
-        "ENROLLMENT_ENROLLER"
+        "SLOT_SEAL"
+        | "ENROLLMENT_ENROLLER"
         | "ENROLLMENT_REVOKED"
         | "ENROLLMENT_ENDS"
         | "ENROLLMENT_DEVELOPMENT" => {

@@ -6,7 +6,7 @@ use crate::card::SignedError;
 use crate::evidence::EvidenceError;
 use crate::fork::ForkError;
 use crate::policy::PolicyError;
-use crate::seal::EnrollmentError;
+use crate::seal::{EnrollmentError, SealRefusal};
 use crate::trade::TradeError;
 
 /// Why the owner's wish cannot be met.
@@ -30,9 +30,9 @@ pub enum DeviceError {
     /// A rule of the trade is broken.
     #[error(transparent)]
     Trade(#[from] TradeError),
-    /// A seal's enrollment does not count.
+    /// A seal, its enrollment or a revocation does not count.
     #[error(transparent)]
-    Enrollment(#[from] EnrollmentError),
+    Seal(#[from] SealRefusal),
     /// A contact cannot be dealt with, or not be removed.
     #[error(transparent)]
     Contact(#[from] ContactError),
@@ -53,6 +53,12 @@ pub enum DeviceError {
     NotWaiting,
 }
 
+impl From<EnrollmentError> for DeviceError {
+    fn from(error: EnrollmentError) -> Self {
+        Self::Seal(error.into())
+    }
+}
+
 impl DeviceError {
     /// Stable code of this error.
     pub const fn code(&self) -> &'static str {
@@ -63,7 +69,7 @@ impl DeviceError {
             Self::Fork(e) => e.code(),
             Self::Refusal(e) => e.code(),
             Self::Trade(e) => e.code(),
-            Self::Enrollment(e) => e.code(),
+            Self::Seal(e) => e.code(),
             Self::Contact(e) => e.code(),
             Self::Recovery(e) => e.code(),
             Self::Own(e) => e.code(),

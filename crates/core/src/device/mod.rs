@@ -66,7 +66,7 @@ use crate::fork::ForkProof;
 use crate::id::{AssetId, DeviceId, Head, NetworkId, Nonce, TxId};
 use crate::keys::PublicKey;
 use crate::policy::Policy;
-use crate::seal::SealIdentity;
+use crate::seal::{KnownSeals, SealIdentity};
 use crate::time::Time;
 
 /// Who a device is.
@@ -258,14 +258,14 @@ impl Device {
     fn trusting<'a>(
         &'a self,
         world: &World<'a>,
-        known: &'a seals::Known<'a>,
+        seals: KnownSeals<'a>,
         bricked: &'a dyn Fn(&PublicKey) -> bool,
     ) -> Trust<'a> {
         Trust {
             network: self.me.network,
             policies: &self.policies,
             notary: world.notary,
-            seals: known,
+            seals,
             bricked,
             viewer: Some(&self.me.owner),
         }

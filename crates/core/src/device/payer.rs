@@ -241,7 +241,7 @@ impl Device {
             return true;
         }
         let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
-        let trust = Trust { viewer: Some(payee), ..self.trusting(world, &known, &bricked) };
+        let trust = Trust { viewer: Some(payee), ..self.trusting(world, known, &bricked) };
         let Some((id, coin)) = &pocket.coin else { return false };
         let verified = pocket.evidence.verify(&trust, world.now).ok();
         let before = verified.and_then(|all| all.get().get(id).map(|holding| holding.tier));

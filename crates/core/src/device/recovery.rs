@@ -15,7 +15,7 @@ use crate::evidence::{Evidence, Hop, Witness};
 use crate::id::{CoinId, DeviceId};
 use crate::message::{History, MAX_HISTORY, Sync};
 use crate::predicate::{Unlock, spend_digest};
-use crate::seal::{Scoped, SealIdentity, Vouch};
+use crate::seal::SealIdentity;
 use crate::trade::Source;
 
 /// What says that a restored device knows its latest step.
@@ -210,10 +210,8 @@ impl Device {
                 let pocket = self.ledger.holding(id)?;
                 let (_, coin) = pocket.coin.as_ref()?;
                 // Its own proofs need nobody's word.
-                let vouch = Vouch { enrollers: None, certificates: &[], certified: true };
-                let (known, now) = (self.known(world), world.now);
-                let seals = Scoped { seals: &known, vouch };
-                let unlocked = coin.owner.check(id, &tx, &witness.unlock, now, &seals);
+                let judge = self.decided(world, &[]);
+                let unlocked = coin.owner.check(id, &tx, &witness.unlock, world.now, &judge);
                 unlocked.ok().map(|()| pocket.clone())
             };
             inputs.map(pocket).collect()

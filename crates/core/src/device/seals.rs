@@ -12,12 +12,12 @@ use super::{
 use crate::card::Card;
 use crate::cbor::{from_bytes, record};
 use crate::evidence::{Evidence, EvidenceError, Holding, Verified};
-use crate::id::{AssetId, CoinId, NetworkId, TxId};
+use crate::id::{AssetId, CoinId, TxId};
 use crate::keys::PublicKey;
 use crate::predicate::{Predicate, Sealed};
 use crate::seal::{
-    EnrollmentError, Revocation, SealCertificate, SealId, SealIdentity, SealTerms, Slot, SlotProof,
-    SlotVerifier, Vouch,
+    Certificates, EnrollmentError, Judge, KnownSeals, Revocation, Revocations, SealCertificate,
+    SealId, SealIdentity, SealRefusal, SealTerms, Slot, Word, hear,
 };
 use crate::time::Time;
 
@@ -39,8 +39,8 @@ record!(Burned { slot, at });
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Enrolled {
     /// Enrollments that were checked: of contacts, from their cards, and of this device.
-    certificates: BTreeMap<SealId, Vec<SealCertificate>>,
-    revocations: BTreeMap<PublicKey, Revocation>,
+    certificates: Certificates,
+    revocations: Revocations,
     burned: BTreeMap<Slot, Burned>,
     /// A free slot of this device's seal, for a coin that arrives. It does not survive a restart.
     lock: Option<Sealed>,
@@ -100,99 +100,23 @@ impl Enrolled {
     fn of(&self, seal: &SealId) -> &[SealCertificate] {
         self.certificates.get(seal).map_or(&[], Vec::as_slice)
     }
-
-    fn is_revoked(&self, terms: &SealTerms) -> bool {
-        let list = self.revocations.get(&terms.enroller);
-        list.is_some_and(|l| l.terms().seals().binary_search(&terms.hardware.seal()).is_ok())
-    }
-}
-
-/// What a device knows of seals, beside what checks their proofs.
-pub(super) struct Known<'a> {
-    network: NetworkId,
-    enrolled: &'a Enrolled,
-    seals: &'a dyn SlotVerifier,
-    /// Whether what is checked was taken before: what was revoked since does not undo it.
-    taken: bool,
-}
-
-impl Known<'_> {
-    /// Why a certificate does not count for a lock, if it does not (spec `SEAL-18`).
-    fn counts(
-        &self,
-        certificate: &SealCertificate,
-        vouch: &Vouch<'_>,
-        slot: &Slot,
-        until: Time,
-    ) -> Result<(), EnrollmentError> {
-        let own = [certificate.terms().enroller.clone()];
-        // What a notary has certified counts by the enrollers that count there.
-        let (enrollers, development) = match vouch.enrollers {
-            Some(enrollers) => (enrollers, self.network.is_development()),
-            None => (&own[..], true),
-        };
-        certificate.covers(slot, until, enrollers, development)?;
-        let late = vouch.certified || self.taken;
-        if !late && self.enrolled.is_revoked(certificate.terms()) {
-            return Err(EnrollmentError::Revoked);
-        }
-        if !self.enrolled.of(&slot.seal).contains(certificate) {
-            certificate.check(self.network)?;
-        }
-        Ok(())
-    }
-
-    /// The certificates of a slot's seal that are known here or came along.
-    fn all<'b>(
-        &'b self,
-        vouch: &Vouch<'b>,
-        slot: &'b Slot,
-    ) -> impl Iterator<Item = &'b SealCertificate> {
-        let came = vouch.certificates.iter().filter(|c| c.seal() == slot.seal);
-        self.enrolled.of(&slot.seal).iter().chain(came)
-    }
-
-    /// Whether some certificate vouches for a slot until the end of its lock.
-    pub(super) fn vouched(
-        &self,
-        vouch: &Vouch<'_>,
-        slot: &Slot,
-        until: Time,
-    ) -> Result<(), EnrollmentError> {
-        let mut why = EnrollmentError::Enroller;
-        for certificate in self.all(vouch, slot) {
-            match self.counts(certificate, vouch, slot, until) {
-                Ok(()) => return Ok(()),
-                Err(error) => why = error,
-            }
-        }
-        Err(why)
-    }
-}
-
-impl SlotVerifier for Known<'_> {
-    fn proves(&self, _: &Slot, _: &TxId, _: &SlotProof) -> bool {
-        false
-    }
-
-    fn proves_for(
-        &self,
-        vouch: &Vouch<'_>,
-        slot: &Slot,
-        until: Time,
-        tx_id: &TxId,
-        proof: &SlotProof,
-    ) -> bool {
-        let mut counting =
-            self.all(vouch, slot).filter(|c| self.counts(c, vouch, slot, until).is_ok());
-        counting.any(|certificate| self.seals.attests(certificate, slot, tx_id, proof))
-    }
 }
 
 impl Device {
-    pub(super) fn known<'a>(&'a self, world: &World<'a>) -> Known<'a> {
-        let (network, seals) = (self.me.network, world.seals);
-        Known { network, enrolled: &self.enrolled, seals, taken: false }
+    /// What is known of seals here, for what comes in or goes out.
+    pub(super) fn known<'a>(&'a self, world: &World<'a>) -> KnownSeals<'a> {
+        let Enrolled { certificates, revocations, .. } = &self.enrolled;
+        KnownSeals { proofs: world.seals, certificates, revocations: Some(revocations) }
+    }
+
+    /// Who judges what a notary has decided, or this device itself: nobody's word is asked for.
+    pub(super) fn decided<'a>(
+        &'a self,
+        world: &World<'a>,
+        came: &'a [SealCertificate],
+    ) -> Judge<'a> {
+        let (network, seals) = (self.me.network, self.known(world));
+        Judge { network, seals, word: Word::Decided, came }
     }
 
     /// Checks the history of coins that this device holds by all that it knows, and says what they are
@@ -206,7 +130,7 @@ impl Device {
         world: &World<'_>,
         evidence: &Evidence,
     ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
-        self.verify_by(&Known { taken: true, ..self.known(world) }, world, evidence)
+        self.verify_by(KnownSeals { revocations: None, ..self.known(world) }, world, evidence)
     }
 
     /// Checks a history that comes in: no seal on a revocation counts in it.
@@ -215,12 +139,12 @@ impl Device {
         world: &World<'_>,
         evidence: &Evidence,
     ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
-        self.verify_by(&self.known(world), world, evidence)
+        self.verify_by(self.known(world), world, evidence)
     }
 
     fn verify_by(
         &self,
-        known: &Known<'_>,
+        known: KnownSeals<'_>,
         world: &World<'_>,
         evidence: &Evidence,
     ) -> Result<Verified<BTreeMap<CoinId, Holding>>, EvidenceError> {
@@ -237,7 +161,7 @@ impl Device {
     }
 
     /// The revocations that are known, by enroller.
-    pub fn revocations(&self) -> &BTreeMap<PublicKey, Revocation> {
+    pub fn revocations(&self) -> &Revocations {
         &self.enrolled.revocations
     }
 
@@ -265,7 +189,7 @@ impl Device {
     /// Whether a slot's seal counts for an asset until `until`, by what is known here.
     ///
     /// # Errors
-    /// [`EnrollmentError`] for the reason that it does not.
+    /// [`SealRefusal`] for the reason that it does not.
     pub fn vouches(
         &self,
         world: &World<'_>,
@@ -273,11 +197,11 @@ impl Device {
         slot: &Slot,
         until: Time,
         came: &[SealCertificate],
-    ) -> Result<(), EnrollmentError> {
+    ) -> Result<(), SealRefusal> {
         let policy = self.policies.get(asset).ok_or(EnrollmentError::Enroller)?;
-        let enrollers = Some(&policy.offline.enrollers[..]);
-        let vouch = Vouch { enrollers, certificates: came, certified: false };
-        self.known(world).vouched(&vouch, slot, until)
+        let word = Word::Asset { named: &policy.offline.enrollers, network: None };
+        let judge = Judge { network: self.me.network, seals: self.known(world), word, came };
+        judge.vouched(slot, until).map(drop)
     }
 
     /// The slots of this device's seal that are taken: by a coin, or by terms that are open.
@@ -360,15 +284,7 @@ impl Device {
 
     /// An enroller takes enrollments back. It is heard if some asset here names it.
     pub(super) fn revoked(&mut self, list: Revocation) -> Result<Output, DeviceError> {
-        let enroller = list.terms().enroller();
-        if !self.hears(enroller) {
-            return Err(EnrollmentError::Enroller.into());
-        }
-        let known = self.enrolled.revocations.get(enroller).map(|known| known.terms().number());
-        if known.is_some_and(|known| known >= list.terms().number()) {
-            return Err(EnrollmentError::Stale.into());
-        }
-        list.check(self.me.network)?;
+        hear(&list, self.me.network, |by| self.hears(by), &self.enrolled.revocations)?;
         // What was checked of an open offer may rest on it.
         self.offers.clear();
         Ok(self.record([Change::Revocation(Box::new(list))]))

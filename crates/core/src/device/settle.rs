@@ -28,7 +28,7 @@ use crate::id::{CoinId, TxId};
 use crate::keys::PublicKey;
 use crate::notary::{CertifiedRoot, InclusionProof, Spend};
 use crate::predicate::{Predicate, TallyEngine, Unlock};
-use crate::seal::SlotVerifier;
+use crate::seal::Judge;
 use crate::time::Time;
 use crate::trade::TradeError;
 
@@ -210,7 +210,7 @@ impl Device {
         let mut any = false;
         for claim in evidence.claims(&self.policies).iter().flat_map(|claims| &claims.spends) {
             if let Some(proof) = settlement.proof(&claim.source, &claim.tx) {
-                claim.check(proof, root, &self.known(world))?;
+                claim.check(proof, root, &self.decided(world, &evidence.enrollments))?;
                 any = true;
             }
         }
@@ -255,7 +255,7 @@ impl Device {
             return Ok(Output::default());
         }
         let claim = self.claim_of(&source).ok_or(DeviceError::NotWaiting)?;
-        let (lost, winner) = lost(world, &self.known(world), &claim, proof)?;
+        let (lost, winner) = lost(world, self.decided(world, &[]), &claim, proof)?;
         let key = lost.key.clone();
         let loser = Spending {
             coin: source,
@@ -353,7 +353,7 @@ impl Device {
 /// Checks that the notary holds another spend of a claim's state, signed by the same owner.
 fn lost(
     world: &World<'_>,
-    seals: &dyn SlotVerifier,
+    judge: Judge<'_>,
     claim: &Claim,
     proof: &InclusionProof,
 ) -> Result<(Lost, Spending), DeviceError> {
@@ -371,7 +371,7 @@ fn lost(
         transaction: leaf.data.transaction,
         expires_at: leaf.data.expires_at,
     };
-    let engine = TallyEngine { seals };
+    let engine = TallyEngine { judge };
     let certified = proof.verify(&spend, trust, &engine).map_err(|_| refused())?;
     let unlock = Unlock::from_wire(&claim.owner, leaf.data.unlock.as_slice());
     let signature = unlock.map_err(|_| refused())?.0.owner_signature().clone();

@@ -16,7 +16,7 @@ use crate::notary::{
 };
 use crate::policy::Policy;
 use crate::predicate::{Predicate, Unlock};
-use crate::seal::{Scoped, SealCertificate, SlotVerifier, Vouch};
+use crate::seal::{Judge, SealCertificate};
 use crate::time::Time;
 
 /// One spend that a notary can certify.
@@ -97,12 +97,11 @@ impl Claim {
         }
     }
 
-    /// Whether a notary that takes the word of its seal's enroller would take it at `now`.
-    pub fn is_unlocked(&self, now: Time, seals: &dyn SlotVerifier) -> bool {
-        let certificates = self.enrollment.as_slice();
-        let vouch = Vouch { enrollers: None, certificates, certified: true };
-        let seals = Scoped { seals, vouch };
-        self.owner.check(&self.source, &self.tx, &self.unlock, now, &seals).is_ok()
+    /// Whether a notary would take it at `now`, as far as `judge` can tell; the claim's enrollment
+    /// comes to what it knows.
+    pub fn is_unlocked(&self, now: Time, judge: &Judge<'_>) -> bool {
+        let judge = Judge { came: self.enrollment.as_slice(), ..*judge };
+        self.owner.check(&self.source, &self.tx, &self.unlock, now, &judge).is_ok()
     }
 
     /// Checks what a notary certified of this claim (spec `EVID-6`).
@@ -110,15 +109,12 @@ impl Claim {
         &self,
         proof: &Proof,
         root: &CertifiedRoot,
-        seals: &dyn SlotVerifier,
+        judge: &Judge<'_>,
     ) -> Result<(), EvidenceError> {
-        let certificates = self.enrollment.as_slice();
-        let vouch = Vouch { enrollers: None, certificates, certified: true };
-        let seals = Scoped { seals, vouch };
         let wire = self.owner.to_wire();
         let certified = root.includes(&self.spend(&wire), proof.time, &proof.path);
         let at = certified.map_err(|_| EvidenceError::Certification)?.reference_time();
-        Ok(self.owner.check(&self.source, &self.tx, &self.unlock, at, &seals)?)
+        Ok(self.owner.check(&self.source, &self.tx, &self.unlock, at, judge)?)
     }
 }
 

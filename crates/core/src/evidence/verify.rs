@@ -13,7 +13,7 @@ use crate::mint::{MintError, MintStanding};
 use crate::notary::{CertifiedRoot, Spend, StateHash, TransactionHash, TrustBase};
 use crate::policy::Policy;
 use crate::predicate::{Predicate, UnlockError};
-use crate::seal::{Scoped, SealCertificate, SlotVerifier, Vouch};
+use crate::seal::{Judge, KnownSeals, SealCertificate, Word};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::transaction::TransactionError;
@@ -27,8 +27,8 @@ pub struct Trust<'a> {
     pub policies: &'a BTreeMap<AssetId, Policy>,
     /// The validators whose certificates count, if any.
     pub notary: Option<&'a TrustBase>,
-    /// How slot proofs are checked.
-    pub seals: &'a dyn SlotVerifier,
+    /// What is known of seals.
+    pub seals: KnownSeals<'a>,
     /// Whose keys are convicted of a fork.
     pub bricked: &'a dyn Fn(&PublicKey) -> bool,
     /// The key of the payee who asks, for whom a reservation may hold.
@@ -151,14 +151,21 @@ impl Evidence {
 
 impl Verified<BTreeMap<CoinId, Holding>> {
     /// Checks one more transaction, not yet certified, that spends coins which evidence left
-    /// unspent: all that a payee has left to check once it has seen the evidence.
+    /// unspent: all that a payee has left to check once it has seen the evidence. `enrollments` are
+    /// those that came with that evidence.
     ///
     /// # Errors
     /// [`EvidenceError`] for the first rule that it breaks.
-    pub fn extend(&self, hop: &Hop, trust: &Trust<'_>, now: Time) -> Result<Self, EvidenceError> {
+    pub fn extend(
+        &self,
+        hop: &Hop,
+        enrollments: &[SealCertificate],
+        trust: &Trust<'_>,
+        now: Time,
+    ) -> Result<Self, EvidenceError> {
         let unspent = self.0.clone();
         let (roots, spent) = (Vec::new(), Vec::new());
-        let mut walk = Walk { trust, now, roots, enrollments: &[], unspent, spent };
+        let mut walk = Walk { trust, now, roots, enrollments, unspent, spent };
         walk.hop(hop)?;
         Ok(Self(walk.unspent))
     }
@@ -355,15 +362,15 @@ impl<'a> Walk<'a> {
             Some(c) => Some(self.certified(owner, &input.id, tx, hop.expires_at(), c)?),
         };
         let at = certified_at.unwrap_or(self.now);
-        // The issuer says whose word for a seal counts (spec `SEAL-18`).
-        let policy = self.policy(&input.coin.asset)?;
-        let vouch = Vouch {
-            enrollers: Some(&policy.offline.enrollers),
-            certificates: self.enrollments,
-            certified: certified_at.is_some(),
+        // The issuer says whose word for a seal counts (spec `SEAL-18`), until a notary has decided.
+        let named = &self.policy(&input.coin.asset)?.offline.enrollers;
+        let word = match certified_at {
+            Some(_) => Word::Decided,
+            None => Word::Asset { named, network: None },
         };
-        let seals = Scoped { seals: self.trust.seals, vouch };
-        owner.check(&input.id, tx, &witness.unlock, at, &seals)?;
+        let (network, seals) = (self.trust.network, self.trust.seals);
+        let judge = Judge { network, seals, word, came: self.enrollments };
+        owner.check(&input.id, tx, &witness.unlock, at, &judge)?;
         if certified_at.is_none() && (self.trust.bricked)(owner.key()) {
             return Err(EvidenceError::Bricked);
         }

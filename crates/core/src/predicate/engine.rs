@@ -1,26 +1,18 @@
 //! Decide on the notary's wire what [`Predicate::check`] decides.
 
-use core::fmt;
-
 use super::{Predicate, Unlock};
 use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, from_bytes, to_bytes};
 use crate::id::{CoinId, TxId};
 use crate::keys::Signature;
 use crate::notary::{Engine, Spend};
-use crate::seal::{Scoped, SealCertificate, SlotVerifier, Vouch};
+use crate::seal::{Judge, SealCertificate};
 use crate::time::Time;
 
 /// Decides Tally's own predicates on the notary's wire by the one function for all of them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct TallyEngine<'a> {
-    /// How slot proofs are checked.
-    pub seals: &'a dyn SlotVerifier,
-}
-
-impl fmt::Debug for TallyEngine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TallyEngine")
-    }
+    /// Who decides whether slot proofs count. The enrollment on the wire comes to what it knows.
+    pub judge: Judge<'a>,
 }
 
 impl Engine for TallyEngine<'_> {
@@ -29,10 +21,8 @@ impl Engine for TallyEngine<'_> {
         let Ok((unlock, enrollment)) = Unlock::from_wire(&predicate, unlock) else { return false };
         let coin = CoinId::new(*spend.source.as_bytes());
         let tx = TxId::new(*spend.transaction.as_bytes());
-        let certificates = enrollment.as_slice();
-        let vouch = Vouch { enrollers: None, certificates, certified: true };
-        let seals = Scoped { seals: self.seals, vouch };
-        predicate.check(&coin, &tx, &unlock, at, &seals).is_ok()
+        let judge = Judge { came: enrollment.as_slice(), ..self.judge };
+        predicate.check(&coin, &tx, &unlock, at, &judge).is_ok()
     }
 }
 

@@ -1,15 +1,26 @@
 use super::*;
 use crate::cbor::Blob;
+use crate::device::tests::tpm::{ENROLLED_UNTIL, FakeTpm};
+use crate::id::NetworkId;
 use crate::keys::SecretKey;
-use crate::seal::{NoSeals, SealId};
+use crate::seal::{
+    EnrollmentError, KnownSeals, NoSeals, SealCertificate, SealId, SlotError, SlotVerifier, Word,
+};
 
 /// FAKE: not a seal. It takes the slot's value and the transaction, in the clear, as the proof; so
 /// it keeps the promise of [`SlotVerifier`] only as long as a test makes one proof a slot.
 pub(crate) struct FakeSeals;
 
 impl SlotVerifier for FakeSeals {
-    fn proves(&self, slot: &Slot, tx: &TxId, proof: &SlotProof) -> bool {
-        *proof == fake_proof(slot, tx)
+    fn attests(
+        &self,
+        certificate: &SealCertificate,
+        slot: &Slot,
+        tx: &TxId,
+        proof: &SlotProof,
+    ) -> Result<(), SlotError> {
+        let proves = certificate.seal() == slot.seal && *proof == fake_proof(slot, tx);
+        if proves { Ok(()) } else { Err(SlotError::Signature) }
     }
 }
 
@@ -21,6 +32,16 @@ pub(crate) fn fake_proof(slot: &Slot, tx: &TxId) -> SlotProof {
 
 pub(crate) fn slot(value: u64) -> Slot {
     Slot { seal: SealId::new(Digest::new([4; 32])), counter: 7, value }
+}
+
+/// The enrollment of the fake hardware that these tests and those of evidence have.
+pub(crate) fn enrollment() -> SealCertificate {
+    FakeTpm::new(4).enrolled(ENROLLED_UNTIL)
+}
+
+/// A slot of that hardware.
+pub(crate) fn enrolled_slot(value: u64) -> Slot {
+    enrollment().slot(1, value)
 }
 
 const COIN: CoinId = CoinId::new([1; 32]);
@@ -45,7 +66,7 @@ fn signature() -> Predicate {
 }
 
 fn sealed() -> Predicate {
-    Predicate::Sealed(Sealed { key: key(1).public(), slot: slot(5), until: UNTIL })
+    Predicate::Sealed(Sealed { key: key(1).public(), slot: enrolled_slot(5), until: UNTIL })
 }
 
 fn reserved() -> Predicate {
@@ -53,7 +74,21 @@ fn reserved() -> Predicate {
 }
 
 fn check(predicate: &Predicate, unlock: &Unlock, now: Time) -> Result<(), UnlockError> {
-    predicate.check(&COIN, &TX, unlock, now, &FakeSeals)
+    check_by(&FakeSeals, predicate, unlock, now)
+}
+
+fn check_by(
+    proofs: &dyn SlotVerifier,
+    predicate: &Predicate,
+    unlock: &Unlock,
+    now: Time,
+) -> Result<(), UnlockError> {
+    let came = [enrollment()];
+    let named = [enrollment().terms().enroller.clone()];
+    let word = Word::Asset { named: &named, network: None };
+    let seals = KnownSeals::none(proofs);
+    let judge = Judge { network: NetworkId::LOCAL, seals, word, came: &came };
+    predicate.check(&COIN, &TX, unlock, now, &judge)
 }
 
 #[test]
@@ -69,13 +104,21 @@ fn a_signature_predicate_opens_for_its_key_only() {
 #[test]
 fn a_sealed_coin_needs_its_slots_proof_for_this_very_transaction() {
     let with = |slot: Slot, tx: TxId| Unlock::Sealed(sign(1), fake_proof(&slot, &tx));
-    assert_eq!(check(&sealed(), &with(slot(5), TX), BEFORE), Ok(()));
-    let wrong = Err(UnlockError::SlotProof);
-    assert_eq!(check(&sealed(), &with(slot(6), TX), BEFORE), wrong, "another slot");
-    assert_eq!(check(&sealed(), &with(slot(5), TxId::new([9; 32])), BEFORE), wrong, "another tx");
-    let unlock = with(slot(5), TX);
-    assert_eq!(sealed().check(&COIN, &TX, &unlock, BEFORE, &NoSeals), wrong, "no seal is trusted");
-    let stolen = Unlock::Sealed(sign(2), fake_proof(&slot(5), &TX));
+    assert_eq!(check(&sealed(), &with(enrolled_slot(5), TX), BEFORE), Ok(()));
+    let wrong = Err(UnlockError::SlotProof(SlotError::Signature.into()));
+    assert_eq!(check(&sealed(), &with(enrolled_slot(6), TX), BEFORE), wrong, "another slot");
+    assert_eq!(
+        check(&sealed(), &with(enrolled_slot(5), TxId::new([9; 32])), BEFORE),
+        wrong,
+        "another tx"
+    );
+    let unlock = with(enrolled_slot(5), TX);
+    assert_eq!(check_by(&NoSeals, &sealed(), &unlock, BEFORE), wrong, "no seal is trusted");
+    let late =
+        Sealed { key: key(1).public(), slot: enrolled_slot(5), until: ENROLLED_UNTIL.plus(1) };
+    let ends = Err(UnlockError::SlotProof(EnrollmentError::Ends.into()));
+    assert_eq!(check(&Predicate::Sealed(late), &unlock, BEFORE), ends, "a longer lock");
+    let stolen = Unlock::Sealed(sign(2), fake_proof(&enrolled_slot(5), &TX));
     assert_eq!(check(&sealed(), &stolen, BEFORE), Err(UnlockError::OwnerSignature));
 }
 
@@ -103,7 +146,7 @@ fn a_reservation_needs_its_payees_consent() {
 
 #[test]
 fn an_unlock_of_another_kind_does_not_open() {
-    let sealed_unlock = Unlock::Sealed(sign(1), fake_proof(&slot(5), &TX));
+    let sealed_unlock = Unlock::Sealed(sign(1), fake_proof(&enrolled_slot(5), &TX));
     let reserved_unlock = Unlock::Reserved(sign(1), consent(2));
     let cases = [
         (signature(), sealed_unlock.clone()),
@@ -120,7 +163,7 @@ fn an_unlock_of_another_kind_does_not_open() {
 #[test]
 fn a_tier_ends_with_its_lock_and_holds_for_its_viewer() {
     let (payee, other) = (key(2).public(), key(3).public());
-    let seal = Unlock::Sealed(sign(1), fake_proof(&slot(5), &TX));
+    let seal = Unlock::Sealed(sign(1), fake_proof(&enrolled_slot(5), &TX));
     assert_eq!(sealed().tier(&seal, BEFORE, Some(&other)), Tier::Sealed);
     assert_eq!(sealed().tier(&seal, UNTIL, Some(&other)), Tier::Signed);
     assert_eq!(sealed().tier(&Unlock::Signature(sign(1)), UNTIL, None), Tier::Signed);
@@ -136,7 +179,7 @@ fn a_tier_ends_with_its_lock_and_holds_for_its_viewer() {
 fn what_is_expected_is_what_it_is_worth_once_unlocked() {
     let unlocks = [
         (signature(), Unlock::Signature(sign(1))),
-        (sealed(), Unlock::Sealed(sign(1), fake_proof(&slot(5), &TX))),
+        (sealed(), Unlock::Sealed(sign(1), fake_proof(&enrolled_slot(5), &TX))),
         (reserved(), Unlock::Reserved(sign(1), consent(2))),
     ];
     for (predicate, unlock) in unlocks {
@@ -152,8 +195,8 @@ fn what_is_expected_is_what_it_is_worth_once_unlocked() {
 #[test]
 fn change_goes_under_the_next_slot() {
     let Some(Predicate::Sealed(change)) = sealed().of_change() else { panic!("sealed change") };
-    assert_eq!((change.slot, change.until), (slot(6), UNTIL));
-    let last = Sealed { key: key(1).public(), slot: slot(u64::MAX), until: UNTIL };
+    assert_eq!((change.slot, change.until), (enrolled_slot(6), UNTIL));
+    let last = Sealed { key: key(1).public(), slot: enrolled_slot(u64::MAX), until: UNTIL };
     assert_eq!(Predicate::Sealed(last).of_change(), None);
     assert_eq!(reserved().of_change(), Some(reserved()));
 }

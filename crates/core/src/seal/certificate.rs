@@ -240,9 +240,6 @@ pub enum EnrollmentError {
     /// Older than what is known already.
     #[error("a newer list of this enroller is known already: nothing to do")]
     Stale,
-    /// No room for another seal, or another certificate of one.
-    #[error("too many seals are known: forget those that no coin needs")]
-    TooMany,
 }
 
 impl EnrollmentError {
@@ -257,7 +254,6 @@ impl EnrollmentError {
             Self::Revoked => "ENROLLMENT_REVOKED",
             Self::Ends => "ENROLLMENT_ENDS",
             Self::Stale => "ENROLLMENT_STALE",
-            Self::TooMany => "ENROLLMENT_TOO_MANY",
         }
     }
 }

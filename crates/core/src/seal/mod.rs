@@ -5,42 +5,35 @@
 //! left a *slot* (spec `SEAL-1` to `SEAL-16`). [`SealCertificate`] says whose hardware it is by an
 //! enroller's word, [`HardwareProof`] is what the hardware signed, [`tpm`] rebuilds what that was.
 //!
-//! Checking one needs the curve that the hardware has, P-256, which is behind the feature `p256`:
-//! with it, `verify_slot` checks one proof, and `Seals` those of every seal that an accepted
-//! enroller vouches for. [`NoSeals`] accepts none, which is right wherever no hardware is enrolled.
+//! Whether a proof counts is for a [`Judge`] to say, and for nothing else. Checking what hardware
+//! signed needs its curve, P-256, which is behind the feature `p256`: with it, `verify_slot` checks
+//! one proof under one certificate, and `TpmProofs` brings that to a judge. [`NoSeals`] accepts no
+//! proof, which is right wherever no hardware is enrolled.
 
 mod certificate;
+mod judge;
 mod proof;
+mod refusal;
 mod revocation;
 pub mod tpm;
-mod vouch;
 
-#[cfg(feature = "p256")]
-mod attest;
-#[cfg(feature = "p256")]
-mod registry;
 #[cfg(feature = "p256")]
 mod verify;
 
 #[cfg(feature = "p256")]
-pub use attest::{CertifiedProofs, Enrollers, TpmProofs};
-#[cfg(feature = "p256")]
-pub use registry::{MAX_CERTIFICATES, MAX_SEALS, Seals};
-#[cfg(feature = "p256")]
-pub use verify::{SlotError, low_s, verify_slot};
+pub use verify::{TpmProofs, low_s, verify_slot};
 
 pub use certificate::{
     AttestationKey, CERTIFICATE_VERSION, EnrollmentError, Hardware, MAX_CERTIFICATE, MAX_COUNTERS,
     MAX_SEAL_LABEL, SealCertificate, SealLabel, SealTerms, TpmSeal,
 };
+pub use judge::{Certificates, Judge, KnownSeals, Revocations, Verdict, Word, hear};
 pub use proof::{ClockInfo, HardwareProof, MAX_TPM_PROOF, TpmAudit};
+pub use refusal::{SealRefusal, SlotError};
 pub use revocation::{MAX_REVOKED, REVOCATION_VERSION, Revocation, RevocationTerms};
-pub(crate) use vouch::Scoped;
-pub use vouch::Vouch;
 
 use crate::cbor::{Blob, Decode, DecodeError, Encode, Reader, Writer, record};
 use crate::id::{Digest, TxId};
-use crate::time::Time;
 
 /// Longest proof that a seal of any kind may give for one slot, in bytes.
 pub const MAX_SLOT_PROOF: usize = 512;
@@ -169,51 +162,24 @@ impl Decode for SlotProof {
     }
 }
 
-/// Checks slot proofs against the seals that are trusted. Pure: no hardware is asked.
+/// Checks what hardware signed, under a certificate that somebody else judges. Pure: no hardware is
+/// asked.
 pub trait SlotVerifier {
-    /// Whether `proof` shows that the counter left `slot` for exactly `tx_id`.
+    /// Whether `proof` shows, under exactly this certificate, that the counter left `slot` for exactly
+    /// `tx_id`.
     ///
     /// An implementation must hold that no two transactions ever both have a proof for one slot,
     /// under the assumption that the seal's hardware is genuine and unbroken.
-    fn proves(&self, slot: &Slot, tx_id: &TxId, proof: &SlotProof) -> bool;
-
-    /// The same, by a seal that is vouched for until `until`, the end of the lock.
     ///
-    /// An enrollment ends at a time. It must cover the whole lock, whatever the time is now: else
-    /// a notary could refuse tomorrow what a payee rightly took today. A verifier whose seals are
-    /// never enrolled for a time only keeps this default.
-    fn proves_until(&self, slot: &Slot, until: Time, tx_id: &TxId, proof: &SlotProof) -> bool {
-        let _ = until;
-        self.proves(slot, tx_id, proof)
-    }
-
-    /// Whether `proof` verifies under exactly this certificate. Whether the certificate counts is
-    /// for the caller to say.
+    /// # Errors
+    /// [`SlotError`] for the first rule that it breaks.
     fn attests(
         &self,
         certificate: &SealCertificate,
         slot: &Slot,
         tx_id: &TxId,
         proof: &SlotProof,
-    ) -> bool {
-        let _ = certificate;
-        self.proves(slot, tx_id, proof)
-    }
-
-    /// The same as [`SlotVerifier::proves_until`] for a coin of which more is known: whose word
-    /// counts for its asset, and which certificates came along (spec `SEAL-18`). A verifier that
-    /// has accepted enrollers of its own keeps this default.
-    fn proves_for(
-        &self,
-        vouch: &Vouch<'_>,
-        slot: &Slot,
-        until: Time,
-        tx_id: &TxId,
-        proof: &SlotProof,
-    ) -> bool {
-        let _ = vouch;
-        self.proves_until(slot, until, tx_id, proof)
-    }
+    ) -> Result<(), SlotError>;
 }
 
 /// Accepts no slot proof: for a verifier that trusts no enrolled hardware.
@@ -221,8 +187,14 @@ pub trait SlotVerifier {
 pub struct NoSeals;
 
 impl SlotVerifier for NoSeals {
-    fn proves(&self, _: &Slot, _: &TxId, _: &SlotProof) -> bool {
-        false
+    fn attests(
+        &self,
+        _: &SealCertificate,
+        _: &Slot,
+        _: &TxId,
+        _: &SlotProof,
+    ) -> Result<(), SlotError> {
+        Err(SlotError::Signature)
     }
 }
 

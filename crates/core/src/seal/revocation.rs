@@ -59,6 +59,11 @@ impl RevocationTerms {
     pub fn seals(&self) -> &[SealId] {
         &self.seals.0
     }
+
+    /// Whether the enroller takes its word for this seal back.
+    pub fn takes_back(&self, seal: &SealId) -> bool {
+        self.seals().binary_search(seal).is_ok()
+    }
 }
 
 /// A signed list of seals that an enroller no longer vouches for, 34 bytes a seal. It is passed on

@@ -6,7 +6,7 @@ use tally_core::notary::{
     CertifiedRoot, InclusionProof, ProofError, StateId, TrustBase, UnicityCertificate,
 };
 use tally_core::predicate::TallyEngine;
-use tally_core::seal::SlotVerifier;
+use tally_core::seal::{Judge, SlotVerifier};
 use tally_tree::Digest as TreeRoot;
 
 use super::client::{Exclusion, Growth};
@@ -40,6 +40,11 @@ pub enum Verdict {
 }
 
 impl Verifier<'_> {
+    /// What was certified was decided by the notary: what is left is that each proof is one.
+    fn engine(&self) -> TallyEngine<'_> {
+        TallyEngine { judge: Judge::of_certified(self.trust.network(), self.seals) }
+    }
+
     /// Checks a certificate.
     ///
     /// # Errors
@@ -64,7 +69,7 @@ impl Verifier<'_> {
         if tx != claim.tx {
             (spend.transaction, spend.expires_at) = (leaf.data.transaction, leaf.data.expires_at);
         }
-        let engine = TallyEngine { seals: self.seals };
+        let engine = self.engine();
         let certified = leaf.verify(&spend, &root, &engine)?;
         if tx != claim.tx {
             return Ok(Verdict::Other(tx));
@@ -99,7 +104,7 @@ impl Verifier<'_> {
                 if spend.state_id() != state {
                     return Err(ProofError::CertificationDataMismatch.into());
                 }
-                leaf.verify(&spend, &root, &TallyEngine { seals: self.seals })?;
+                leaf.verify(&spend, &root, &self.engine())?;
                 Ok(None)
             }
         }

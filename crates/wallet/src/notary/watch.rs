@@ -5,7 +5,7 @@
 
 use tally_core::cbor::{Decode, DecodeError, Encode, Reader, Writer};
 use tally_core::notary::{CertifiedRoot, TrustBase, UnicityCertificate};
-use tally_core::seal::CertifiedProofs;
+use tally_core::seal::TpmProofs;
 use tally_transport::http::Url;
 
 use super::{NotaryClient, NotaryError, Verifier};
@@ -76,7 +76,7 @@ pub(crate) fn watch(
     trust: &TrustBase,
     kept: Option<&UnicityCertificate>,
 ) -> Watch {
-    let verifier = Verifier { trust, seals: &CertifiedProofs(trust.network()) };
+    let verifier = Verifier { trust, seals: &TpmProofs };
     let mut seen: Vec<(usize, UnicityCertificate)> = Vec::new();
     let mut watch = Watch::default();
     for (at, client) in clients.iter().enumerate() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tally_core::evidence::{Claim, Claims};
 use tally_core::id::TxId;
 use tally_core::notary::{CertificationRequest, StateId, TransactionHash};
-use tally_core::seal::SlotVerifier;
+use tally_core::seal::Judge;
 use tally_core::time::Time;
 
 use super::Progress;
@@ -42,7 +42,7 @@ pub(super) fn decide_all(
     clients: &[NotaryClient],
     histories: &[Vec<Claims>],
     now: Time,
-    seals: &dyn SlotVerifier,
+    judge: &Judge<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> BTreeMap<TxId, Decision> {
     let open = histories.iter().flatten().filter(|claims| !claims.certified());
@@ -56,7 +56,7 @@ pub(super) fn decide_all(
         }
         for some in wave.chunks(ABREAST) {
             let (ready, locked): (Vec<&Claims>, Vec<&Claims>) =
-                some.iter().copied().partition(|claims| unlocked(claims, now, seals));
+                some.iter().copied().partition(|claims| unlocked(claims, now, judge));
             let locked = locked.into_iter().map(|claims| (claims.tx, elsewhere(clients, claims)));
             decisions.extend(locked);
             decisions.extend(abreast(clients, &ready));
@@ -82,9 +82,9 @@ fn next<'a>(histories: &'a [Vec<Claims>], decisions: &BTreeMap<TxId, Decision>) 
 }
 
 /// Whether a notary would take it now.
-fn unlocked(claims: &Claims, now: Time, seals: &dyn SlotVerifier) -> bool {
+fn unlocked(claims: &Claims, now: Time, judge: &Judge<'_>) -> bool {
     let mut open = claims.spends.iter().filter(|claim| !claim.certified);
-    open.all(|claim| claim.is_unlocked(now, seals))
+    open.all(|claim| claim.is_unlocked(now, judge))
 }
 
 fn abreast(clients: &[NotaryClient], some: &[&Claims]) -> Vec<(TxId, Decision)> {

@@ -10,7 +10,7 @@ use tally_core::id::TxId;
 use tally_core::keys::Signature;
 use tally_core::notary::{InclusionProof, StateId, TransactionHash, UnicityCertificate};
 use tally_core::predicate::Unlock;
-use tally_core::seal::CertifiedProofs;
+use tally_core::seal::TpmProofs;
 
 use super::{Settling, first};
 use crate::notary::{MAX_AT_ONCE, NotaryClient, NotaryError, Verdict, Verifier};
@@ -64,7 +64,7 @@ impl Wallet {
         let proofs = first(clients, |client| fetch(client, claims))?;
         self.take_consents(claims, &proofs, show)?;
         let notaries = self.notaries.as_ref().ok_or(NotaryError::None)?;
-        let verifier = Verifier { trust: notaries.trust(), seals: &CertifiedProofs(self.network) };
+        let verifier = Verifier { trust: notaries.trust(), seals: &TpmProofs };
         let mut rounds: BTreeMap<u64, (UnicityCertificate, Vec<Proof>)> = BTreeMap::new();
         for (claim, proof) in claims.iter().zip(proofs) {
             match verifier.verdict(claim, &proof) {

@@ -172,8 +172,9 @@ impl Device {
         let payer = self.contact(from)?;
         let hop = payment.hop(&transaction);
         let (known, bricked) = (self.known(world), |key: &PublicKey| self.is_bricked(key));
-        let trust = self.trusting(world, &known, &bricked);
-        let holdings = checked.holdings.extend(&hop, &trust, world.now)?;
+        let trust = self.trusting(world, known, &bricked);
+        let came = &offer.evidence.enrollments;
+        let holdings = checked.holdings.extend(&hop, came, &trust, world.now)?;
         let tx = transaction.id();
         let coin = holdings.get().get(&CoinId::of(&tx, 0)).ok_or(TradeError::Coins)?.clone();
         let mut sightings = self.new_sightings(&checked.behind(&offer.evidence));

@@ -22,7 +22,7 @@ mod sealed;
 pub(super) mod settle;
 mod sizes;
 mod standing;
-mod tpm;
+pub(crate) mod tpm;
 mod trade;
 mod vectors;
 mod wishes;

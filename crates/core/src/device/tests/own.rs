@@ -13,8 +13,11 @@ use crate::amount::Amount;
 use crate::cbor::{List, from_bytes, to_bytes};
 use crate::device::{Basis, DeviceError, Event, Input, Mode, OutgoingState};
 use crate::evidence::tests::network::trust_base;
+use crate::id::NetworkId;
 use crate::message::{Message, Receipt};
+use crate::predicate::tests::FakeSeals;
 use crate::predicate::{Unlock, consent_digest};
+use crate::seal::Judge;
 use crate::tier::Tier;
 use crate::time::Time;
 
@@ -348,9 +351,9 @@ fn a_settlement_of_what_was_reserved_shows_both_signatures() {
     scene.pay(0, 1, 400);
     let claims = open(&scene.people[1]);
     let claim = claims.iter().find(|c| matches!(c.unlock, Unlock::Reserved(..))).expect("one");
-    let seals = crate::predicate::tests::FakeSeals;
+    let judge = Judge::of_certified(NetworkId::LOCAL, &FakeSeals);
     let check =
-        |unlock: &Unlock, at: Time| claim.owner.check(&claim.source, &claim.tx, unlock, at, &seals);
+        |unlock: &Unlock, at: Time| claim.owner.check(&claim.source, &claim.tx, unlock, at, &judge);
     assert_eq!(check(&claim.unlock, NOW), Ok(()));
     let alone = Unlock::Signature(claim.unlock.owner_signature().clone());
     assert!(check(&alone, NOW).is_err() && check(&alone, UNTIL).is_ok());

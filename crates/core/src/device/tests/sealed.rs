@@ -9,7 +9,7 @@ use crate::cbor::List;
 use crate::device::{Basis, Event, Input, Mode, OutgoingState, Sign, Terms};
 use crate::id::TxId;
 use crate::keys::SecretKey;
-use crate::message::{Accept, Message};
+use crate::message::{Accept, Message, Offer};
 use crate::policy::Policy;
 use crate::predicate::tests::fake_proof;
 use crate::predicate::{Predicate, Sealed, Unlock};
@@ -336,11 +336,43 @@ fn a_seal_that_was_never_enrolled_is_refused_and_its_card_says_so_later() {
     let mut scene = scene(2);
     show_instead(&mut scene, None);
     scene.pay(0, 1, 600);
-    assert_eq!(scene.refusals(1), ["ENROLLMENT_ENROLLER"]);
+    assert_eq!(scene.refusals(1), ["SLOT_SEAL"]);
     let card = scene.people[0].card();
     scene.people[1].tell(Input::Contact(card)).expect("the newer card");
     scene.pay(0, 1, 600);
     assert_eq!(tier(&scene.people[1]), Some(Tier::Sealed));
+}
+
+/// Before and after the payer signs, the same certificates are at hand: those that came with the offer.
+#[test]
+fn an_enrollment_that_came_with_an_offer_counts_for_the_payment_too() {
+    for by_offer in [true, false] {
+        let mut scene = scene(2);
+        show_instead(&mut scene, None);
+        let came = scene.people[0].enrollment.clone().expect("enrolled");
+        let add = |offer: &mut Offer| {
+            offer.evidence.enrollments = List::new(alloc::vec![came.clone()]).expect("one");
+        };
+        if by_offer {
+            scene.start(0, 1, 600).expect("an offer");
+        } else {
+            let invoice = scene.invoice(1, 600);
+            scene.pay_invoice(0, 1, &invoice);
+        }
+        let (_, mut message) = scene.people[0].out.pop_front().expect("a message");
+        match &mut message {
+            Message::Offer(offer) => add(offer),
+            Message::Payment(payment) => add(&mut payment.offer),
+            other => panic!("{other:?}"),
+        }
+        let from = scene.id(0);
+        scene.people[1].hear(from, &message).expect("a contact");
+        scene.deliver();
+        assert_eq!(scene.refusals(1), Vec::<&str>::new(), "by offer: {by_offer}");
+        assert_eq!(tier(&scene.people[1]), Some(Tier::Sealed), "by offer: {by_offer}");
+        let pocket = scene.people[1].device.ledger().pockets().next().expect("a coin");
+        assert_eq!(pocket.evidence.enrollments.to_vec(), [came], "kept for whoever is next");
+    }
 }
 
 #[test]
@@ -377,6 +409,21 @@ fn a_revocation_travels_with_meetings_and_a_notarys_word_outlives_it() {
         let refused = scene.people[2].tell(Input::Revoked(list.into())).expect_err(code);
         assert_eq!(refused.code(), code);
     }
+}
+
+#[test]
+fn of_too_many_enrollments_of_one_seal_the_one_that_ends_first_goes() {
+    let mut scene = scene(2);
+    let tpm = scene.people[0].tpm.clone().expect("hardware");
+    let ends = |at| tpm.enrolled(ENROLLED_UNTIL.plus(at));
+    for at in [3, 1, 4, 2] {
+        scene.people[0].tell(Input::Enrolled(ends(at).into())).expect("its own");
+    }
+    scene.pay(0, 1, 250);
+    let outgoing = scene.people[0].device.outgoing().values().next().cloned().expect("paid");
+    let evidence = outgoing.payment.evidence_after(&outgoing.transaction).expect("short");
+    let kept = scene.people[0].device.with_own_enrollments(evidence).enrollments.to_vec();
+    assert_eq!(kept, [4, 3, 2, 1].map(ends));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use crate::id::{AssetId, Head, NetworkId, Root};
 use crate::keys::SecretKey;
 use crate::notary::TrustBase;
 use crate::policy::Policy;
-use crate::predicate::tests::FakeSeals;
+use crate::predicate::tests::{FakeSeals, enrollment};
 use crate::predicate::{Predicate, spend_digest};
+use crate::seal::{Certificates, KnownSeals};
 use crate::transaction::{BODY_VERSION, Body, Step};
 
 pub(crate) fn key(byte: u8) -> SecretKey {
@@ -28,6 +29,7 @@ pub(crate) struct Knows {
     pub(crate) bricked: Vec<PublicKey>,
     pub(crate) viewer: Option<PublicKey>,
     pub(crate) now: Time,
+    pub(crate) enrolled: Certificates,
 }
 
 impl Knows {
@@ -38,6 +40,7 @@ impl Knows {
             bricked: Vec::new(),
             viewer: None,
             now: NOW,
+            enrolled: [(enrollment().seal(), alloc::vec![enrollment()])].into(),
         }
     }
 
@@ -54,7 +57,7 @@ impl Knows {
             network: NetworkId::LOCAL,
             policies: &self.policies,
             notary: self.notary.as_ref(),
-            seals: &FakeSeals,
+            seals: KnownSeals { certificates: &self.enrolled, ..KnownSeals::none(&FakeSeals) },
             bricked: &bricked,
             viewer: self.viewer.as_ref(),
         })

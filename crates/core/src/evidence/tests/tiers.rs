@@ -1,19 +1,27 @@
 use super::super::*;
 use super::chain::{Chain, key, signature};
 use crate::device::tests::scene::NOW;
-use crate::predicate::tests::{fake_proof, slot};
+use crate::policy::Policy;
+use crate::predicate::tests::{enrolled_slot, enrollment, fake_proof};
 use crate::predicate::{Predicate, Reserved, Sealed, UnlockError, consent_digest, spend_digest};
+use crate::seal::EnrollmentError;
 
 const UNTIL: Time = NOW.plus(1000);
 
+/// The asset names the enroller of the tests' hardware.
+fn vouched(policy: &mut Policy) {
+    let enroller = enrollment().terms().enroller.clone();
+    policy.offline.enrollers = List::truncated(alloc::vec![enroller]);
+}
+
 fn sealed(byte: u8) -> Predicate {
-    Predicate::Sealed(Sealed { key: key(byte).public(), slot: slot(1), until: UNTIL })
+    Predicate::Sealed(Sealed { key: key(byte).public(), slot: enrolled_slot(1), until: UNTIL })
 }
 
 fn by_seal(byte: u8) -> impl Fn(&CoinId, &TxId) -> Unlock {
     move |coin, tx| {
         let signature = key(byte).sign(&spend_digest(coin, tx));
-        Unlock::Sealed(signature, fake_proof(&slot(1), tx))
+        Unlock::Sealed(signature, fake_proof(&enrolled_slot(1), tx))
     }
 }
 
@@ -27,7 +35,7 @@ fn worth(chain: &Chain, now: Time, viewer: u8) -> Result<(Tier, Option<Time>), E
 
 #[test]
 fn a_sealed_payment_is_sealed_until_its_lock_ends() {
-    let mut chain = Chain::of(|_| (), sealed(1));
+    let mut chain = Chain::of(vouched, sealed(1));
     let body = chain.body(signature(2));
     chain.push(body, by_seal(1));
     assert_eq!(worth(&chain, NOW, 2), Ok((Tier::Sealed, Some(UNTIL))));
@@ -37,8 +45,19 @@ fn a_sealed_payment_is_sealed_until_its_lock_ends() {
 }
 
 #[test]
-fn after_the_lock_a_certified_spend_by_signature_alone_is_judged_at_its_own_time() {
+fn what_a_notary_certified_counts_whoever_enrolled_its_seal() {
     let mut chain = Chain::of(|_| (), sealed(1));
+    let body = chain.body(signature(2));
+    chain.push(body, by_seal(1));
+    let unnamed = UnlockError::SlotProof(EnrollmentError::Enroller.into());
+    assert_eq!(worth(&chain, NOW, 2), Err(unnamed.into()), "the asset names nobody");
+    chain.certify(sealed(1), NOW);
+    assert_eq!(worth(&chain, NOW, 2), Ok((Tier::Certified, None)));
+}
+
+#[test]
+fn after_the_lock_a_certified_spend_by_signature_alone_is_judged_at_its_own_time() {
+    let mut chain = Chain::of(vouched, sealed(1));
     chain.pay(1, signature(2));
     let locked = EvidenceError::Unlock(UnlockError::Locked);
     assert_eq!(worth(&chain, NOW, 2), Err(locked));
@@ -49,7 +68,7 @@ fn after_the_lock_a_certified_spend_by_signature_alone_is_judged_at_its_own_time
 
 #[test]
 fn a_tier_is_that_of_the_weakest_move_that_is_not_certified() {
-    let mut chain = Chain::new();
+    let mut chain = Chain::of(vouched, signature(1));
     chain.pay(1, sealed(2));
     let body = chain.body(signature(3));
     chain.push(body, by_seal(2));
@@ -58,7 +77,7 @@ fn a_tier_is_that_of_the_weakest_move_that_is_not_certified() {
         Ok((Tier::Signed, Some(UNTIL))),
         "the lock itself is not settled"
     );
-    let mut chain = Chain::new();
+    let mut chain = Chain::of(vouched, signature(1));
     chain.pay(1, sealed(2));
     chain.certify(signature(1), NOW);
     let body = chain.body(signature(3));

@@ -1,9 +1,7 @@
 //! Every rule of `spec/seal.md`, by real proofs recorded in `spec/vectors/seal-slots.json`.
 
-mod attest;
 mod certificates;
 mod identity;
-mod registry;
 mod slots;
 mod vectors;
 
@@ -19,13 +17,13 @@ use crate::seal::{
 };
 use crate::time::Time;
 
-const SLOTS: &str = include_str!("../../../../../spec/vectors/seal-slots.json");
+pub(super) const SLOTS: &str = include_str!("../../../../../spec/vectors/seal-slots.json");
 
 /// Not the network that the tests are on.
-const OTHER_NETWORK: NetworkId = NetworkId::new(9).expect("a network");
+pub(super) const OTHER_NETWORK: NetworkId = NetworkId::new(9).expect("a network");
 
 /// When the tests' certificates end.
-const EXPIRES: Time = Time::from_unix(2_000_000_000);
+pub(super) const EXPIRES: Time = Time::from_unix(2_000_000_000);
 
 fn bytes(case: &Json, field: &str) -> Vec<u8> {
     let text = case[field].as_str().expect("text");
@@ -34,15 +32,15 @@ fn bytes(case: &Json, field: &str) -> Vec<u8> {
 }
 
 /// A recorded slot proof, with all that it is checked against.
-struct Recorded {
-    certificate: SealCertificate,
-    slot: Slot,
-    tx: TxId,
-    proof: SlotProof,
+pub(super) struct Recorded {
+    pub(super) certificate: SealCertificate,
+    pub(super) slot: Slot,
+    pub(super) tx: TxId,
+    pub(super) proof: SlotProof,
 }
 
 impl Recorded {
-    fn of(case: &Json) -> Self {
+    pub(super) fn of(case: &Json) -> Self {
         Self {
             certificate: from_bytes(&bytes(case, "certificate")).expect("it decodes"),
             slot: from_bytes(&bytes(case, "slot")).expect("it decodes"),
@@ -52,22 +50,22 @@ impl Recorded {
     }
 
     /// The first valid proof of the vectors.
-    fn first() -> Self {
+    pub(super) fn first() -> Self {
         let all: Json = serde_json::from_str(SLOTS).expect("JSON");
         Self::of(&all["valid"][0])
     }
 
-    fn tpm(&self) -> TpmSeal {
+    pub(super) fn tpm(&self) -> TpmSeal {
         let Hardware::Tpm(tpm) = self.certificate.terms().hardware;
         tpm
     }
 }
 
-fn enroller(byte: u8) -> SecretKey {
+pub(super) fn enroller(byte: u8) -> SecretKey {
     SecretKey::new([byte; 32]).expect("a small scalar is one")
 }
 
-fn public(byte: u8) -> PublicKey {
+pub(super) fn public(byte: u8) -> PublicKey {
     enroller(byte).public()
 }
 
@@ -76,7 +74,7 @@ fn tpm() -> TpmSeal {
     TpmSeal { key, base: 0x0180_7a00, counters: 16, firmware: 7 }
 }
 
-fn terms(tpm: TpmSeal, by: u8) -> SealTerms {
+pub(super) fn terms(tpm: TpmSeal, by: u8) -> SealTerms {
     SealTerms {
         version: CERTIFICATE_VERSION,
         network: NetworkId::LOCAL,

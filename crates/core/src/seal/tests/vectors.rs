@@ -9,10 +9,10 @@ use serde_json::{Value as Json, json};
 use super::{EXPIRES, OTHER_NETWORK, enroller, public, terms, tpm};
 use crate::cbor::{from_bytes, to_bytes};
 use crate::id::{Digest, NetworkId};
-use crate::keys::Signature;
+use crate::keys::{PublicKey, Signature};
 use crate::seal::{
-    AttestationKey, Hardware, Revocation, RevocationTerms, SealCertificate, SealId, SealLabel,
-    SealTerms, Seals, TpmSeal,
+    AttestationKey, Hardware, Judge, KnownSeals, Revocation, RevocationTerms, SealCertificate,
+    SealId, SealLabel, SealTerms, TpmProofs, TpmSeal, Word, hear,
 };
 use crate::time::Time;
 
@@ -23,7 +23,7 @@ fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|b| alloc::format!("{b:02x}")).collect()
 }
 
-/// Certificates that break a rule, by the code that a registry of enrollers 1 and 2 gives.
+/// Certificates that break a rule, by the code that the judge gives where enrollers 1 and 2 count.
 fn refused() -> Json {
     let own = || terms(tpm(), 1);
     let network = OTHER_NETWORK;
@@ -43,12 +43,25 @@ fn refused() -> Json {
     let altered = altered().map(|(name, certificate)| ("SEAL-5", name, certificate));
     let others = [
         ("SEAL-12", "an enroller who does not count", issue(terms(tpm(), 3), 3)),
-        ("SEAL-12", "for development", issue(SealTerms { development: true, ..own() }, 1)),
+        (
+            "SEAL-12",
+            "for development, where there is value",
+            issue(SealTerms { development: true, network, ..own() }, 1),
+        ),
     ];
     let refuse = |(rule, name, certificate): (&str, &str, SealCertificate)| {
-        let mut seals = Seals::new(NetworkId::LOCAL, [public(1), public(2)]);
-        let code = seals.learn(certificate.clone()).expect_err(name).code();
-        json!({ "name": name, "rule": rule, "code": code, "bytes": text(&to_bytes(&certificate)) })
+        let (named, came) = ([public(1), public(2)], [certificate.clone()]);
+        let word = Word::Asset { named: &named, network: None };
+        let seals = KnownSeals::none(&TpmProofs);
+        // The one for another network is judged on this one.
+        let network = if rule == "SEAL-5" { NetworkId::LOCAL } else { certificate.terms().network };
+        let judge = Judge { network, seals, word, came: &came };
+        let slot = certificate.slot(0, 5);
+        let code = judge.vouched(&slot, Time::from_unix(0)).expect_err(name).code();
+        json!({
+            "name": name, "rule": rule, "network": network.number(), "code": code,
+            "bytes": text(&to_bytes(&certificate)),
+        })
     };
     cases.into_iter().chain(altered).chain(others).map(refuse).collect()
 }
@@ -96,7 +109,7 @@ fn hardware(terms: &mut SealTerms) -> &mut TpmSeal {
     tpm
 }
 
-/// Lists that break a rule, by the code of a registry of enrollers 1 and 2 that has list 1 of both.
+/// Lists that break a rule, by their code where enrollers 1 and 2 count, and list 1 of both is known.
 fn refused_lists() -> Json {
     let terms = |number, seals: &[u8]| {
         let seals = seals.iter().map(|b| SealId::new(Digest::new([*b; 32]))).collect();
@@ -125,12 +138,12 @@ fn refused_lists() -> Json {
         ("not newer", Revocation::issue(terms(1, &[7]), &enroller(1))),
     ];
     let refuse = |(name, list): (&str, Revocation)| {
-        let mut seals = Seals::new(NetworkId::LOCAL, [public(1), public(2)]);
-        for by in [1, 2] {
+        let known = [1, 2].map(|by| {
             let first = RevocationTerms::new(NetworkId::LOCAL, public(by), 1, vec![]);
-            seals.revoke(Revocation::issue(first.expect("short"), &enroller(by))).expect("newer");
-        }
-        let code = seals.revoke(list.clone()).expect_err(name).code();
+            (public(by), Revocation::issue(first.expect("short"), &enroller(by)))
+        });
+        let counts = |enroller: &PublicKey| [public(1), public(2)].contains(enroller);
+        let code = hear(&list, NetworkId::LOCAL, counts, &known.into()).expect_err(name).code();
         json!({ "name": name, "rule": "SEAL-14", "code": code, "bytes": text(&to_bytes(&list)) })
     };
     cases.into_iter().map(refuse).collect()
@@ -187,7 +200,7 @@ fn made() -> Json {
     let list = RevocationTerms::new(NetworkId::LOCAL, public(1), 1, seals).expect("short");
     let list = Revocation::issue(list, &enroller(1));
     json!({
-        "about": "Enrollments of hardware seals (SEAL-3 to SEAL-5, SEAL-12) and a revocation (SEAL-14). Enrollers 1 to 3 have as secret key 32 times their number; 1 and 2 are accepted.",
+        "about": "Enrollments of hardware seals (SEAL-3 to SEAL-5, SEAL-12) and a revocation (SEAL-14). Each is judged for a payee of its network, by the code that it is told. Enrollers 1 to 3 have as secret key 32 times their number; 1 and 2 are accepted.",
         "valid": [valid(&certificate), valid(&development)],
         "refused": refused(),
         "undecodable": undecodable(),

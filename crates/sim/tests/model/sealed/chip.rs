@@ -15,7 +15,7 @@ use tally_core::keys::SecretKey;
 use tally_core::seal::tpm::{Name, attest, audit_digest, counter_public_area, key_public_area};
 use tally_core::seal::{
     AttestationKey, CERTIFICATE_VERSION, ClockInfo, Hardware, HardwareProof, SealCertificate,
-    SealLabel, SealTerms, Slot, SlotProof, SlotVerifier, TpmAudit, TpmSeal, verify_slot,
+    SealLabel, SealTerms, Slot, SlotError, SlotProof, SlotVerifier, TpmAudit, TpmSeal, verify_slot,
 };
 use tally_core::time::Time;
 
@@ -118,21 +118,18 @@ fn point() -> ([u8; 32], [u8; 32]) {
 pub(super) struct Remembering;
 
 impl SlotVerifier for Remembering {
-    fn proves(&self, _: &Slot, _: &TxId, _: &SlotProof) -> bool {
-        false
-    }
-
     fn attests(
         &self,
         certificate: &SealCertificate,
         slot: &Slot,
         tx: &TxId,
         proof: &SlotProof,
-    ) -> bool {
-        type Verdicts = HashMap<(SealCertificate, Slot, TxId, SlotProof), bool>;
-        static KNOWN: LazyLock<Mutex<Verdicts>> = LazyLock::new(Mutex::default);
+    ) -> Result<(), SlotError> {
+        type Question = (SealCertificate, Slot, TxId, SlotProof);
+        static KNOWN: LazyLock<Mutex<HashMap<Question, Result<(), SlotError>>>> =
+            LazyLock::new(Mutex::default);
         let question = (certificate.clone(), *slot, *tx, proof.clone());
         let mut known = KNOWN.lock().expect("nobody fails with it in hand");
-        *known.entry(question).or_insert_with(|| verify_slot(certificate, slot, tx, proof).is_ok())
+        *known.entry(question).or_insert_with(|| verify_slot(certificate, slot, tx, proof))
     }
 }

@@ -8,11 +8,11 @@ use tally_core::amount::Amount;
 use tally_core::cbor::{List, from_bytes, to_bytes};
 use tally_core::device::{Input, Outgoing, OutgoingState, Output};
 use tally_core::evidence::Claim;
-use tally_core::id::{CoinId, Nonce, TxId};
+use tally_core::id::{CoinId, NetworkId, Nonce, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::message::{Commit, Message, Payment};
 use tally_core::predicate::{Predicate, Unlock, spend_digest};
-use tally_core::seal::NoSeals;
+use tally_core::seal::{Judge, NoSeals};
 use tally_core::tier::Tier;
 
 use super::chip::{self, Counter};
@@ -482,9 +482,10 @@ impl State {
                     open.extend(made.map(|(coin, made)| (coin, made.owner.clone())));
                 }
                 None => {
+                    let judge = Judge::of_certified(NetworkId::LOCAL, &NoSeals);
                     let opens = |key: &&SecretKey| {
                         let unlock = Unlock::Signature(key.sign(&spend_digest(&coin, &TO_ITSELF)));
-                        owner.check(&coin, &TO_ITSELF, &unlock, UNTIL, &NoSeals).is_ok()
+                        owner.check(&coin, &TO_ITSELF, &unlock, UNTIL, &judge).is_ok()
                     };
                     if start.keys.iter().filter(opens).count() != 1 {
                         return false;

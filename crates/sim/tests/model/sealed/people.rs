@@ -15,7 +15,7 @@ use tally_core::keys::SecretKey;
 use tally_core::notary::ShardId;
 use tally_core::policy::{OfflineRules, Policy};
 use tally_core::predicate::{Predicate, Sealed, TallyEngine};
-use tally_core::seal::{Enrollers, SealIdentity};
+use tally_core::seal::{Judge, SealIdentity, TpmProofs};
 use tally_core::tier::Tier;
 use tally_core::time::Time;
 use tally_sim::{Disk, NOW, mint, policy};
@@ -179,9 +179,9 @@ fn is_good(claim: &Claim, late: bool) -> bool {
     let request = claim.request();
     let mut known = KNOWN.lock().expect("nobody fails with it in hand");
     *known.entry((to_bytes(&request), late)).or_insert_with(|| {
-        let enrollers = vec![chip::enroller().public()];
-        let seals = Enrollers { network: NetworkId::LOCAL, enrollers };
-        request.verify(&ShardId::whole(), &TallyEngine { seals: &seals }, time(late)).is_ok()
+        let enrollers = [chip::enroller().public()];
+        let judge = Judge::of_notary(NetworkId::LOCAL, &TpmProofs, &enrollers);
+        request.verify(&ShardId::whole(), &TallyEngine { judge }, time(late)).is_ok()
     })
 }
 

@@ -21,7 +21,7 @@ use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use crate::policy::Policy;
 use crate::predicate::tests::{fake_proof, slot};
 use crate::predicate::{Predicate, Reserved, Sealed, Unlock, consent_digest, spend_digest};
-use crate::seal::NoSeals;
+use crate::seal::{Judge, NoSeals};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::transaction::{BODY_VERSION, Body, Step, Transaction};
@@ -196,8 +196,9 @@ fn unlocks() -> Vec<Json> {
         ("sealed_with_a_consent", sealed, both, NOW),
         ("reserved_with_a_proof", reserved, proved, NOW),
     ];
+    let judge = Judge::of_certified(NetworkId::LOCAL, &NoSeals);
     let case = |(name, owner, unlock, at): (&str, Predicate, Unlock, Time)| {
-        let refused = owner.check(&coin, &tx, &unlock, at, &NoSeals).err();
+        let refused = owner.check(&coin, &tx, &unlock, at, &judge).err();
         let code = refused.map(crate::predicate::UnlockError::code);
         json!({
             "name": name, "owner": hex(&owner), "coin": text(coin.as_bytes()),
