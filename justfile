@@ -90,6 +90,10 @@ seal-audit-long:
 seal-mutants:
     cargo mutants -p tally-core --features p256 -C=--lib -f 'crates/core/src/seal/*.rs' -- seal::
 
+# Take out one rule at a time and see that its test fails: docs/adversaries.md; an hour or two.
+removals:
+    scripts/removals.sh
+
 # Change the code in small ways and see that a test notices; needs cargo-mutants.
 mutants package="tally-core":
     cargo mutants --package {{ package }}

@@ -136,6 +136,17 @@ fn a_third_person_who_is_paid_with_both_branches_proves_it() {
 }
 
 #[test]
+fn a_third_person_whose_invoices_are_paid_with_both_branches_proves_it() {
+    let (mut scene, _) = forked();
+    for payer in [1, 2] {
+        let invoice = scene.invoice(3, 100);
+        scene.pay_invoice(payer, 3, &invoice);
+        scene.deliver();
+    }
+    assert!(scene.bricks(3, 0), "no offer came before, so the payment itself is looked at");
+}
+
+#[test]
 fn a_later_payment_that_shows_the_other_branch_proves_it() {
     let (mut scene, copy) = forked();
     let carol = scene.id(2);
@@ -210,19 +221,21 @@ fn a_payee_who_claims_not_to_have_received_gets_the_same_bytes_and_no_more() {
 
 #[test]
 fn a_payee_who_rolled_back_gets_its_payments_again() {
-    let mut scene = Scene::new(2, 1000);
-    scene.pay(0, 1, 100);
-    let backup = scene.people[1].disk.clone();
-    for _ in 0..3 {
-        scene.pay(0, 1, 50);
+    for (one, other) in [(0, 1), (1, 0)] {
+        let mut scene = Scene::new(2, 1000);
+        scene.pay(0, 1, 100);
+        let backup = scene.people[1].disk.clone();
+        for _ in 0..3 {
+            scene.pay(0, 1, 50);
+        }
+        scene.people[1].restore(backup);
+        assert_eq!(scene.balances(), [750, 100]);
+        scene.meet(one, other);
+        assert_eq!(scene.balances(), [750, 250], "kept by the payer, receipts or not");
+        scene.people[1].tell(Input::ConfirmRecovery(Basis::Contacts)).expect("all were met");
+        scene.pay(1, 0, 250);
+        assert_eq!(scene.balances(), [1000, 0]);
     }
-    scene.people[1].restore(backup);
-    assert_eq!(scene.balances(), [750, 100]);
-    scene.meet(0, 1);
-    assert_eq!(scene.balances(), [750, 250], "kept by the payer, receipts or not");
-    scene.people[1].tell(Input::ConfirmRecovery(Basis::Contacts)).expect("all were met");
-    scene.pay(1, 0, 250);
-    assert_eq!(scene.balances(), [1000, 0]);
 }
 
 /// A step of a device that nobody knows, with a high number.
@@ -243,21 +256,32 @@ fn steps_of_strangers_do_not_crowd_out_those_of_contacts() {
     for person in &mut scene.people {
         (0..1100).for_each(|n| person.device.apply(Change::Sighting(stranger(n))));
     }
-    scene.meet(1, 2);
+    let contact = scene.id(2);
+    scene.people[1].tell(Input::Meet { contact }).expect("a contact");
+    let first_page = scene.people[1].out.iter().find_map(|(_, message)| match message {
+        Message::Sync(sync) => Some(&sync.seen),
+        _ => None,
+    });
+    let first_page = first_page.expect("a meeting begins with what was seen");
+    assert!(first_page.iter().any(|seen| seen.seq < stranger(0).branch.step.seq), "of a contact");
+    scene.deliver();
     assert!(scene.bricks(1, 0) && scene.bricks(2, 0));
 }
 
 #[test]
 fn proofs_against_strangers_do_not_crowd_out_those_against_contacts() {
-    let mut scene = Scene::new(3, 0);
+    let mut scene = Scene::new(14, 0);
     for n in 10..110u8 {
         let key = SecretKey::new([n; 32]).expect("a scalar");
         scene.people[0].tell(Input::Fork(fork_of(&key).into())).expect("a good proof");
     }
-    let carol = fork_of(&scene.people[2].key);
-    scene.people[0].tell(Input::Fork(carol.into())).expect("a good proof");
+    // Of several, so that no order of keys brings them to the front by chance.
+    for contact in 2..14 {
+        let proof = fork_of(&scene.people[contact].key);
+        scene.people[0].tell(Input::Fork(proof.into())).expect("a good proof");
+    }
     scene.meet(0, 1);
-    assert!(scene.bricks(1, 2));
+    assert!((2..14).all(|contact| scene.bricks(1, contact)));
 }
 
 #[test]

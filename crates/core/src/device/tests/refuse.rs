@@ -6,11 +6,12 @@ use super::scene::{NOW, Scene, mint};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
 use crate::cbor::List;
-use crate::device::{Event, Input, OutgoingState};
+use crate::device::{Change, Event, Input, OutgoingState};
 use crate::evidence::Evidence;
-use crate::id::{AssetId, DeviceId, Head, Link, Root};
-use crate::message::{Message, Offer, Payment, Receipt};
-use crate::predicate::{Predicate, Reserved};
+use crate::id::{AssetId, DeviceId, Head, Link, NetworkId, Root};
+use crate::message::{Commit, Message, Offer, Payment, Receipt};
+use crate::predicate::{Predicate, Reserved, Unlock, spend_digest};
+use crate::trade;
 
 /// An offer of Alice to Bob of 250 of her 1000, and both of them.
 fn offered() -> (Scene, Offer) {
@@ -95,6 +96,19 @@ fn coins_that_are_not_the_payers_are_refused() {
 }
 
 #[test]
+fn what_is_not_behind_the_coins_does_not_come_along() {
+    let (mut scene, mut offer) = offered();
+    let owner = Predicate::Signature(scene.people[0].key.public());
+    let another = Evidence::of_minted(mint(&scene.issuer, scene.asset, 5, 1000, owner));
+    offer.evidence = offer.evidence.merge(&another).expect("two mints");
+    assert_eq!(
+        answer(&mut scene, &Message::Offer(offer)),
+        "TRADE_COINS",
+        "the payer's, but not paid with"
+    );
+}
+
+#[test]
 fn amounts_that_do_not_fit_are_refused() {
     assert_eq!(of_offer(|o| o.amount = Amount::ZERO), "TRADE_AMOUNT");
     assert_eq!(of_offer(|o| o.amount = Amount::new(1001)), "TRADE_AMOUNT");
@@ -149,6 +163,23 @@ fn a_step_that_contradicts_what_was_seen_is_refused() {
 fn a_payment_to_another_key_is_refused() {
     let (mut scene, mut payment) = paid();
     payment.accept.owner = Predicate::Signature(scene.people[2].key.public());
+    assert_eq!(answer(&mut scene, &Message::Payment(payment)), "TRADE_TERMS");
+}
+
+#[test]
+fn a_payee_that_lost_its_memory_takes_nothing_under_anothers_key() {
+    let (mut scene, mut payment) = paid();
+    let outgoing = scene.people[0].device.outgoing.all().values().next().expect("one").clone();
+    // A patched payer signs a payment to Carol, for Bob, who no longer knows what he asked for.
+    payment.accept.owner = Predicate::Signature(scene.people[2].key.public());
+    let (offer, accept, bob) = (&payment.offer, &payment.accept, scene.id(1));
+    let tx = trade::transaction(offer, accept, &outgoing.sources, &bob, NetworkId::LOCAL);
+    let tx = tx.expect("a transaction like any other");
+    let digest = spend_digest(&outgoing.sources[0].id, &tx.id());
+    let unlock = Unlock::Signature(scene.people[0].key.sign(&digest));
+    payment.commit = Commit { root: tx.step.root, unlocks: List::truncated([unlock].into()) };
+    scene.people[1].device.apply(Change::Terms(payment.accept.nonce, None));
+    scene.people[1].tell(Input::Restored).expect("always possible");
     assert_eq!(answer(&mut scene, &Message::Payment(payment)), "TRADE_TERMS");
 }
 
@@ -249,6 +280,20 @@ fn a_reserved_coin_is_not_spent_without_its_payees_consent() {
     scene.people.iter_mut().for_each(|p| p.now = until);
     scene.pay(0, 2, 10);
     assert_eq!(scene.balances(), [90, 0, 10], "after its end the owner alone suffices");
+}
+
+#[test]
+fn what_is_reserved_for_somebody_else_is_refused_at_the_offer() {
+    let mut scene = Scene::new(3, 0);
+    let [alice, bob] = [0, 1].map(|i| scene.people[i].key.public());
+    let until = NOW.plus(1000);
+    let owner = Predicate::Reserved(Reserved { key: alice, payee: bob, until });
+    let minted = mint(&scene.issuer, scene.asset, 1, 100, owner);
+    scene.people[0].tell(Input::Mint(minted.into())).expect("a good mint");
+    scene.people[0].now = until;
+    scene.pay(0, 2, 10);
+    assert_eq!(scene.refusals(2), ["UNLOCK_LOCKED"], "Carol's clock says that the lock holds");
+    assert_eq!(scene.balances(), [100, 0, 0], "and nothing was signed");
 }
 
 #[test]
