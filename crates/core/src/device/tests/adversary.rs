@@ -13,7 +13,7 @@ use crate::evidence::{Sighting, Witness};
 use crate::fork::Branch;
 use crate::id::{BodyHash, CoinId, DeviceId, Digest, Head, Link, Root};
 use crate::keys::SecretKey;
-use crate::message::{Message, Seen};
+use crate::message::{KeyHash, Message, Seen, Sync};
 use crate::predicate::Predicate;
 use crate::transaction::Step;
 
@@ -250,19 +250,24 @@ fn stranger(n: u16) -> Sighting {
     Sighting { key: key.public(), branch: Branch { body, link, step, coin, signature } }
 }
 
+/// Somebody begins to meet another, who does not hear of it yet: what is told first.
+fn first_page(scene: &mut Scene, one: usize, other: usize) -> Sync {
+    let contact = scene.id(other);
+    scene.people[one].tell(Input::Meet { contact }).expect("a contact");
+    let page = scene.people[one].out.iter().find_map(|(_, message)| match message {
+        Message::Sync(sync) => Some(sync.clone()),
+        _ => None,
+    });
+    page.expect("a meeting begins with what is known")
+}
+
 #[test]
 fn steps_of_strangers_do_not_crowd_out_those_of_contacts() {
     let (mut scene, _) = forked();
     for person in &mut scene.people {
         (0..1100).for_each(|n| person.device.apply(Change::Sighting(stranger(n))));
     }
-    let contact = scene.id(2);
-    scene.people[1].tell(Input::Meet { contact }).expect("a contact");
-    let first_page = scene.people[1].out.iter().find_map(|(_, message)| match message {
-        Message::Sync(sync) => Some(&sync.seen),
-        _ => None,
-    });
-    let first_page = first_page.expect("a meeting begins with what was seen");
+    let first_page = first_page(&mut scene, 1, 2).seen;
     assert!(first_page.iter().any(|seen| seen.seq < stranger(0).branch.step.seq), "of a contact");
     scene.deliver();
     assert!(scene.bricks(1, 0) && scene.bricks(2, 0));
@@ -271,16 +276,22 @@ fn steps_of_strangers_do_not_crowd_out_those_of_contacts() {
 #[test]
 fn proofs_against_strangers_do_not_crowd_out_those_against_contacts() {
     let mut scene = Scene::new(14, 0);
-    for n in 10..110u8 {
-        let key = SecretKey::new([n; 32]).expect("a scalar");
-        scene.people[0].tell(Input::Fork(fork_of(&key).into())).expect("a good proof");
+    // More than a page tells, and of several contacts, so that no order of keys helps by chance.
+    for n in 0..400u16 {
+        let mut bytes = [0x55; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        let key = SecretKey::new(bytes).expect("a scalar");
+        scene.people[0].device.apply(Change::Fork(fork_of(&key).into()));
     }
-    // Of several, so that no order of keys brings them to the front by chance.
     for contact in 2..14 {
         let proof = fork_of(&scene.people[contact].key);
         scene.people[0].tell(Input::Fork(proof.into())).expect("a good proof");
     }
-    scene.meet(0, 1);
+    let first = first_page(&mut scene, 0, 1);
+    let told =
+        |contact: usize| first.forks.contains(&KeyHash::of(&scene.people[contact].key.public()));
+    assert!((2..14).all(told));
+    scene.deliver();
     assert!((2..14).all(|contact| scene.bricks(1, contact)));
 }
 

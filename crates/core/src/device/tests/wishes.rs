@@ -101,6 +101,10 @@ fn a_card_policy_mint_or_proof_that_is_not_valid_is_refused() {
     let mut proof = fork_of(&scene.people[1].key);
     proof.b = proof.a.clone();
     assert_eq!(code(&mut scene, Input::Fork(proof.into())), "FORK_SAME");
+    let mut proof = fork_of(&scene.issuer);
+    proof.key = scene.people[1].key.public();
+    assert_eq!(code(&mut scene, Input::Fork(proof.into())), "FORK_SIGNATURE");
+    assert!(!scene.bricks(0, 1), "who did not sign is not convicted");
 }
 
 #[test]
