@@ -1,6 +1,6 @@
 //! Make assets and mint, receive mints, and see what is there.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tally_agent::{Batch, Issued};
 use tally_core::amount::Amount;
@@ -119,7 +119,8 @@ impl Wallet {
         let before = Amount::new(issued.total);
         let total = before.checked_add(amount);
         let total = total.filter(|total| policy.max_supply.is_none_or(|max| *total <= max));
-        let serial = issued.next.max(nanoseconds());
+        let serial = next_serial(issued.next, since_1970().as_nanos())
+            .ok_or(WalletError::Mint("the clock is past the year 2262: set it, then mint again"))?;
         let (total, next) = total
             .zip(serial.checked_add(1))
             .ok_or(WalletError::Mint("that is more than the asset's maximum supply: mint less"))?;
@@ -208,10 +209,15 @@ fn received_certified(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-/// The clock's nanoseconds since 1970, which a u64 counts until 2554.
-fn nanoseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The serial of a mint at so many nanoseconds since 1970. A clock past the year 2262 gives none: the
+/// numbers that are left after it would not last, and one wrong moment would end the asset's issue.
+fn next_serial(next: u64, nanoseconds: u128) -> Option<u64> {
+    let clock = u64::try_from(nanoseconds).ok().filter(|clock| *clock <= u64::MAX / 2);
+    clock.map(|clock| next.max(clock))
 }
 
 fn unverified(pocket: &Pocket, id: &CoinId, coin: &Coin) -> Holding {
@@ -225,5 +231,22 @@ fn unverified(pocket: &Pocket, id: &CoinId, coin: &Coin) -> Holding {
         uncertified: 0,
         settle_by: None,
         certified_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_serial;
+
+    #[test]
+    fn one_moment_of_a_wrong_clock_does_not_end_an_issue() {
+        let now = 1_800_000_000_000_000_000;
+        assert_eq!(next_serial(0, u128::from(now)), Some(now));
+        assert_eq!(next_serial(now + 5, u128::from(now)), Some(now + 5), "never one twice");
+        for far in [u128::from(u64::MAX / 2) + 1, u128::from(u64::MAX), u128::MAX] {
+            assert_eq!(next_serial(now, far), None, "{far}");
+        }
+        // A clock in 2262 leaves as many numbers as were behind it.
+        assert_eq!(next_serial(now, u128::from(u64::MAX / 2)), Some(u64::MAX / 2));
     }
 }
