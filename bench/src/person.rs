@@ -4,15 +4,16 @@ use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
 use tally_core::device::{Device, Event, Input, Me, Output, Sign, SpendToSign, World};
+use tally_core::fields::Fields;
 use tally_core::id::{DeviceId, NetworkId, Nonce, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::message::Message;
-use tally_core::packet::{Hello, Packet};
+use tally_core::packet::{HELLO_VERSION, Hello, MAX_HELLO, Packet};
 use tally_core::predicate::{Predicate, Sealed, Unlock};
 use tally_core::seal::{SealIdentity, Slot, TpmProofs};
 use tally_core::tier::Tier;
 use tally_core::time::Time;
-use tally_transport::session::{KemPublic, KemSecret, Role, Session, accept, initiate};
+use tally_transport::session::{Budget, KemPublic, KemSecret, Role, Session, greet, open};
 
 use crate::hardware::Hardware;
 
@@ -84,27 +85,34 @@ impl Person {
             owner: self.key.public(),
             seal: self.device.me().seal,
             session_key: Blob::new(self.kem.public().to_bytes().to_vec()).expect("1,216 bytes fit"),
+            fields: Fields::at(NOW),
             enrollment: self.hardware.as_ref().map(Hardware::certificate),
         };
         Signed::card(&card, &self.key).expect("a card with a short name fits")
     }
 
     /// Opens an encrypted session with `other`, who takes it; gives the hello that was said.
-    pub fn greet(&mut self, other: &mut Self) -> Hello {
-        let generation = 1;
-        let context = Hello::context(&self.id(), &other.id(), generation);
-        let card = other.card().open_card().expect("a card that was just signed opens");
+    pub fn greet(&mut self, other: &mut Self) -> Blob<MAX_HELLO> {
+        // As large as a clock's: microseconds.
+        let (generation, fields) = (NOW.unix() * 1_000_000, Fields::at(NOW));
+        let their = other.card().open_card().expect("a card that was just signed opens");
         let their =
-            KemPublic::from_bytes(card.session_key.as_slice()).expect("a key that was made");
-        let (ciphertext, root) = initiate(&their, &context, &[7; 64]);
-        self.session = Some(Session::new(&root, Role::Initiator, generation));
-        let root = accept(&other.kem, &ciphertext, &context).expect("a ciphertext for this key");
-        other.session = Some(Session::new(&root, Role::Responder, generation));
-        let ciphertext = Blob::new(ciphertext.as_bytes().to_vec()).expect("1,120 bytes fit");
-        let to = other.id();
-        let digest = Hello::digest(&self.id(), &to, generation, &ciphertext);
+            KemPublic::from_bytes(their.session_key.as_slice()).expect("a key that was made");
+        let (to, card) = (other.id(), self.card());
+        let greeting = greet(&their, &[7; 64]).expect("a good key");
+        let ciphertext = greeting.ciphertext().as_bytes();
+        let digest = Hello::digest(&card, &to, generation, &fields, ciphertext);
         let signature = self.key.sign(&digest);
-        Hello { card: self.card(), to, generation, ciphertext, signature }
+        let hello = Hello { version: HELLO_VERSION, card, generation, fields, signature };
+        let sealed = greeting.seal(digest.as_bytes(), &to_bytes(&hello));
+        let (hello, root) = sealed.expect("a short text");
+        self.session = Some(Session::new(&root, Role::Initiator, generation));
+        let opened = open(&[&other.kem], &hello, &mut Budget::default()).expect("to this key");
+        let greeted = Hello::open(&opened.text, &to, opened.ciphertext.as_bytes());
+        let digest = greeted.expect("what was just signed opens").digest;
+        let root = opened.root(digest.as_bytes());
+        other.session = Some(Session::new(&root, Role::Responder, generation));
+        Blob::new(hello).expect("a hello fits")
     }
 
     /// The session with the other person.

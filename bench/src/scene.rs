@@ -1,15 +1,16 @@
 //! A payer and a payee who know each other, and payments between them with everything on.
 
 use tally_core::amount::Amount;
-use tally_core::cbor::List;
+use tally_core::cbor::{Blob, List};
 use tally_core::device::{Event, Input, Output, Terms};
 use tally_core::evidence::Minted;
+use tally_core::fields::Fields;
 use tally_core::id::{AssetId, NetworkId, TxId};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::keys::SecretKey;
 use tally_core::message::Accept;
 use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
-use tally_core::packet::Hello;
+use tally_core::packet::MAX_HELLO;
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use tally_core::predicate::Predicate;
 use tally_core::seal::Slot;
@@ -58,7 +59,7 @@ pub struct Scene {
     /// With what.
     pub asset: AssetId,
     /// What the payer said to open the session.
-    pub hello: Hello,
+    pub hello: Blob<MAX_HELLO>,
     issuer: SecretKey,
     serial: u64,
     minted: u64,
@@ -176,6 +177,7 @@ impl Scene {
             accept: Accept { nonce, owner: terms.owner },
             expires_at: terms.expires_at,
             least: tally_core::tier::Tier::Signed,
+            fields: Fields::at(NOW),
         };
         let object = self.signed(&invoice);
         let payee = self.payee.id();

@@ -6,18 +6,19 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use tally_core::fields::Fields;
 
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{Blob, Encode, Writer, from_bytes, to_bytes};
 use tally_core::hash::Tag;
-use tally_core::id::Digest;
+use tally_core::id::{DeviceId, Digest};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::keys::SecretKey;
 use tally_core::message::{Accept, Message};
 use tally_core::notary::{CertificationData, CertificationRequest, StateHash, TransactionHash};
 use tally_core::object::Object;
-use tally_core::packet::{Hello, Packet};
+use tally_core::packet::{HELLO_VERSION, Hello, Packet};
 use tally_core::predicate::Predicate;
 use tally_core::seal::SealCertificate;
 use tally_notary::backend::Batch;
@@ -26,6 +27,7 @@ use tally_notary::certify::SealMessage;
 use tally_notary::ledger::{Base, Ledger, Tip};
 use tally_sim::{NOW, Scene};
 use tally_transport::qr::Frames;
+use tally_transport::session::{KemSecret, greet};
 
 fn main() -> io::Result<()> {
     let mut scene = Scene::new(3, 1000);
@@ -101,14 +103,22 @@ fn objects(scene: &Scene) -> io::Result<()> {
     let (asset, amount, expires_at) = (scene.asset, Amount::new(250), NOW.plus(600));
     let card = payee.card();
     let (version, least) = (INVOICE_VERSION, tally_core::tier::Tier::Signed);
-    let invoice = Invoice { version, card, asset, amount, accept, expires_at, least };
+    let fields = Fields::at(NOW);
+    let invoice = Invoice { version, card, asset, amount, accept, expires_at, least, fields };
     let payload = to_bytes(&invoice);
     let signature = payee.key.sign(&Signed::digest(Tag::Invoice, &payload));
     let signed = Signed::new(payload, signature).map_err(io::Error::other)?;
     write("core_invoice", "invoice", &to_bytes(&signed))?;
-    let (from, to, ciphertext) = (payer.id(), payee.id(), Blob::default());
-    let signature = payer.key.sign(&Hello::digest(&from, &to, 1, &ciphertext));
-    let hello = Hello { card: payer.card(), to, generation: 1, ciphertext, signature };
+    let (card, fields, to) = (payer.card(), Fields::at(NOW), DeviceId::new([7; 32]));
+    let signature = payer.key.sign(&Hello::digest(&card, &to, 1, &fields, &[9; 40]));
+    let hello = Hello { version: HELLO_VERSION, card, generation: 1, fields, signature };
+    write("core_hello", "hello", &to_bytes(&hello))?;
+    let receiver = KemSecret::from_seed([5; KemSecret::BYTES]).public();
+    let greeting = greet(&receiver, &[6; 64]).map_err(io::Error::other)?;
+    let sealed = greeting.seal(&[8; 32], &to_bytes(&hello));
+    let (hello, _) = sealed.map_err(io::Error::other)?;
+    write("transport_hello", "hello", &hello)?;
+    let hello = Blob::new(hello).map_err(io::Error::other)?;
     let packet = Packet { hello: Some(hello), envelope: Blob::default() };
     write("core_packet", "hello", &packet.to_wire())?;
     write("core_object", "packet", &Object::Packet(packet).to_file())

@@ -105,8 +105,11 @@ impl Engine {
         for (contact, bytes) in loaded.sessions {
             // A session that cannot be read is left out: the next packet says hello again.
             let peer = crate::peer::Peer::from_sealed(&bytes, &engine.keys.database, &contact);
-            if let Some(peer) = peer {
-                engine.peers.put(contact, peer);
+            match peer {
+                // Nobody is a contact of their own: under that id is what was heard of who is gone.
+                Some(gone) if contact == engine.device.id() => engine.peers.set_gone(gone),
+                Some(peer) => engine.peers.put(contact, peer),
+                None => {}
             }
         }
         engine
@@ -270,6 +273,7 @@ impl Engine {
         for change in &changes {
             if let Change::Forgotten(Forgotten::Contact(contact)) = change {
                 self.peers.remove(contact);
+                step.touched.insert(self.device.id());
                 self.outbox.drop_contact(contact);
                 step.touched.remove(contact);
             }
@@ -346,6 +350,12 @@ impl Engine {
             return (step.batch, step.effects);
         }
         for contact in core::mem::take(&mut self.touched) {
+            if contact == self.device.id() {
+                let gone = self.peers.gone();
+                let sealed = gone.to_sealed(&self.keys.database, &contact, step.noise.draw());
+                step.batch.sessions.push((contact, sealed));
+                continue;
+            }
             let Some(peer) = self.peers.get_mut(&contact) else { continue };
             let sealed = peer.to_sealed(&self.keys.database, &contact, step.noise.draw());
             step.batch.sessions.push((contact, sealed));

@@ -8,7 +8,7 @@ use tally_core::device::{self, Change, DeviceError, Event, Forgotten, Sign};
 use tally_core::hash::sha256;
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::message::{Message, Receipt};
-use tally_transport::session::MAX_PENDING;
+use tally_transport::session::{Budget, MAX_PENDING};
 
 use crate::engine::{Engine, Step};
 use crate::outbox::Item;
@@ -26,7 +26,7 @@ impl Engine {
     ) -> Result<(), AgentError> {
         step.way = Some(Way::File);
         let packet = sha256(bytes);
-        let opened = match self.open(bytes) {
+        let opened = match self.open(bytes, step.cx.micros, &mut Budget::default()) {
             Ok(opened) => opened,
             Err(error) if agree => return Err(error.into()),
             Err(error) => return self.heard_before(step, &packet, error),

@@ -4,25 +4,35 @@
 //! said waits in the outbox, and nothing else waits with it.
 
 use tally_core::card::Signed;
-use tally_core::cbor::Blob;
+use tally_core::cbor::{Blob, to_bytes};
+use tally_core::device::{ContactError, DeviceError};
+use tally_core::fields::Fields;
 use tally_core::id::{DeviceId, Digest};
 use tally_core::keys::Signature;
-use tally_core::packet::{Hello, MAX_CIPHERTEXT};
+use tally_core::packet::{Greeted, HELLO_VERSION, Hello, MAX_HELLO};
 use tally_transport::session::{
-    KemCiphertext, KemPublic, Role, Session, SessionError, accept, initiate,
+    self, Budget, KemPublic, Role, RootKey, Session, SessionError, greet, next_generation,
 };
 
 use crate::engine::{Engine, Step};
 use crate::peer::{Line, LineId};
 use crate::{AgentError, Effect, OrderId, PeerError, SignOrder};
-use tally_core::device::{ContactError, DeviceError};
 
 /// A hello that waits for its signature.
 #[derive(Clone, Debug)]
 pub(crate) struct Unsaid {
-    session: Session,
+    greeting: session::Greeting,
+    card: Signed,
     generation: u64,
-    ciphertext: Blob<MAX_CIPHERTEXT>,
+    fields: Fields,
+}
+
+impl Unsaid {
+    /// What is signed.
+    fn digest(&self, to: &DeviceId) -> Digest {
+        let ciphertext = self.greeting.ciphertext().as_bytes();
+        Hello::digest(&self.card, to, self.generation, &self.fields, ciphertext)
+    }
 }
 
 /// What a hello opened.
@@ -48,16 +58,13 @@ impl Engine {
         let card = contact.card.open_card().map_err(PeerError::Signed)?;
         let theirs =
             KemPublic::from_bytes(card.session_key.as_slice()).map_err(PeerError::Session)?;
-        let me = self.device.id();
-        let peer = self.peers.get(&to);
-        let last = peer.map_or(0, |peer| peer.heard.max(peer.said)).max(floor);
-        let generation = last.saturating_add(1).max(step.cx.micros);
-        let context = Hello::context(&me, &to, generation);
-        let (ciphertext, root) = initiate(&theirs, &context, &step.noise.draw());
-        let ciphertext = Blob::new(ciphertext.as_bytes().to_vec()).map_err(PeerError::Decode)?;
-        let digest: Digest = Hello::digest(&me, &to, generation, &ciphertext);
-        let session = Session::new(&root, Role::Initiator, generation);
-        self.unsaid.insert(to, Unsaid { session, generation, ciphertext });
+        let said = self.peers.get(&to).map_or(0, |peer| peer.said);
+        let generation = next_generation(said, floor, step.cx.micros);
+        let greeting = greet(&theirs, &step.noise.draw()).map_err(PeerError::Session)?;
+        let (card, fields) = (self.card.clone(), Fields::at(step.cx.now));
+        let unsaid = Unsaid { greeting, card, generation, fields };
+        let digest = unsaid.digest(&to);
+        self.unsaid.insert(to, unsaid);
         let digests = alloc::vec![digest];
         step.effects.push(Effect::Sign(SignOrder { order: OrderId::Hello(to), digests }));
         Ok(())
@@ -65,53 +72,65 @@ impl Engine {
 
     /// The hello is signed: its session is there, and goes with what is said until it is answered.
     pub(crate) fn hello_signed(&mut self, step: &mut Step<'_>, to: DeviceId, signature: Signature) {
-        let Some(Unsaid { session, generation, ciphertext }) = self.unsaid.remove(&to) else {
-            return;
-        };
-        let hello = Hello { card: self.card.clone(), to, generation, ciphertext, signature };
-        let me = self.device.id();
+        let Some(unsaid) = self.unsaid.remove(&to) else { return };
+        let digest = unsaid.digest(&to);
+        let Unsaid { greeting, card, generation, fields } = unsaid;
+        let hello = Hello { version: HELLO_VERSION, card, generation, fields, signature };
+        let sealed = greeting.seal(digest.as_bytes(), &to_bytes(&hello));
+        // A card that no hello has room for: what is to be said says so when it is tried again.
+        let Ok((hello, root)) = sealed else { return };
+        let Ok(hello) = Blob::new(hello) else { return };
+        let session = Session::new(&root, Role::Initiator, generation);
         let peer = self.peers.entry(to);
         peer.said = generation;
-        peer.insert(Line { session, hello: Some(hello) }, &me, &to);
+        peer.insert(Line { session, hello: Some(hello) });
         self.peers.index(&to);
         self.outbox.greeted(&to);
         step.touched.insert(to);
     }
 
-    /// Hears a hello, and opens what came with it. Nothing is kept yet.
-    pub(crate) fn hear_hello(&self, hello: &Hello, envelope: &[u8]) -> Result<Greeting, PeerError> {
-        let card = hello.open()?;
-        let (me, from) = (self.device.id(), card.device());
-        if hello.to != me || card.network != self.device.me().network || from == me {
+    /// Decrypts a hello, and checks all that it says: who said it, and the secret of its session.
+    pub(crate) fn open_hello(
+        &self,
+        hello: &Blob<MAX_HELLO>,
+        budget: &mut Budget,
+    ) -> Result<(Greeted, RootKey), PeerError> {
+        let opened = session::open(&[&self.keys.kem], hello.as_slice(), budget);
+        let opened = opened.map_err(|error| match error {
+            SessionError::Elsewhere => PeerError::NotForMe,
+            other => other.into(),
+        })?;
+        let me = self.device.id();
+        let greeted = Hello::open(&opened.text, &me, opened.ciphertext.as_bytes())?;
+        if greeted.card.network != self.device.me().network || greeted.card.device() == me {
             return Err(PeerError::NotForMe);
         }
+        let root = opened.root(greeted.digest.as_bytes());
+        Ok((greeted, root))
+    }
+
+    /// Hears a hello at `micros`, and opens what came with it. Nothing is kept yet.
+    pub(crate) fn hear_hello(
+        &self,
+        (greeted, root): (Greeted, RootKey),
+        envelope: &[u8],
+        micros: u64,
+    ) -> Result<Greeting, PeerError> {
+        let (from, generation) = (greeted.card.device(), greeted.hello.generation);
         let known = self.device.contacts().contains_key(&from);
         if !known && self.device.is_full() {
             return Err(PeerError::TooMany);
         }
-        let stranger = (!known).then(|| hello.card.clone());
-        let mut peer = self.peers.get(&from).cloned().unwrap_or_default();
-        if hello.generation <= peer.heard {
-            // The hello of a session that is known, or that is over.
-            let stale = |e: SessionError| match e {
-                SessionError::Unknown => PeerError::Stale,
-                other => other.into(),
-            };
-            if self.peers.get(&from).is_none() {
-                return Err(PeerError::Stale);
-            }
-            let (line, plain) = peer.open(envelope).map_err(stale)?;
-            return Ok(Greeting { from, line, plain, stranger, peer });
+        let mut peer = self.peers.copy_of(&from);
+        if !peer.heard.note(generation, micros) {
+            return Err(PeerError::Stale);
         }
-        let ciphertext = KemCiphertext::from_bytes(hello.ciphertext.as_slice())?;
-        let context = Hello::context(&from, &me, hello.generation);
-        let root = accept(&self.keys.kem, &ciphertext, &context)?;
-        let mut session = Session::new(&root, Role::Responder, hello.generation);
+        let mut session = Session::new(&root, Role::Responder, generation);
         let plain = session.open(envelope)?;
         let line = Line { session, hello: None };
         let id = line.id();
-        peer.heard = hello.generation;
-        peer.insert(line, &me, &from);
+        peer.insert(line);
+        let stranger = (!known).then_some(greeted.hello.card);
         Ok(Greeting { from, line: id, plain, stranger, peer })
     }
 }

@@ -6,6 +6,7 @@ use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::to_bytes;
 use tally_core::device::{self, Event, Terms};
+use tally_core::fields::Fields;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, Nonce};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
@@ -46,6 +47,7 @@ impl Engine {
             accept: Accept { nonce, owner },
             expires_at,
             least,
+            fields: Fields::at(step.cx.now),
         };
         let payload = to_bytes(&invoice);
         let digests = alloc::vec![Signed::digest(Tag::Invoice, &payload)];

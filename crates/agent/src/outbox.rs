@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use tally_core::cbor::{Blob, to_bytes};
 use tally_core::id::{DeviceId, Link, TxId};
 use tally_core::message::Message;
-use tally_core::packet::Packet;
+use tally_core::packet::{MAX_ENVELOPE, Packet};
 use tally_transport::session::{MAX_PENDING, SessionError};
 
 use crate::engine::{Engine, Step};
@@ -216,7 +216,8 @@ impl Engine {
         }
         let envelope = line.session.seal(&to_bytes(&*item.message))?;
         let size = envelope.len();
-        let envelope = Blob::new(envelope).map_err(|_| SessionError::TooLarge { size })?;
+        let envelope =
+            Blob::new(envelope).map_err(|_| SessionError::TooLarge { size, most: MAX_ENVELOPE })?;
         let packet = Packet { hello: line.hello.clone(), envelope };
         if !line.session.is_covered() {
             step.touched.insert(to);

@@ -9,7 +9,7 @@ use tally_core::device::{self, Learnt};
 use tally_core::id::{DeviceId, Nonce, TxId};
 use tally_core::message::Message;
 use tally_core::packet::Packet;
-use tally_transport::session::{Hint, SessionError};
+use tally_transport::session::{Budget, Hint, SessionError};
 
 use crate::engine::{Engine, Step};
 use crate::hello::Greeting;
@@ -64,14 +64,22 @@ impl Packets {
 
 impl Engine {
     /// Opens a packet on a copy of the session, so that what is refused leaves the session as it was.
-    pub(crate) fn open(&self, bytes: &[u8]) -> Result<Opened, PeerError> {
+    pub(crate) fn open(
+        &self,
+        bytes: &[u8],
+        micros: u64,
+        budget: &mut Budget,
+    ) -> Result<Opened, PeerError> {
         let packet = Packet::from_wire(bytes)?;
         let envelope = packet.envelope.as_slice();
-        let Greeting { from, line, plain, stranger, peer } = match &packet.hello {
-            Some(hello) => self.hear_hello(hello, envelope)?,
-            None => {
-                let hint = Hint::of(envelope)?;
-                let from = self.peers.of(&hint).ok_or(SessionError::Unknown)?;
+        // A hello is repeated until its session was answered in: whoever has the session needs it not.
+        let known = self.peers.of(&Hint::of(envelope)?);
+        let Greeting { from, line, plain, stranger, peer } = match (known, &packet.hello) {
+            (None, None) => return Err(SessionError::Unknown.into()),
+            (None, Some(hello)) => {
+                self.hear_hello(self.open_hello(hello, budget)?, envelope, micros)?
+            }
+            (Some(from), _) => {
                 let mut peer = self.peers.get(&from).cloned().ok_or(SessionError::Unknown)?;
                 let (line, plain) = peer.open(envelope)?;
                 Greeting { from, line, plain, stranger: None, peer }
@@ -81,10 +89,10 @@ impl Engine {
     }
 
     /// The greatest generation that was heard of whoever says hello in this packet.
-    pub(crate) fn heard_of(&self, bytes: &[u8]) -> u64 {
+    pub(crate) fn heard_of(&self, bytes: &[u8], budget: &mut Budget) -> u64 {
         let hello = Packet::from_wire(bytes).ok().and_then(|packet| packet.hello);
-        let card = hello.and_then(|hello| hello.open().ok());
-        card.and_then(|card| self.peers.get(&card.device())).map_or(0, |peer| peer.heard)
+        let greeted = hello.and_then(|hello| self.open_hello(&hello, budget).ok());
+        greeted.map_or(0, |(greeted, _)| self.peers.heard(&greeted.card.device()).greatest())
     }
 
     /// Gives a message to the device, with whoever says it for the first time.

@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
-use tally_core::card::SignedError;
-use tally_core::cbor::{Decode, DecodeError, Encode, Reader, Writer};
+use tally_core::card::{Signed, SignedError};
+use tally_core::cbor::{Blob, Decode, DecodeError, Encode, Reader, Writer};
 use tally_core::id::DeviceId;
-use tally_core::packet::Hello;
-use tally_transport::session::{Hint, Role, Session, SessionError};
+use tally_core::keys::Signature;
+use tally_core::packet::MAX_HELLO;
+use tally_transport::session::{Heard, Hint, MAX_AHEAD, Role, Session, SessionError};
 use zeroize::Zeroizing;
 
 /// Most sessions that are kept with one contact.
@@ -36,7 +37,7 @@ pub enum PeerError {
     /// It is for somebody else, or for another network.
     #[error("this packet is for somebody else: give it to the person that it was made for")]
     NotForMe,
-    /// The hello is older than one that was heard before.
+    /// The hello was heard before, or is older than one that was.
     #[error("this packet is out of date: ask the other side to send it again")]
     Stale,
     /// Whoever answered is not the device that the packet was for.
@@ -80,7 +81,7 @@ impl PeerError {
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) session: Session,
-    pub(crate) hello: Option<Hello>,
+    pub(crate) hello: Option<Blob<MAX_HELLO>>,
 }
 
 /// Which of a contact's sessions.
@@ -99,8 +100,8 @@ impl Line {
 /// The sessions with one contact, the one to begin with last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
-    /// The greatest generation that the contact said hello with.
-    pub(crate) heard: u64,
+    /// The generations that the contact said hello with.
+    pub(crate) heard: Heard,
     /// The greatest generation that this side said hello with.
     pub(crate) said: u64,
     pub(crate) lines: Vec<Line>,
@@ -109,6 +110,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Somebody new, of whom all counts as heard that was heard of those who are gone.
+    pub(crate) fn new(gone: &Heard) -> Self {
+        Self { heard: gone.clone(), ..Self::default() }
+    }
+
     pub(crate) fn line(&mut self, id: LineId) -> Option<&mut Line> {
         self.lines.iter_mut().find(|line| line.id() == id)
     }
@@ -124,15 +130,10 @@ impl Peer {
         Ok((line.id(), plain))
     }
 
-    /// Takes in a session; of crossing hellos, that of the smaller device counts on both sides.
-    pub(crate) fn insert(&mut self, line: Line, me: &DeviceId, them: &DeviceId) {
+    /// Takes in a session, as the one to begin with: what came last is newest, whatever a clock says.
+    pub(crate) fn insert(&mut self, line: Line) {
         self.lines.retain(|known| known.id() != line.id());
         self.lines.push(line);
-        let mine_counts = me < them;
-        self.lines.sort_by_key(|line| {
-            let mine = line.session.role() == Role::Initiator;
-            (line.session.generation(), mine == mine_counts)
-        });
         if self.lines.len() > MAX_LINES {
             self.lines.remove(0);
         }
@@ -153,22 +154,21 @@ impl Peer {
         let (nonce, text) = bytes.split_first_chunk::<24>()?;
         let payload = Payload { msg: text, aad: contact.as_bytes() };
         let plain = XChaCha20Poly1305::new(key.into()).decrypt(nonce.into(), payload).ok()?;
-        let plain = Zeroizing::new(plain);
-        let mut r = Reader::new(&plain);
-        let (heard, said, lines) = r
-            .record(3, |r| {
-                let (heard, said) = (u64::decode(r)?, u64::decode(r)?);
-                Ok((heard, said, r.list(MAX_LINES, decode_line)?))
-            })
-            .ok()?;
+        Self::from_plain(&Zeroizing::new(plain))
+    }
+
+    /// Reads what [`Peer::to_plain`] wrote, or an earlier version of this program.
+    fn from_plain(plain: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(plain);
+        let peer = r.counted(3, 4, decode_peer).ok()?;
         r.finish().ok()?;
-        Some(Self { heard, said, lines, hints: Vec::new() })
+        Some(peer)
     }
 
     fn to_plain(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.array(3);
-        self.heard.encode(&mut w);
+        w.array(4);
+        self.heard.floor().encode(&mut w);
         self.said.encode(&mut w);
         w.array(self.lines.len() as u64);
         for line in &self.lines {
@@ -176,15 +176,57 @@ impl Peer {
             w.bytes(&line.session.to_bytes());
             line.hello.encode(&mut w);
         }
+        encode_ahead(&self.heard, &mut w);
         w.into_bytes()
     }
 }
 
-fn decode_line(r: &mut Reader<'_>) -> Result<Line, DecodeError> {
+/// A peer as this program stores it, in 4 items, or as one before it did, in 3.
+fn decode_peer(r: &mut Reader<'_>, items: u64) -> Result<Peer, DecodeError> {
+    let (floor, said) = (u64::decode(r)?, u64::decode(r)?);
+    let lines = r.list(MAX_LINES, decode_line)?;
+    let ahead = if items == 4 { decode_ahead(r)? } else { Vec::new() };
+    let heard = Heard::of(floor, ahead).ok_or(DecodeError::OutOfRange)?;
+    let lines = lines.into_iter().flatten().collect();
+    Ok(Peer { heard, said, lines, hints: Vec::new() })
+}
+
+fn encode_ahead(heard: &Heard, w: &mut Writer) {
+    w.array(heard.ahead().len() as u64);
+    for (first, last) in heard.ahead() {
+        w.array(2);
+        first.encode(w);
+        last.encode(w);
+    }
+}
+
+fn decode_ahead(r: &mut Reader<'_>) -> Result<Vec<(u64, u64)>, DecodeError> {
+    r.list(MAX_AHEAD, |r| r.record(2, |r| Ok((u64::decode(r)?, u64::decode(r)?))))
+}
+
+/// A line; nothing if its hello has the form that is no longer said: a new hello comes next.
+fn decode_line(r: &mut Reader<'_>) -> Result<Option<Line>, DecodeError> {
     r.record(2, |r| {
         let bytes = r.bytes(MAX_SESSION)?;
         let session = Session::from_bytes(bytes).map_err(|_| DecodeError::OutOfRange)?;
-        Ok(Line { session, hello: Decode::decode(r)? })
+        if r.null()? {
+            return Ok(Some(Line { session, hello: None }));
+        }
+        if r.is_bytes()? {
+            return Ok(Some(Line { session, hello: Some(Decode::decode(r)?) }));
+        }
+        skip_old_hello(r).map(|()| None)
+    })
+}
+
+/// Card, receiver, generation, ciphertext, signature: a hello that was not encrypted.
+fn skip_old_hello(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    r.record(5, |r| {
+        Signed::decode(r)?;
+        DeviceId::decode(r)?;
+        u64::decode(r)?;
+        Blob::<2048>::decode(r)?;
+        Signature::decode(r).map(drop)
     })
 }
 
@@ -193,9 +235,31 @@ fn decode_line(r: &mut Reader<'_>) -> Result<Line, DecodeError> {
 pub(crate) struct Peers {
     all: BTreeMap<DeviceId, Peer>,
     hints: BTreeMap<Hint, DeviceId>,
+    /// The hellos that were heard of whoever is no contact any more.
+    gone: Heard,
 }
 
 impl Peers {
+    /// What was heard of this contact, or of everybody who is gone.
+    pub(crate) fn heard(&self, contact: &DeviceId) -> &Heard {
+        self.all.get(contact).map_or(&self.gone, |peer| &peer.heard)
+    }
+
+    /// What is kept of this contact, or of somebody new.
+    pub(crate) fn copy_of(&self, contact: &DeviceId) -> Peer {
+        self.all.get(contact).cloned().unwrap_or_else(|| Peer::new(&self.gone))
+    }
+
+    /// What was heard of everybody who is gone, in the form in which a contact is stored.
+    pub(crate) fn gone(&self) -> Peer {
+        Peer::new(&self.gone)
+    }
+
+    /// Takes over what [`Peers::gone`] gave.
+    pub(crate) fn set_gone(&mut self, stored: Peer) {
+        self.gone = stored.heard;
+    }
+
     pub(crate) fn get(&self, contact: &DeviceId) -> Option<&Peer> {
         self.all.get(contact)
     }
@@ -205,7 +269,7 @@ impl Peers {
     }
 
     pub(crate) fn entry(&mut self, contact: DeviceId) -> &mut Peer {
-        self.all.entry(contact).or_default()
+        self.all.entry(contact).or_insert_with(|| Peer::new(&self.gone))
     }
 
     /// Everybody with whom there is or was a session.
@@ -239,8 +303,13 @@ impl Peers {
 
     /// Forgets a contact.
     pub(crate) fn remove(&mut self, contact: &DeviceId) {
-        for hint in self.all.remove(contact).into_iter().flat_map(|peer| peer.hints) {
-            self.hints.remove(&hint);
-        }
+        let Some(peer) = self.all.remove(contact) else { return };
+        self.gone.absorb(&peer.heard);
+        peer.hints.iter().for_each(|hint| {
+            self.hints.remove(hint);
+        });
     }
 }
+
+#[cfg(test)]
+mod tests;

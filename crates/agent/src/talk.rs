@@ -16,6 +16,7 @@ use tally_core::device::{self, Event, Mode, OutgoingState};
 use tally_core::hash::sha256;
 use tally_core::id::{DeviceId, TxId};
 use tally_core::message::Message;
+use tally_transport::session::Budget;
 
 use crate::conn::{NOT_ME, PLEA};
 use crate::engine::{Engine, MAX_CONNECTIONS, Step};
@@ -44,6 +45,8 @@ pub(crate) struct Talk {
     last: Vec<Item>,
     /// Whether the other side was heard since, so that what is said next begins `last` anew.
     heard: bool,
+    /// What hellos on this connection may still cost.
+    budget: Budget,
     /// The payments that were sent and neither receipted nor refused.
     pub(crate) in_flight: Vec<TxId>,
     /// The payments that were sent at all: a meeting sends each once.
@@ -93,6 +96,7 @@ impl Talk {
             stage,
             last: Vec::new(),
             heard: true,
+            budget: Budget::default(),
             in_flight: Vec::new(),
             sent: BTreeSet::new(),
             delivered: BTreeSet::new(),
@@ -238,7 +242,9 @@ impl Engine {
 
     fn read(&mut self, step: &mut Step<'_>, conn: Conn, bytes: &[u8]) -> Result<(), AgentError> {
         let packet = sha256(bytes);
-        let opened = match self.open(bytes) {
+        let opened =
+            self.with_budget(conn, |engine, budget| engine.open(bytes, step.cx.micros, budget));
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(step, conn, bytes, &packet, error),
         };
@@ -246,8 +252,19 @@ impl Engine {
         if let Some(talk) = self.conns.get_mut(&conn) {
             talk.contact = Some(opened.from);
             talk.heard = true;
+            talk.budget.vouch();
         }
         self.hear(step, opened, via)
+    }
+
+    /// Opens something at the cost of what came by this connection.
+    fn with_budget<T>(&mut self, conn: Conn, open: impl FnOnce(&Self, &mut Budget) -> T) -> T {
+        let mut budget = self.conns.get(&conn).map_or_else(|| Budget::new(0), |t| t.budget.clone());
+        let opened = open(self, &mut budget);
+        if let Some(talk) = self.conns.get_mut(&conn) {
+            talk.budget = budget;
+        }
+        opened
     }
 
     /// A packet that cannot be read may have come before; else its sender is asked for a new hello.
@@ -262,11 +279,16 @@ impl Engine {
         if self.packets.get(hash).is_some() {
             return self.heard_before(step, hash, error);
         }
-        let heard = self.heard_of(bytes);
-        let Some(talk) = self.conns.get_mut(&conn) else { return Ok(()) };
         if !error.wants_hello() {
             return Err(error.into());
         }
+        let pleaded = self.conns.get(&conn).is_none_or(|talk| talk.pleaded);
+        let heard = if pleaded {
+            0
+        } else {
+            self.with_budget(conn, |engine, budget| engine.heard_of(bytes, budget))
+        };
+        let Some(talk) = self.conns.get_mut(&conn) else { return Ok(()) };
         if !talk.pleaded {
             talk.pleaded = true;
             let mut packet = alloc::vec![PLEA];

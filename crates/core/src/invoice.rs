@@ -3,6 +3,7 @@
 use crate::amount::Amount;
 use crate::card::{Card, Signed, SignedError};
 use crate::cbor::{from_bytes, record};
+use crate::fields::Fields;
 use crate::hash::Tag;
 use crate::id::{AssetId, DeviceId};
 use crate::message::Accept;
@@ -10,7 +11,7 @@ use crate::tier::Tier;
 use crate::time::Time;
 
 /// The invoice version that this program reads and writes.
-pub const INVOICE_VERSION: u8 = 1;
+pub const INVOICE_VERSION: u8 = 2;
 
 /// What a payee asks for. It carries the payee's card, so that a stranger can pay it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -29,9 +30,11 @@ pub struct Invoice {
     pub expires_at: Time,
     /// The weakest tier that the payee accepts for so much: whoever cannot reach it does not sign.
     pub least: Tier,
+    /// What else it says.
+    pub fields: Fields,
 }
 
-record!(Invoice { version, card, asset, amount, accept, expires_at, least });
+record!(Invoice { version, card, asset, amount, accept, expires_at, least, fields });
 
 impl Invoice {
     /// Reads a signed invoice, and the card in it (spec `INV-1`, `INV-2`).
@@ -39,12 +42,15 @@ impl Invoice {
     /// # Errors
     /// [`SignedError`] for the first rule that it breaks.
     pub fn open(signed: &Signed) -> Result<(Self, Card), SignedError> {
-        let invoice: Self = from_bytes(signed.payload())?;
-        if invoice.version != INVOICE_VERSION {
+        if signed.version()? != u64::from(INVOICE_VERSION) {
             return Err(SignedError::Version);
         }
+        let invoice: Self = from_bytes(signed.payload())?;
         let card = invoice.card.open_card()?;
         signed.verify(Tag::Invoice, &card.owner)?;
+        if !invoice.fields.are_understood() {
+            return Err(SignedError::Field);
+        }
         if invoice.accept.owner.key() != &card.owner {
             return Err(SignedError::Signature);
         }

@@ -23,6 +23,7 @@ pub mod coin;
 pub mod count;
 pub mod device;
 pub mod evidence;
+pub mod fields;
 pub mod fork;
 pub mod hash;
 pub mod id;

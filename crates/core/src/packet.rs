@@ -1,85 +1,111 @@
 //! Wrap what travels between two devices: an encrypted envelope, with a hello before the first.
 //!
-//! On the wire a packet is the byte 1 and the envelope, or the byte 2 and the CBOR array of hello
-//! and envelope: between people who know each other, one byte is all that is added.
+//! On the wire a packet is the byte 1 and the envelope, or the byte 5 and the CBOR array of hello
+//! and envelope: between people who know each other, one byte is all that is added. The hello is
+//! encrypted to its receiver (see the transport); what is in it is a [`Hello`].
 
 use alloc::vec::Vec;
 
 use crate::card::{Card, Signed, SignedError};
-use crate::cbor::{Blob, Decode, DecodeError, Encode, from_bytes, record, to_bytes};
+use crate::cbor::{
+    Blob, Bytes, Decode, DecodeError, Encode, Reader, Writer, from_bytes, record, to_bytes,
+};
+use crate::fields::Fields;
 use crate::hash::{Tag, hash};
 use crate::id::{DeviceId, Digest};
 use crate::keys::Signature;
 
+/// The hello version that this program reads and writes.
+pub const HELLO_VERSION: u8 = 1;
 /// Longest envelope, in bytes.
 pub const MAX_ENVELOPE: usize = 250 * 1024;
+/// Longest encrypted hello, in bytes: with the longest envelope it fits a packet.
+pub const MAX_HELLO: usize = 5 * 1024;
 /// Longest packet on the wire, in bytes.
 pub const MAX_PACKET: usize = 256 * 1024;
-/// Longest ciphertext that opens a session, in bytes.
-pub const MAX_CIPHERTEXT: usize = 2048;
 
 const PLAIN: u8 = 1;
-const WITH_HELLO: u8 = 2;
+/// The numbers 2 to 4 are taken: a hello that was not encrypted, and what is said on connections.
+const WITH_HELLO: u8 = 5;
 
-/// The opening of an encrypted session, signed by who opens it.
+/// What a hello says to its receiver, signed by who says it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hello {
+    /// Version of this form.
+    pub version: u8,
     /// The sender's card: whoever gets it may be a stranger.
     pub card: Signed,
-    /// For whom.
-    pub to: DeviceId,
-    /// Grows with every hello of the pair, so that an old one cannot come again.
+    /// Grows with the sender's clock and with every hello of the pair, so that an old one cannot come
+    /// again.
     pub generation: u64,
-    /// The session's secret, encrypted to the receiver's session key.
-    pub ciphertext: Blob<MAX_CIPHERTEXT>,
+    /// What else the sender says.
+    pub fields: Fields,
     /// The sender's signature on [`Hello::digest`].
     pub signature: Signature,
 }
 
-record!(Hello { card, to, generation, ciphertext, signature });
+record!(Hello { version, card, generation, fields, signature });
+
+/// A hello whose rules all hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Greeted {
+    /// What was said.
+    pub hello: Hello,
+    /// Who said it.
+    pub card: Card,
+    /// What the sender signed: both sides bind the session's secret to it.
+    pub digest: Digest,
+}
 
 impl Hello {
-    /// What both sides bind the session to, and the sender signs with the ciphertext.
-    pub fn context(from: &DeviceId, to: &DeviceId, generation: u64) -> [u8; 32] {
-        hash(Tag::Hello, &[from, to, &generation])
-    }
-
-    /// What the sender signs: `H("hello", from, to, generation, ciphertext)`.
+    /// What the sender signs, which is all that the receiver acts upon: `H("hello", version, card, to,
+    /// generation, fields, KEM ciphertext)`.
     pub fn digest(
-        from: &DeviceId,
+        card: &Signed,
         to: &DeviceId,
         generation: u64,
-        ciphertext: &Blob<MAX_CIPHERTEXT>,
+        fields: &Fields,
+        ciphertext: &[u8],
     ) -> Digest {
-        Digest::new(hash(Tag::Hello, &[from, to, &generation, ciphertext]))
+        let ciphertext = Bytes(ciphertext);
+        let parts: [&dyn Encode; 6] = [&HELLO_VERSION, card, to, &generation, fields, &ciphertext];
+        Digest::new(hash(Tag::Hello, &parts))
     }
 
-    /// Checks card and signature; gives the sender's card (spec `HELLO-1`).
+    /// Reads what was in a hello that came to the device `to` in this KEM ciphertext (spec `HELLO-1`).
     ///
     /// # Errors
     /// [`SignedError`] for the first rule that it breaks.
-    pub fn open(&self) -> Result<Card, SignedError> {
-        let card = self.card.open_card()?;
-        let digest = Self::digest(&card.device(), &self.to, self.generation, &self.ciphertext);
-        if card.owner.verify(&digest, &self.signature) {
-            Ok(card)
-        } else {
-            Err(SignedError::Signature)
+    pub fn open(text: &[u8], to: &DeviceId, ciphertext: &[u8]) -> Result<Greeted, SignedError> {
+        let version = Reader::new(text).variant(|_, version, _| Ok(version))?;
+        if version != u64::from(HELLO_VERSION) {
+            return Err(SignedError::Version);
         }
+        let hello: Self = from_bytes(text)?;
+        let card = hello.card.open_card()?;
+        let Self { card: signed, generation, fields, signature, .. } = &hello;
+        let digest = Self::digest(signed, to, *generation, fields, ciphertext);
+        if !card.owner.verify(&digest, signature) {
+            return Err(SignedError::Signature);
+        }
+        if !fields.are_understood() {
+            return Err(SignedError::Field);
+        }
+        Ok(Greeted { hello, card, digest })
     }
 }
 
 /// One message between two devices, encrypted.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Packet {
-    /// The opening of the session, if it is new.
-    pub hello: Option<Hello>,
+    /// The opening of the session, encrypted to the receiver, if it is new.
+    pub hello: Option<Blob<MAX_HELLO>>,
     /// The encrypted message.
     pub envelope: Blob<MAX_ENVELOPE>,
 }
 
 struct Opening {
-    hello: Hello,
+    hello: Blob<MAX_HELLO>,
     envelope: Blob<MAX_ENVELOPE>,
 }
 
@@ -126,13 +152,13 @@ impl Packet {
 }
 
 impl Encode for Packet {
-    fn encode(&self, w: &mut crate::cbor::Writer) {
+    fn encode(&self, w: &mut Writer) {
         w.bytes(&self.to_wire());
     }
 }
 
 impl Decode for Packet {
-    fn decode(r: &mut crate::cbor::Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Self::from_wire(r.bytes(MAX_PACKET)?)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
 use tally_core::device::{Device, DeviceError, Event, Input, Me, Output, Sign, SpendToSign};
+use tally_core::fields::Fields;
 use tally_core::id::{AssetId, DeviceId, NetworkId, Nonce};
 use tally_core::keys::SecretKey;
 use tally_core::message::Message;
@@ -73,7 +74,8 @@ impl Person {
             name: Name::new("somebody").expect("a name"),
             owner: self.key.public(),
             seal: SealIdentity::Software,
-            session_key: Blob::default(),
+            session_key: Blob::new(vec![0; SESSION_KEY_BYTES]).expect("its length"),
+            fields: Fields::default(),
             enrollment: None,
         };
         Signed::card(&card, &self.key).expect("a short card")

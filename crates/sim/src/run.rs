@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use tally_core::fields::Fields;
 
 use tally_core::amount::Amount;
 use tally_core::cbor::{from_bytes, to_bytes};
@@ -181,7 +182,8 @@ impl<'a> Life<'a> {
         person.tell(Input::Ask { nonce, terms }).ok()?;
         let (card, accept) = (person.card(), Accept { nonce, owner });
         let least = Tier::Signed;
-        Some(Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at, least })
+        let (version, fields) = (INVOICE_VERSION, Fields::default());
+        Some(Invoice { version, card, asset, amount, accept, expires_at, least, fields })
     }
 
     /// A message arrives, is lost, or arrives and is still on its way.

@@ -1,7 +1,7 @@
 //! Keep messages between two contacts private and authentic on any carrier.
 //!
-//! Two contacts agree a [`RootKey`] once ([`initiate`], [`accept`]) and keep a [`Session`] each. A
-//! session turns a message into an envelope and back:
+//! Two contacts agree a [`RootKey`] once, by a hello ([`greet`], [`open`]), and keep a [`Session`] each.
+//! A session turns a message into an envelope and back:
 //!
 //! ```text
 //! envelope = hint (8) ‖ counter (varint, 1 byte up to 127) ‖ ciphertext ‖ tag (16)
@@ -25,13 +25,16 @@
 //! that never got its receipt keeps using the old epoch, and the payee answers in it. This rests on
 //! both sides keeping their state. A side that lost state (a restored backup) must not use the
 //! session again, since a counter used twice would encrypt two messages with one key: it starts a new
-//! one with a higher generation ([`Session::supersedes`]).
+//! one. For the same reason a hello is heard once: [`Heard`] remembers which were.
 //!
 //! A caller makes [`Session::to_bytes`] durable before it releases an envelope, for the same reason. What
 //! is stored is ahead by [`RESERVED`] counters, so a caller need not store a session again for each
 //! envelope: only while [`Session::is_covered`] says no. A restart skips what was reserved and not used.
 
+mod budget;
 mod chain;
+mod heard;
+mod hello;
 mod kem;
 mod keys;
 mod persist;
@@ -51,7 +54,13 @@ use crate::varint::{self, Read};
 use chain::Chain;
 use keys::{Direction, Epoch};
 
-pub use kem::{KemCiphertext, KemPublic, KemSecret, RootKey, accept, initiate};
+pub use budget::Budget;
+pub use heard::{Heard, MAX_AHEAD, next_generation};
+pub use hello::{
+    Greeting, HELLO_OVERHEAD, HELLO_VERSION, MAX_HELLO, MAX_HELLO_TEXT, MAX_TRIES, Opened, greet,
+    open,
+};
+pub use kem::{KemCiphertext, KemPublic, KemSecret, RootKey};
 
 /// Length of the hint that starts an envelope, in bytes.
 pub const HINT_BYTES: usize = 8;
@@ -85,21 +94,26 @@ impl Hint {
 /// Which side of the hello a session stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Called [`initiate`].
+    /// Said hello: called [`greet`].
     Initiator,
-    /// Called [`accept`].
+    /// Heard it: called [`open`].
     Responder,
 }
 
 /// One side's keys and counters for one contact.
 ///
 /// ```
-/// use tally_transport::session::{KemSecret, Role, Session, accept, initiate};
+/// use tally_transport::session::{Budget, KemSecret, Role, Session, greet, open};
 /// let secret = KemSecret::from_seed([7; 32]);
-/// let (ciphertext, root) = initiate(&secret.public(), b"payer, payee, 1", &[9; 64]);
+/// let greeting = greet(&secret.public(), &[9; 64])?;
+/// // What the payer signs of the greeting's ciphertext and of what else it says.
+/// let digest = [1; 32];
+/// let (hello, root) = greeting.seal(&digest, b"the payer's card and signature")?;
 /// let mut payer = Session::new(&root, Role::Initiator, 1);
-/// let root = accept(&secret, &ciphertext, b"payer, payee, 1")?;
-/// let mut payee = Session::new(&root, Role::Responder, 1);
+///
+/// let opened = open(&[&secret], &hello, &mut Budget::default())?;
+/// assert_eq!(opened.text, b"the payer's card and signature");
+/// let mut payee = Session::new(&opened.root(&digest), Role::Responder, 1);
 ///
 /// let envelope = payer.seal(b"offer")?;
 /// assert_eq!(envelope.len(), 5 + 25);
@@ -165,11 +179,6 @@ impl Session {
         self.paying.send_index().saturating_add(self.paid.send_index())
     }
 
-    /// Whether this session takes the place of `other` with the same contact: its hello is newer.
-    pub fn supersedes(&self, other: &Self) -> bool {
-        self.generation > other.generation
-    }
-
     /// Whether what was last stored has every key of this session, and keeps a restart from using a
     /// counter again. If not, the session is stored before its latest envelope is released.
     pub fn is_covered(&self) -> bool {
@@ -188,7 +197,7 @@ impl Session {
     /// [`SessionError::TooLarge`], or [`SessionError::Exhausted`] after 2^64 messages.
     pub fn seal(&mut self, message: &[u8]) -> Result<Vec<u8>, SessionError> {
         if message.len() > MAX_PLAINTEXT {
-            return Err(SessionError::TooLarge { size: message.len() });
+            return Err(SessionError::TooLarge { size: message.len(), most: MAX_PLAINTEXT });
         }
         let counter = self.send_counter;
         let next = counter.checked_add(1).ok_or(SessionError::Exhausted)?;
@@ -353,12 +362,23 @@ pub enum SessionError {
     /// Not shaped like an envelope.
     #[error("the bytes are not an envelope; discard them and ask the other side to send again")]
     Malformed,
-    /// The message is longer than an envelope may hold.
-    #[error("a message of {size} bytes is over the limit of {MAX_PLAINTEXT}; send less at once")]
+    /// The message is longer than an envelope or a hello may hold.
+    #[error("a message of {size} bytes is over the limit of {most}; send less at once")]
     TooLarge {
         /// Its length in bytes.
         size: usize,
+        /// The greatest length, in bytes.
+        most: usize,
     },
+    /// The hello is to another session key.
+    #[error("the hello is for somebody else; give it to whom it was made for")]
+    Elsewhere,
+    /// The hello has a form that this program does not know.
+    #[error("the hello is of a version that this program does not know; update this program")]
+    Version,
+    /// Too many hellos came from one source, and nobody vouched for it.
+    #[error("too many hellos that nobody signed came this way; connect again")]
+    Budget,
     /// All counters of this epoch are used.
     #[error("no counter is left in this session; say hello again")]
     Exhausted,
@@ -385,6 +405,9 @@ impl SessionError {
             Self::Forged => "SESSION_FORGED",
             Self::Malformed => "SESSION_MALFORMED",
             Self::TooLarge { .. } => "SESSION_TOO_LARGE",
+            Self::Elsewhere => "SESSION_ELSEWHERE",
+            Self::Version => "SESSION_VERSION",
+            Self::Budget => "SESSION_BUDGET",
             Self::Exhausted => "SESSION_EXHAUSTED",
             Self::Pending => "SESSION_PENDING",
             Self::Key(_) => "SESSION_KEY",

@@ -104,7 +104,7 @@ impl Wallet {
 
     /// One turn: it is durable when this returns its effects.
     fn turn(&mut self, input: Input) -> Result<tally_agent::Effects, WalletError> {
-        let cx = Cx { now: now(), micros: tick(), entropy: random()? };
+        let cx = Cx { now: now(), micros: self.micros(), entropy: random()? };
         let idle = self.take_agent()?;
         let turn = match idle.handle(&cx, input) {
             Ok(turn) => turn,
@@ -125,6 +125,15 @@ impl Wallet {
                 Err(error.into())
             }
         }
+    }
+
+    /// The clock as a generation is made of it.
+    fn micros(&self) -> u64 {
+        #[cfg(test)]
+        let ahead = self.ahead;
+        #[cfg(not(test))]
+        let ahead = 0;
+        tick().saturating_add(ahead)
     }
 
     fn take_agent(&mut self) -> Result<Idle, WalletError> {

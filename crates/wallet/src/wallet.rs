@@ -10,6 +10,7 @@ use tally_core::cbor::{Blob, from_bytes, to_bytes};
 use tally_core::device::{
     Basis, Device, DeviceError, Event, Input, Me, Mode, OutgoingState, RecoveryError, World,
 };
+use tally_core::fields::Fields;
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, DeviceId, NetworkId};
@@ -82,6 +83,9 @@ pub struct Wallet {
     /// The number of the latest connection.
     pub(crate) conns: u64,
     pub(crate) guests: Vec<Guest>,
+    /// How far the clock is ahead, in microseconds.
+    #[cfg(test)]
+    pub(crate) ahead: u64,
 }
 
 /// The agent, as it stands between two calls.
@@ -202,6 +206,8 @@ impl Wallet {
             store,
             conns: 0,
             guests: Vec::new(),
+            #[cfg(test)]
+            ahead: 0,
         };
         wallet.take_over(loaded, notaries)?;
         if lost > 0 {
@@ -510,6 +516,7 @@ pub(crate) fn own_card(
         owner: seal.owner_key(),
         seal: seal.identity(),
         session_key,
+        fields: Fields::at(now()),
         enrollment: seal.certificate().cloned(),
     };
     let payload = to_bytes(&card);

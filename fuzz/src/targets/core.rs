@@ -4,12 +4,12 @@ use tally_core::cbor::{Decode, Encode, from_bytes, to_bytes};
 use tally_core::device::{Change, Device, Me};
 use tally_core::evidence::{Evidence, Trust};
 use tally_core::fork::ForkProof;
-use tally_core::id::NetworkId;
+use tally_core::id::{DeviceId, NetworkId};
 use tally_core::invoice::Invoice;
 use tally_core::keys::SecretKey;
 use tally_core::message::Message;
 use tally_core::object::Object;
-use tally_core::packet::Packet;
+use tally_core::packet::{Hello, Packet};
 use tally_core::policy::Policy;
 use tally_core::seal::{KnownSeals, SealIdentity};
 use tally_sim::NOW;
@@ -37,17 +37,24 @@ pub fn object(bytes: &[u8]) {
         Object::Policy(policy) => drop(policy.check()),
         Object::Mint(file) => drop(file.policy.check()),
         Object::Invoice(file) => drop(Invoice::open(&file.invoice)),
-        Object::Packet(packet) => drop(packet.hello.map(|hello| hello.open())),
+        Object::Packet(packet) => drop(packet.to_wire()),
         Object::Fork(proof) => drop(proof.check()),
     }
 }
 
-/// A packet has one form on the wire, and its hello can be checked.
+/// A packet has one form on the wire.
 pub fn packet(bytes: &[u8]) {
     let Ok(packet) = Packet::from_wire(bytes) else { return };
     assert_eq!(packet.to_wire(), bytes);
-    if let Some(Ok(card)) = packet.hello.map(|hello| hello.open()) {
-        assert_eq!(card.device(), card.device());
+}
+
+/// What was in a hello has one encoding, and can be checked.
+pub fn hello(bytes: &[u8]) {
+    canonical::<Hello>(bytes);
+    let to = DeviceId::new([7; 32]);
+    if let Ok(greeted) = Hello::open(bytes, &to, &[9; 40]) {
+        assert_eq!(to_bytes(&greeted.hello), bytes);
+        assert_eq!(greeted.hello.card.open_card(), Ok(greeted.card));
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use tally_transport::qr::{Collector, Progress};
-use tally_transport::session::{Hint, KemSecret, Role, RootKey, Session, initiate};
+use tally_transport::session::{Budget, Hint, KemSecret, Role, RootKey, Session, greet, open};
 use tally_transport::tcp::frame::{join, split};
 
 static ROOT: OnceLock<RootKey> = OnceLock::new();
@@ -10,7 +10,8 @@ static ROOT: OnceLock<RootKey> = OnceLock::new();
 pub fn session(bytes: &[u8]) {
     let root = ROOT.get_or_init(|| {
         let secret = KemSecret::from_seed([1; KemSecret::BYTES]);
-        initiate(&secret.public(), b"fuzz", &[2; 64]).1
+        let greeting = greet(&secret.public(), &[2; 64]).expect("a good key");
+        greeting.seal(&[3; 32], b"fuzz").expect("a short text").1
     });
     let mut payer = Session::new(root, Role::Initiator, 1);
     let mut payee = Session::new(root, Role::Responder, 1);
@@ -24,6 +25,14 @@ pub fn session(bytes: &[u8]) {
         drop(stored.open(&envelope));
         drop(stored.seal(b"next"));
     }
+}
+
+/// Nobody but the holder of a card makes a hello to it, and none leads to a panic.
+pub fn hello(bytes: &[u8]) {
+    static SECRET: OnceLock<KemSecret> = OnceLock::new();
+    let secret = SECRET.get_or_init(|| KemSecret::from_seed([1; KemSecret::BYTES]));
+    let mut budget = Budget::new(2);
+    assert!(open(&[secret, secret, secret], bytes, &mut budget).is_err());
 }
 
 /// What a connection carries: a message has one frame, and is found only once all of it is there.

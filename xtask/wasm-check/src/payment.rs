@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 
 use tally_core::accept::{AcceptPolicy, TierLimits};
 use tally_core::amount::Amount;
-use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
 use tally_core::cbor::{Blob, List, from_bytes, to_bytes};
 use tally_core::device::{Device, Input, Me, Sign, SpendToSign, World};
 use tally_core::evidence::Minted;
+use tally_core::fields::Fields;
 use tally_core::id::{AssetId, NetworkId, Nonce};
 use tally_core::keys::SecretKey;
 use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
@@ -18,7 +19,7 @@ use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker
 use tally_core::predicate::{Predicate, Unlock};
 use tally_core::seal::{NoSeals, SealIdentity};
 use tally_core::time::Time;
-use tally_transport::session::{KemSecret, Role, Session, accept, initiate};
+use tally_transport::session::{Budget, KemSecret, Role, Session, greet, open};
 
 const MINTED: u64 = 1_000;
 const WORLD: World<'static> =
@@ -57,7 +58,8 @@ impl Person {
             name: Name::new("somebody").expect("a name"),
             owner: self.key.public(),
             seal: SealIdentity::Software,
-            session_key: Blob::default(),
+            session_key: Blob::new(vec![0; SESSION_KEY_BYTES]).expect("its length"),
+            fields: Fields::default(),
             enrollment: None,
         };
         Signed::card(&card, &self.key).expect("a short card")
@@ -117,10 +119,11 @@ fn scene(entropy: u32) -> (AssetId, Person, Person) {
     let kem = KemSecret::from_seed(secret(4));
     let mut noise = [0; 64];
     noise[..32].copy_from_slice(&secret(5));
-    let (ciphertext, root) = initiate(&kem.public(), b"hello", &noise);
+    let greeting = greet(&kem.public(), &noise).expect("a good key");
+    let (hello, root) = greeting.seal(&[6; 32], b"hello").expect("a short text");
     let sent = Session::new(&root, Role::Initiator, 1);
-    let root = accept(&kem, &ciphertext, b"hello").expect("its own ciphertext");
-    let taken = Session::new(&root, Role::Responder, 1);
+    let opened = open(&[&kem], &hello, &mut Budget::default()).expect("its own hello");
+    let taken = Session::new(&opened.root(&[6; 32]), Role::Responder, 1);
     let (mut payer, mut payee) = (Person::new(key(1), sent), Person::new(key(2), taken));
 
     let issuer = key(3);

@@ -1,6 +1,7 @@
 //! Exchange contact cards.
 
 use serde::Serialize;
+use tally_core::card::SignedError;
 use tally_core::device::Meeting;
 use tally_core::object::Object;
 
@@ -108,6 +109,9 @@ struct Entry {
     bricked: bool,
     met_since_restore: bool,
     stranger: bool,
+    /// The code of why nothing can be encrypted to the contact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreachable: Option<&'static str>,
 }
 
 impl Report for Listed {
@@ -118,6 +122,9 @@ impl Report for Listed {
         let line = |c: &Entry| {
             let note = match c {
                 Entry { bricked: true, .. } => "  REFUSED FOR GOOD: paid twice",
+                Entry { unreachable: Some(_), .. } => {
+                    "  CANNOT BE PAID: nothing can be encrypted to this card; ask for a new one"
+                }
                 Entry { stranger: true, .. } => "  a stranger: came by itself and has not paid",
                 _ => "",
             };
@@ -138,6 +145,7 @@ fn list(at: &Context) -> Result<Done, CliError> {
         bricked: device.forks().contains_key(&contact.owner),
         met_since_restore: contact.met == Meeting::Met,
         stranger: contact.stranger.is_some(),
+        unreachable: contact.check_session_key().err().map(SignedError::code),
     });
     Ok(Done::new(&Listed { contacts: contacts.collect() }))
 }

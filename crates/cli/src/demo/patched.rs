@@ -3,15 +3,16 @@
 use tally_core::card::Signed;
 use tally_core::cbor::{Blob, to_bytes};
 use tally_core::device::{Device, Input, Sign, World};
+use tally_core::fields::Fields;
 use tally_core::id::DeviceId;
 use tally_core::invoice::Invoice;
 use tally_core::message::Message;
-use tally_core::packet::{Hello, Packet};
+use tally_core::packet::{HELLO_VERSION, Hello, Packet};
 use tally_core::predicate::Unlock;
 use tally_core::seal::{SlotProof, TpmProofs};
 use tally_seal::Seal;
 use tally_seal::software::SoftwareSeal;
-use tally_transport::session::{KemPublic, Role, Session, initiate};
+use tally_transport::session::{KemPublic, Role, Session, SessionError, greet};
 
 use super::broken;
 use crate::context::now;
@@ -64,19 +65,22 @@ impl Patched {
         link: &[u8; 32],
     ) -> Result<Vec<u8>, CliError> {
         // Later than any session of the wallet that it was copied from: wallets count in microseconds.
-        let (me, generation) = (self.device.id(), now().plus(60).unix().saturating_mul(1_000_000));
+        let generation = now().plus(60).unix().saturating_mul(1_000_000);
         let mut randomness = [0; 64];
         getrandom::fill(&mut randomness).map_err(|_| broken("there are random bytes"))?;
-        let context = Hello::context(&me, &to, generation);
-        let (ciphertext, root) = initiate(theirs, &context, &randomness);
-        let ciphertext = Blob::new(ciphertext.as_bytes().to_vec())?;
-        let digest = Hello::digest(&me, &to, generation, &ciphertext);
+        let failed = |_: SessionError| broken("a session encrypts");
+        let greeting = greet(theirs, &randomness).map_err(failed)?;
+        let (card, fields) = (self.card.clone(), Fields::at(now()));
+        let ciphertext = greeting.ciphertext().as_bytes();
+        let digest = Hello::digest(&card, &to, generation, &fields, ciphertext);
         let signature = self.keystore.sign(&digest)?;
-        let hello = Hello { card: self.card.clone(), to, generation, ciphertext, signature };
+        let hello = Hello { version: HELLO_VERSION, card, generation, fields, signature };
+        let sealed = greeting.seal(digest.as_bytes(), &to_bytes(&hello));
+        let (hello, root) = sealed.map_err(failed)?;
+        let hello = Blob::new(hello)?;
         let mut session = Session::new(&root, Role::Initiator, generation);
         let sealed = session.expect(link).and_then(|()| session.seal(&to_bytes(message)));
-        let sealed = sealed.map_err(|_| broken("a session encrypts"))?;
-        let envelope = Blob::new(sealed)?;
+        let envelope = Blob::new(sealed.map_err(failed)?)?;
         Ok(Packet { hello: Some(hello), envelope }.to_wire())
     }
 }

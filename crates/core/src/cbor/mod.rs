@@ -301,6 +301,15 @@ impl<T: Decode, const MAX: usize> Decode for List<T, MAX> {
     }
 }
 
+/// Bytes of any length, to be hashed as a byte string.
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
+
+impl Encode for Bytes<'_> {
+    fn encode(&self, w: &mut Writer) {
+        w.bytes(self.0);
+    }
+}
+
 /// A byte string of at most `MAX` bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Blob<const MAX: usize>(Vec<u8>);

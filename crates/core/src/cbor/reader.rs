@@ -110,11 +110,28 @@ impl<'b> Reader<'b> {
         long: u64,
         fields: impl FnOnce(&mut Self, bool) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
+        self.counted(short, long, |r, n| match n {
+            n if n == short => fields(r, false),
+            n if n == long => fields(r, true),
+            _ => Err(DecodeError::WrongLength),
+        })
+    }
+
+    /// An array of `least` to `most` items, read by `fields`, which is told how many there are.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the next item is anything else, or from `fields`.
+    pub fn counted<T>(
+        &mut self,
+        least: u64,
+        most: u64,
+        fields: impl FnOnce(&mut Self, u64) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
         let n = self.array_head()?;
-        if n != short && n != long {
+        if !(least..=most).contains(&n) {
             return Err(DecodeError::WrongLength);
         }
-        self.nested(|r| fields(r, n == long))
+        self.nested(|r| fields(r, n))
     }
 
     /// An array of at most `max` items, each read by `item`.

@@ -9,8 +9,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::{Change, Device, DeviceError, Mode, Output, World};
-use crate::card::{Card, Name, Signed};
-use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer};
+use crate::card::{Card, Name, Signed, SignedError};
+use crate::cbor::{Decode, DecodeError, Encode, Reader, Writer, from_bytes};
 use crate::id::{DeviceId, Link};
 use crate::keys::PublicKey;
 use crate::time::Time;
@@ -131,6 +131,15 @@ impl Contact {
             met: Meeting::Due,
             stranger: None,
         }
+    }
+
+    /// Whether something can be encrypted to the contact (spec `CARD-7`). A record from before this was
+    /// checked where cards come in may say no: it loads, and nothing is begun with it.
+    ///
+    /// # Errors
+    /// [`SignedError::SessionKey`] if not: a newer card of the contact mends it.
+    pub fn check_session_key(&self) -> Result<(), SignedError> {
+        from_bytes::<Card>(self.card.payload())?.check_session_key()
     }
 }
 

@@ -101,6 +101,7 @@ impl Device {
         if self.is_bricked(&contact.owner) {
             return Err(ContactError::Bricked.into());
         }
+        contact.check_session_key()?;
         Ok(contact)
     }
 

@@ -1,10 +1,12 @@
 mod adversary;
 mod backup;
+mod clock;
 mod copies;
 mod crash;
 mod fuse;
 mod guard;
 mod guests;
+mod hello;
 mod lost;
 mod notary;
 mod own;

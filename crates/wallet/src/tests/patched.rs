@@ -5,10 +5,11 @@ use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{Blob, to_bytes};
 use tally_core::device::{Device, Event, Input, Sign, SpendToSign};
+use tally_core::fields::Fields;
 use tally_core::id::{AssetId, TxId};
 use tally_core::invoice::Invoice;
 use tally_core::message::Message;
-use tally_core::packet::{Hello, Packet};
+use tally_core::packet::{HELLO_VERSION, Hello, Packet};
 use tally_core::predicate::Unlock;
 use tally_core::seal::tpm::SLOT_TAG;
 use tally_core::seal::{HardwareProof, Slot, SlotProof, TpmSeal};
@@ -19,7 +20,7 @@ use tally_seal::tpm2::swtpm::SoftwareTpm;
 use tally_seal::tpm2::{Attested, AuditSession, Chip, TpmError};
 use tally_seal::unlock::KdfParams;
 
-use tally_transport::session::{KemPublic, Role, Session, initiate};
+use tally_transport::session::{KemPublic, Role, Session, greet};
 
 use super::scene::{Town, patiently};
 use crate::Wallet;
@@ -107,16 +108,16 @@ impl Patched {
     /// Encrypts a message in a session of its own.
     fn wrap(&mut self, theirs: &Signed, message: &Message, link: &[u8; 32]) -> Vec<u8> {
         let card = theirs.open_card().unwrap();
-        let (me, to) = (self.wallet.device().id(), card.device());
         let theirs = KemPublic::from_bytes(card.session_key.as_slice()).unwrap();
-        let generation = tick();
-        let context = Hello::context(&me, &to, generation);
-        let (ciphertext, root) = initiate(&theirs, &context, &random().unwrap());
-        let ciphertext = Blob::new(ciphertext.as_bytes().to_vec()).unwrap();
-        let digest = Hello::digest(&me, &to, generation, &ciphertext);
-        let signature = self.wallet.seal.sign(&digest).unwrap();
+        let (to, generation, fields) = (card.device(), tick(), Fields::default());
+        let greeting = greet(&theirs, &random().unwrap()).unwrap();
         let card = self.wallet.card().clone();
-        let hello = Hello { card, to, generation, ciphertext, signature };
+        let ciphertext = greeting.ciphertext().as_bytes();
+        let digest = Hello::digest(&card, &to, generation, &fields, ciphertext);
+        let signature = self.wallet.seal.sign(&digest).unwrap();
+        let hello = Hello { version: HELLO_VERSION, card, generation, fields, signature };
+        let (hello, root) = greeting.seal(digest.as_bytes(), &to_bytes(&hello)).unwrap();
+        let hello = Blob::new(hello).unwrap();
         let mut session = Session::new(&root, Role::Initiator, generation);
         session.expect(link).unwrap();
         let envelope = Blob::new(session.seal(&to_bytes(message)).unwrap()).unwrap();

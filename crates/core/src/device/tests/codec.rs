@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::samples::{Sample, samples};
-use crate::cbor::DecodeError;
+use crate::cbor::{Blob, DecodeError};
 use crate::object::{MAGIC, MAX_OBJECT_FILE, Object};
-use crate::packet::{MAX_PACKET, Packet};
+use crate::packet::{MAX_ENVELOPE, MAX_HELLO, MAX_PACKET, Packet};
 
 static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(samples);
 
@@ -70,7 +70,14 @@ fn files_begin_with_their_mark() {
 #[test]
 fn packets_are_plain_or_open_a_session() {
     assert_eq!(Packet::from_wire(&[]), Err(DecodeError::Truncated));
-    assert_eq!(Packet::from_wire(&[3, 0]), Err(DecodeError::Unknown));
+    for taken in [0, 2, 3, 4, 6] {
+        assert_eq!(Packet::from_wire(&[taken, 0]), Err(DecodeError::Unknown));
+    }
+    let longest = Packet {
+        hello: Some(Blob::new(alloc::vec![7; MAX_HELLO]).expect("no longer than may be")),
+        envelope: Blob::new(alloc::vec![8; MAX_ENVELOPE]).expect("no longer than may be"),
+    };
+    assert_eq!(Packet::from_wire(&longest.to_wire()), Ok(longest));
     assert_eq!(Packet::from_wire(&alloc::vec![1; MAX_PACKET + 1]), Err(DecodeError::TooLarge));
     let plain = Packet::from_wire(&[1, 7, 8]).expect("a packet");
     assert_eq!((plain.hello.is_none(), plain.envelope.as_slice()), (true, &[7u8, 8][..]));

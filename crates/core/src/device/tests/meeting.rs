@@ -9,7 +9,6 @@ use super::scene::Scene;
 use super::sealed;
 use super::tpm::enroller;
 use super::wishes::fork_of;
-use crate::card::MAX_SIGNED;
 use crate::cbor::{List, to_bytes};
 use crate::coin::Coin;
 use crate::device::meeting::MAX_PAGES;
@@ -22,7 +21,7 @@ use crate::keys::SecretKey;
 use crate::message::{
     Accept, Answer, Commit, Findings, KeyHash, MAX_MESSAGE, Message, SyncEnd, SyncReply,
 };
-use crate::packet::{MAX_CIPHERTEXT, MAX_ENVELOPE, MAX_PACKET};
+use crate::packet::{MAX_ENVELOPE, MAX_HELLO, MAX_PACKET};
 use crate::predicate::Unlock;
 use crate::seal::{MAX_REVOKED, MAX_SLOT_PROOF, Revocation, RevocationTerms, SealId, SlotProof};
 use crate::transaction::Step;
@@ -251,9 +250,8 @@ fn what_stands_beside_an_offer_has_room() {
 
 #[test]
 fn the_longest_message_fits_an_envelope_and_the_longest_hello_beside_it_a_packet() {
-    const HELLO: usize = MAX_SIGNED + MAX_CIPHERTEXT + 512;
     const { assert!(MAX_MESSAGE + OVERHEAD <= MAX_ENVELOPE) };
-    const { assert!(MAX_MESSAGE + OVERHEAD + HELLO <= MAX_PACKET) };
+    const { assert!(MAX_MESSAGE + OVERHEAD + MAX_HELLO <= MAX_PACKET) };
 }
 
 /// What somebody knows: so many steps of strangers, convicted strangers, and lists of so many seals.

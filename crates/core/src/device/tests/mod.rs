@@ -13,6 +13,7 @@ mod limits;
 mod meeting;
 mod mints;
 mod own;
+mod reach;
 mod recovery;
 mod refuse;
 mod revoked;

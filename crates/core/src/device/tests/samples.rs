@@ -11,6 +11,7 @@ use crate::coin::Coin;
 use crate::device::{Change, Input, Mode};
 use crate::evidence::tests::chain::{Chain, key, signature};
 use crate::evidence::{Evidence, Minted};
+use crate::fields::Fields;
 use crate::fork::{ForkProof, Side, Spending};
 use crate::hash::Tag;
 use crate::id::{CoinId, Digest, Nonce, TxId};
@@ -18,7 +19,7 @@ use crate::invoice::Invoice;
 use crate::message::{Findings, Message};
 use crate::notary::tests::some_proof;
 use crate::object::{InvoiceFile, MintFile, Object};
-use crate::packet::{Hello, Packet};
+use crate::packet::{HELLO_VERSION, Hello, Packet};
 use crate::policy::Policy;
 use crate::predicate::tests::{fake_proof, slot};
 use crate::predicate::{Predicate, Reserved, Sealed, Unlock, spend_digest};
@@ -68,10 +69,10 @@ pub(crate) fn invoice(scene: &mut Scene) -> (Invoice, Signed) {
 }
 
 pub(crate) fn hello(from: &Person, to: &Person) -> Hello {
-    let ciphertext = Blob::new(alloc::vec![9; 40]).expect("short");
-    let digest = Hello::digest(&from.id(), &to.id(), 1, &ciphertext);
+    let (card, fields) = (from.card(), Fields::at(NOW));
+    let digest = Hello::digest(&card, &to.id(), 1, &fields, &[9; 40]);
     let signature = from.key.sign(&digest);
-    Hello { card: from.card(), to: to.id(), generation: 1, ciphertext, signature }
+    Hello { version: HELLO_VERSION, card, generation: 1, fields, signature }
 }
 
 /// Every kind of message, as it travelled: two payments, a refusal, and two meetings.
@@ -106,7 +107,7 @@ fn objects(scene: &mut Scene) -> Vec<Object> {
     let minted: Minted = evidence().evidence.mints[0].clone();
     let (_, invoice) = invoice(scene);
     let envelope = Blob::new(alloc::vec![8; 60]).expect("short");
-    let hello = hello(&scene.people[0], &scene.people[1]);
+    let hello = Blob::new(alloc::vec![7; 90]).expect("short");
     alloc::vec![
         Object::Card(scene.people[0].card()),
         Object::Policy(policy.clone()),

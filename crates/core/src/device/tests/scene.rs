@@ -1,12 +1,13 @@
 //! A few people with devices, and somebody who carries messages between them.
 
+use crate::fields::Fields;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::tpm::FakeTpm;
 use crate::accept::{AcceptPolicy, TierLimits};
 use crate::amount::Amount;
-use crate::card::{CARD_VERSION, Card, Name, Signed};
+use crate::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
 use crate::cbor::{Blob, List, from_bytes, to_bytes};
 use crate::device::{Change, Device, DeviceError, Event, Input, Me, Output, Sign, Terms, World};
 use crate::evidence::Minted;
@@ -95,7 +96,8 @@ impl Person {
             name: Name::new("somebody").expect("a name"),
             owner: self.key.public(),
             seal: self.device.me().seal,
-            session_key: Blob::default(),
+            session_key: Blob::new(alloc::vec![0; SESSION_KEY_BYTES]).expect("short"),
+            fields: Fields::default(),
             enrollment: self.enrollment.clone(),
         };
         Signed::card(&card, &self.key).expect("a short card")
@@ -368,7 +370,8 @@ impl Scene {
         let (card, accept) = (person.card(), Accept { nonce, owner });
         let world = World { now: person.now, seals: &FakeSeals, notary: None };
         let least = person.device.least_tier(&world, asset, amount).expect("accepted");
-        Invoice { version: INVOICE_VERSION, card, asset, amount, accept, expires_at, least }
+        let (version, fields) = (INVOICE_VERSION, Fields::default());
+        Invoice { version, card, asset, amount, accept, expires_at, least, fields }
     }
 
     pub(crate) fn pay_invoice(&mut self, payer: usize, payee: usize, invoice: &Invoice) {

@@ -1,3 +1,4 @@
+use crate::fields::Fields;
 use alloc::vec::Vec;
 
 use super::scene::{NOW, Scene};
@@ -100,8 +101,8 @@ fn an_invoice_is_paid_once() {
     let terms = Terms { payer: None, asset, amount, owner: owner.clone(), expires_at };
     payee.tell(Input::Ask { nonce, terms }).expect("good terms");
     let (card, accept) = (payee.card(), Accept { nonce, owner });
-    let (version, least) = (INVOICE_VERSION, Tier::Signed);
-    let invoice = Invoice { version, card, asset, amount, accept, expires_at, least };
+    let (version, least, fields) = (INVOICE_VERSION, Tier::Signed, Fields::default());
+    let invoice = Invoice { version, card, asset, amount, accept, expires_at, least, fields };
     let pay = Input::PayInvoice { payee: scene.id(1), invoice: invoice.into() };
     scene.people[0].tell(pay.clone()).expect("enough");
     scene.deliver();

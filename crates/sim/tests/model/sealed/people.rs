@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
+use tally_core::fields::Fields;
 
 use tally_core::accept::{AcceptPolicy, TierLimits};
-use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
 use tally_core::cbor::{Blob, List, to_bytes};
 use tally_core::device::{Device, DeviceError, Input, Me, Output, Sign, World};
 use tally_core::evidence::Claim;
@@ -237,7 +238,8 @@ fn card(key: &SecretKey, seal: SealIdentity) -> Signed {
         name: Name::new("somebody").expect("a name"),
         owner: key.public(),
         seal,
-        session_key: Blob::default(),
+        session_key: Blob::new(vec![0; SESSION_KEY_BYTES]).expect("its length"),
+        fields: Fields::default(),
         enrollment,
     };
     Signed::card(&card, key).expect("a short card")

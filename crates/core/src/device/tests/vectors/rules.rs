@@ -9,15 +9,19 @@ use super::text;
 use crate::accept::tests::facts;
 use crate::accept::{AcceptPolicy, Facts};
 use crate::amount::Amount;
-use crate::card::{Card, Signed};
-use crate::cbor::{Encode, List, to_bytes};
+use crate::card::{Card, OLD_CARD_VERSION, SESSION_KEY_BYTES, Signed, SignedError};
+use crate::cbor::{Blob, Encode, List, to_bytes};
 use crate::coin::Coin;
-use crate::device::tests::scene::{NOW, Person, policy};
+use crate::device::tests::scene::{NOW, Person, Scene, policy};
 use crate::device::tests::tpm::ENROLLED_UNTIL;
 use crate::evidence::EvidenceError;
 use crate::evidence::tests::chain::{Chain, Knows, key, signature};
-use crate::id::{AssetId, CoinId, Head, Link, NetworkId, Root, TxId};
+use crate::fields::{Fields, TIME};
+use crate::hash::Tag;
+use crate::id::{AssetId, CoinId, DeviceId, Head, Link, NetworkId, Root, TxId};
+use crate::invoice::Invoice;
 use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
+use crate::packet::{HELLO_VERSION, Hello};
 use crate::policy::Policy;
 use crate::predicate::tests::{fake_proof, slot};
 use crate::predicate::{Predicate, Reserved, Sealed, Unlock, consent_digest, spend_digest};
@@ -213,16 +217,97 @@ fn cards() -> Vec<Json> {
     let card = card_of(&Person::new(1));
     let sealed = card_of(&Person::sealed(1, ENROLLED_UNTIL));
     let signed = |card: &Card, by: u8| Signed::card(card, &key(by)).expect("short");
+    let with_key = |coefficients: &[u8], length: usize| {
+        let mut key = alloc::vec![0; length];
+        key[..coefficients.len()].copy_from_slice(coefficients);
+        signed(&Card { session_key: Blob::new(key).expect("short"), ..card.clone() }, 1)
+    };
+    let old = Card { version: OLD_CARD_VERSION, ..card.clone() };
+    let with_field = |key: u64, value: &[u8]| {
+        let fields = Fields::default().with(key, value.to_vec()).expect("short");
+        signed(&Card { fields, ..card.clone() }, 1)
+    };
     let cases = [
         ("good", signed(&card, 1)),
+        ("of_version_1", signed(&old, 1)),
+        ("with_its_time", with_field(TIME, &[0x05])),
+        ("with_an_unknown_field_that_is_odd", with_field(301, b"unknown")),
+        ("with_an_unknown_field_that_is_even", with_field(300, b"unknown")),
+        ("with_the_largest_coefficients", with_key(&[0x00, 0x0d, 0xd0], SESSION_KEY_BYTES)),
+        ("with_a_first_coefficient_of_3329", with_key(&[0x01, 0x0d], SESSION_KEY_BYTES)),
+        ("with_a_second_coefficient_of_3329", with_key(&[0, 0x10, 0xd0], SESSION_KEY_BYTES)),
+        ("with_a_session_key_cut_short", with_key(&[], SESSION_KEY_BYTES - 1)),
+        ("with_a_session_key_too_long", with_key(&[], SESSION_KEY_BYTES + 1)),
         ("another_version", signed(&Card { version: 9, ..card.clone() }, 1)),
         ("signed_by_another", signed(&card, 2)),
         ("with_the_enrollment_of_its_seal", signed(&sealed, 1)),
         ("with_the_enrollment_of_another_seal", signed(&Card { seal: card.seal, ..sealed }, 1)),
     ];
     let case = |(name, card): (&str, Signed)| {
-        let code = card.open_card().err().map(crate::card::SignedError::code);
+        let code = card.open_card().err().map(SignedError::code);
         json!({ "name": name, "card": hex(&card), "code": code })
+    };
+    cases.into_iter().map(case).collect()
+}
+
+fn invoices() -> Vec<Json> {
+    let mut scene = Scene::new(2, 0);
+    let good = scene.invoice(1, 5);
+    let with = |edit: fn(&mut Invoice)| {
+        let mut invoice = good.clone();
+        edit(&mut invoice);
+        invoice
+    };
+    let unknown = |key| Fields::default().with(key, Vec::new()).expect("short");
+    let payee = 2;
+    let cases = [
+        ("good", good.clone(), payee),
+        ("another_version", with(|invoice| invoice.version = 1), payee),
+        ("signed_by_another", good.clone(), 1),
+        ("that_pays_another", with(|invoice| invoice.accept.owner = signature(1)), payee),
+        ("with_its_time", with(|invoice| invoice.fields = Fields::at(NOW)), payee),
+        ("with_an_odd_field", Invoice { fields: unknown(301), ..good.clone() }, payee),
+        ("with_an_even_field", Invoice { fields: unknown(300), ..good.clone() }, payee),
+    ];
+    let case = |(name, invoice, by): (&str, Invoice, u8)| {
+        let payload = to_bytes(&invoice);
+        let signature = key(by).sign(&Signed::digest(Tag::Invoice, &payload));
+        let signed = Signed::new(payload, signature).expect("short");
+        let code = Invoice::open(&signed).err().map(SignedError::code);
+        json!({ "name": name, "invoice": hex(&signed), "code": code })
+    };
+    cases.into_iter().map(case).collect()
+}
+
+/// What device 1 says to device 2 in a KEM ciphertext, which stands here for any.
+fn hellos() -> Vec<Json> {
+    let (me, to, ciphertext) = (Person::new(1), Person::new(2).id(), [7; 32]);
+    let say = |generation: u64, fields: Fields, by: u8| {
+        let card = me.card();
+        let digest = Hello::digest(&card, &to, generation, &fields, &ciphertext);
+        Hello { version: HELLO_VERSION, card, generation, fields, signature: key(by).sign(&digest) }
+    };
+    let unknown = |key| Fields::default().with(key, Vec::new()).expect("short");
+    let good = say(9, Fields::at(NOW), 1);
+    let card = Person::new(3).card();
+    let cases = [
+        ("good", good.clone(), to),
+        ("another_version", Hello { version: 2, ..good.clone() }, to),
+        ("signed_by_another", say(9, Fields::at(NOW), 3), to),
+        ("with_the_card_of_another", Hello { card, ..good.clone() }, to),
+        ("of_another_generation", Hello { generation: 10, ..good.clone() }, to),
+        ("with_other_fields", Hello { fields: Fields::default(), ..good.clone() }, to),
+        ("to_another", good, Person::new(3).id()),
+        ("with_an_odd_field", say(9, unknown(301), 1), to),
+        ("with_an_even_field", say(9, unknown(300), 1), to),
+    ];
+    let case = |(name, hello, to): (&str, Hello, DeviceId)| {
+        let opened = Hello::open(&to_bytes(&hello), &to, &ciphertext);
+        json!({
+            "name": name, "hello": hex(&hello), "to": text(to.as_bytes()),
+            "ciphertext": text(&ciphertext), "code": opened.as_ref().err().map(|e| e.code()),
+            "digest": opened.ok().map(|greeted| text(greeted.digest.as_bytes())),
+        })
     };
     cases.into_iter().map(case).collect()
 }
@@ -266,9 +351,10 @@ fn histories() -> Vec<Json> {
 
 pub(super) fn rules() -> Json {
     json!({
-        "about": "What each rule of POLICY, MINT, TX, ACCEPT, PRED, CARD and EVID takes and refuses; no code where it holds.",
+        "about": "What each rule of POLICY, MINT, TX, ACCEPT, PRED, CARD, INV, HELLO, FIELD and EVID takes and refuses; no code where it holds.",
         "network": 3, "now": NOW.unix(),
         "policies": policies(), "mints": mints(), "transactions": transactions(),
-        "limits": limits(), "unlocks": unlocks(), "cards": cards(), "histories": histories(),
+        "limits": limits(), "unlocks": unlocks(), "cards": cards(),
+        "invoices": invoices(), "hellos": hellos(), "histories": histories(),
     })
 }
