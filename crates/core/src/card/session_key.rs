@@ -42,7 +42,7 @@ mod tests {
         let mut key = vec![0; SESSION_KEY_BYTES];
         let at = place / 2 * 3;
         let [low, high] = coefficient.to_le_bytes();
-        if place % 2 == 0 {
+        if place.is_multiple_of(2) {
             (key[at], key[at + 1]) = (low, high);
         } else {
             (key[at + 1], key[at + 2]) = (low << 4, low >> 4 | high << 4);
