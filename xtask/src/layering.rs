@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tally-transport", &[]),
     // A person's device without I/O; of the transport it has the session encryption alone.
     ("tally-agent", &["tally-tree", "tally-core", "tally-transport"]),
+    ("tally-testkit", &["tally-tree", "tally-core", "tally-transport", "tally-agent"]),
     ("tally-notary", UP_TO_TRANSPORT),
     ("tally-wallet", UP_TO_AGENT),
     ("tally-sim", UP_TO_NOTARY),
@@ -48,9 +49,10 @@ const UP_TO_SIM: &[&str] = &[
 /// Packages that look at the house from outside: they import anything, and no one imports them.
 const OUTSIDE: &[&str] = &["tally-bench", "tally-double-spend", "xtask"];
 
-/// Edges that only tests may have, from a room to one that is not higher: a wallet is tested
-/// against the interface of a real notary, and knows nothing of its code.
-const IN_TESTS: &[(&str, &str)] = &[("tally-wallet", "tally-notary")];
+/// Edges that only tests may have: a wallet is tested against the interface of a real notary, and knows
+/// nothing of its code; an agent is tested by people who play with agents.
+const IN_TESTS: &[(&str, &str)] =
+    &[("tally-wallet", "tally-notary"), ("tally-agent", "tally-testkit")];
 
 /// Rooms that must stay small enough to be audited, with the features that they are counted with,
 /// and how many crates each may pull in, itself not counted.

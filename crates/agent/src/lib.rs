@@ -38,8 +38,6 @@ mod outbox;
 mod packet;
 mod peer;
 mod talk;
-#[cfg(test)]
-mod tests;
 mod turn;
 
 pub use batch::{Batch, Issued, Keys, Loaded, Store};

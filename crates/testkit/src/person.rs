@@ -1,0 +1,261 @@
+//! Give an agent a key, a disk and a journal, and do what it wants done.
+
+use std::collections::VecDeque;
+
+use tally_agent::{
+    AgentError, Conn, Cx, Done, Effect, Idle, Input, Keys, Loaded, Refused, SignOrder, Way,
+};
+use tally_core::card::{CARD_VERSION, Card, Name, Signed};
+use tally_core::cbor::Blob;
+use tally_core::device::{self, Device, Event, Me, Mode};
+use tally_core::hash::sha256;
+use tally_core::id::{AssetId, DeviceId, Head, NetworkId};
+use tally_core::keys::SecretKey;
+use tally_core::seal::SealIdentity;
+use tally_core::time::Time;
+use tally_transport::session::KemSecret;
+use zeroize::Zeroizing;
+
+use crate::disk::{Disk, PowerCut};
+
+/// Why an input led nowhere.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Ended {
+    /// The agent refused it, and is as it was.
+    #[error(transparent)]
+    Refused(#[from] AgentError),
+    /// Power failed.
+    #[error(transparent)]
+    PowerCut(#[from] PowerCut),
+}
+
+/// What followed from an input.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// What was sent, in order.
+    pub packets: Vec<(Way, Vec<u8>)>,
+    /// What came to its end.
+    pub over: Vec<(Way, Result<Done, AgentError>)>,
+    /// What was shown.
+    pub shown: Vec<Event>,
+    /// The invoice, if one was asked for.
+    pub invoice: Option<Signed>,
+    /// What could not be said, and why.
+    pub unsendable: Vec<AgentError>,
+}
+
+impl Given {
+    /// The packets that are to be handed over as files.
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        let files = self.packets.iter().filter(|(way, _)| *way == Way::File);
+        files.map(|(_, packet)| packet.clone()).collect()
+    }
+}
+
+/// Somebody's key, agent, disk and journal.
+#[derive(Debug)]
+pub struct Person {
+    key: SecretKey,
+    me: Me,
+    name: Name,
+    card: Signed,
+    agent: Option<Idle>,
+    /// What is durable.
+    pub disk: Disk,
+    /// The journal outside of the disk: the latest step that was to be signed.
+    pub journal: Option<(u64, Head)>,
+    /// Whether the key is at hand. What is ordered meanwhile is not answered.
+    pub key_is_here: bool,
+    /// Seconds by which this person's clock is ahead.
+    pub clock_ahead: u64,
+    /// What was shown so far.
+    pub shown: Vec<Event>,
+    inputs: u64,
+    conns: u64,
+}
+
+impl Person {
+    /// Somebody whose key is made of one byte, from 1 to 255, on the local network.
+    pub fn new(seed: u8) -> Self {
+        let key = SecretKey::new([seed.max(1); 32]).expect("a small scalar");
+        let me =
+            Me { owner: key.public(), seal: SealIdentity::Software, network: NetworkId::LOCAL };
+        let name = Name::new(&format!("person {seed}")).expect("a name");
+        let session_key = kem_of(&key).public().to_bytes().to_vec();
+        let card = card_with(&key, &name, session_key);
+        let mut person = Self {
+            key,
+            me,
+            name,
+            card,
+            agent: None,
+            disk: Disk::default(),
+            journal: None,
+            key_is_here: true,
+            clock_ahead: 0,
+            shown: Vec::new(),
+            inputs: 0,
+            conns: 0,
+        };
+        person.load();
+        person
+    }
+
+    /// Another card of the same person, under a session key that may be none.
+    pub fn card_with(&self, session_key: Vec<u8>) -> Signed {
+        card_with(&self.key, &self.name, session_key)
+    }
+
+    /// The card that others keep.
+    pub fn card(&self) -> Signed {
+        self.card.clone()
+    }
+
+    /// The person's key.
+    pub const fn key(&self) -> &SecretKey {
+        &self.key
+    }
+
+    /// The device, as it is known while power is there.
+    pub fn device(&self) -> &Device {
+        self.agent.as_ref().map(Idle::device).expect("power is there")
+    }
+
+    /// The device's identity.
+    pub fn id(&self) -> DeviceId {
+        self.me.device()
+    }
+
+    /// What the person has of an asset, in units.
+    pub fn balance(&self, asset: &AssetId) -> u64 {
+        self.device().ledger().balances().get(asset).copied().unwrap_or_default().units()
+    }
+
+    /// Whether the person may pay.
+    pub fn is_normal(&self) -> bool {
+        *self.device().mode() == Mode::Normal
+    }
+
+    /// Starts again from what is durable, and goes on as a wallet does.
+    pub fn restart(&mut self, now: Time) {
+        self.load();
+        let behind = self.journal.is_some_and(|(seq, head)| {
+            let device = self.device();
+            seq > device.seq() || (seq == device.seq() && head != device.head())
+        });
+        let input = if behind { Input::SetBack } else { Input::Remind };
+        self.give(now, input).expect("a wallet opens whatever waits in it");
+    }
+
+    fn load(&mut self) {
+        let loaded = Loaded {
+            me: self.me.clone(),
+            name: self.name.clone(),
+            card: self.card.clone(),
+            trust: None,
+            changes: self.disk.changes(),
+            sessions: self.disk.sessions(),
+            issued: self.disk.issued(),
+            packets: self.disk.packets(),
+        };
+        let keys = Keys { kem: kem_of(&self.key), database: Zeroizing::new([7; 32]) };
+        self.agent = Some(Idle::load(loaded, keys));
+    }
+
+    /// Tells the device something.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub fn wish(&mut self, now: Time, wish: device::Input) -> Result<Given, Ended> {
+        self.give(now, Input::Wish(vec![wish]))
+    }
+
+    /// A connection that was never used before.
+    pub fn next_conn(&mut self) -> Conn {
+        self.conns += 1;
+        Conn(self.conns)
+    }
+
+    /// Gives the agent an input, and does all that follows.
+    ///
+    /// # Errors
+    /// [`Ended`]; after a loss of power the person has to [`Person::restart`].
+    pub fn give(&mut self, now: Time, input: Input) -> Result<Given, Ended> {
+        let mut given = Given::default();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.turn(now, input)? {
+                inputs.extend(self.perform(effect, &mut given));
+            }
+        }
+        Ok(given)
+    }
+
+    fn turn(&mut self, now: Time, input: Input) -> Result<tally_agent::Effects, Ended> {
+        self.inputs += 1;
+        let now = now.plus(self.clock_ahead);
+        let seed = [self.key.public().as_bytes(), self.inputs.to_be_bytes().as_slice()].concat();
+        let micros = now.unix().saturating_mul(1_000_000).saturating_add(self.inputs);
+        let cx = Cx { now, micros, entropy: sha256(&seed) };
+        let idle = self.agent.take().ok_or(PowerCut)?;
+        let turn = match idle.handle(&cx, input) {
+            Ok(turn) => turn,
+            Err(refused) => {
+                let Refused { idle, why } = *refused;
+                self.agent = Some(idle);
+                return Err(why.into());
+            }
+        };
+        let committed = pollster::block_on(turn.commit(&mut self.disk));
+        let (idle, effects) = committed.map_err(|(_, cut)| cut)?.into_parts();
+        self.agent = Some(idle);
+        Ok(effects)
+    }
+
+    fn perform(&mut self, effect: Effect, given: &mut Given) -> Option<Input> {
+        match effect {
+            Effect::Show(event) => {
+                given.shown.push((*event).clone());
+                self.shown.push(*event);
+            }
+            Effect::Send { way, packet } => given.packets.push((way, packet)),
+            Effect::Over { way, end } => given.over.push((way, end)),
+            Effect::Invoice(invoice) => given.invoice = Some(*invoice),
+            Effect::Unsendable { why, .. } => given.unsendable.push(why),
+            Effect::Sign(order) if self.key_is_here => return Some(self.sign(&order)),
+            Effect::Observe(step) => {
+                let last = self.journal.map_or(0, |(seq, _)| seq);
+                let fits = step.seq == last + 1 || self.journal == Some((step.seq, step.head));
+                if fits {
+                    self.journal = Some((step.seq, step.head));
+                }
+                return Some(Input::Observed { tx: step.tx, fits });
+            }
+            // No hardware: nothing is under a counter, and a key that is away does not answer.
+            _ => {}
+        }
+        None
+    }
+
+    fn sign(&self, order: &SignOrder) -> Input {
+        let signatures = order.digests.iter().map(|digest| self.key.sign(digest)).collect();
+        Input::Signed { order: order.order, signatures }
+    }
+}
+
+fn kem_of(key: &SecretKey) -> KemSecret {
+    KemSecret::from_seed(sha256(key.public().as_bytes()))
+}
+
+fn card_with(key: &SecretKey, name: &Name, session_key: Vec<u8>) -> Signed {
+    let card = Card {
+        version: CARD_VERSION,
+        network: NetworkId::LOCAL,
+        name: name.clone(),
+        owner: key.public(),
+        seal: SealIdentity::Software,
+        session_key: Blob::new(session_key).expect("a short key"),
+        enrollment: None,
+    };
+    Signed::card(&card, key).expect("a short card")
+}
