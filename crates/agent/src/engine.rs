@@ -186,10 +186,10 @@ impl Engine {
 
     /// Meets the owner's wishes, all or none.
     fn wish(&mut self, step: &mut Step<'_>, inputs: Vec<device::Input>) -> Result<(), AgentError> {
-        let needs_counter = inputs.iter().any(|input| match input {
-            device::Input::Refresh { .. } | device::Input::Reserve { .. } => true,
-            _ => false,
-        });
+        let binds_a_coin = |input: &device::Input| {
+            matches!(input, device::Input::Refresh { .. } | device::Input::Reserve { .. })
+        };
+        let needs_counter = inputs.iter().any(binds_a_coin);
         if needs_counter && self.device.enrollment().is_some() {
             self.park(step, Parked::Wished(inputs));
             return Ok(());

@@ -8,8 +8,8 @@ use tally_testkit::{Ended, Scene};
 /// Has somebody pay so often by code, with none of the codes reaching the payee.
 fn pay_unheard(scene: &mut Scene, times: u64) {
     for units in 1..=times {
-        let invoice = scene.invoice(1, units).unwrap();
-        scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+        let invoice = scene.invoice(1, units).expect("an invoice");
+        scene.give(0, Input::PayInvoice(Box::new(invoice))).expect("a payment");
     }
 }
 
