@@ -37,6 +37,7 @@ mod order;
 mod outbox;
 mod packet;
 mod peer;
+pub mod settle;
 mod talk;
 mod turn;
 

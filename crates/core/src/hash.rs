@@ -53,11 +53,13 @@ pub enum Tag {
     Enrollment,
     /// What an enroller signs to take that back.
     Revocation,
+    /// What a validator signs to say that it is there now.
+    Presence,
 }
 
 impl Tag {
     /// Every tag, for tests and for the specification's table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Asset,
         Self::Coin,
         Self::Body,
@@ -79,6 +81,7 @@ impl Tag {
         Self::Seal,
         Self::Enrollment,
         Self::Revocation,
+        Self::Presence,
     ];
 
     /// The text that stands first in the hashed array.
@@ -105,6 +108,7 @@ impl Tag {
             Self::Seal => "tally/v1/seal",
             Self::Enrollment => "tally/v1/enrollment",
             Self::Revocation => "tally/v1/revocation",
+            Self::Presence => "tally/v1/presence",
         }
     }
 }

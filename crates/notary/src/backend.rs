@@ -14,8 +14,8 @@ use tally_core::fork::ForkProof;
 use tally_core::id::{Digest, NetworkId};
 use tally_core::keys::PublicKey;
 use tally_core::notary::{
-    CertificationData, CertificationRequest, NodeId, Partition, ProofResponse, RequestError,
-    StateId, TransactionHash, UnicityCertificate,
+    CertificationData, CertificationRequest, NodeId, Partition, Presence, ProofResponse,
+    RequestError, StateId, TransactionHash, UnicityCertificate,
 };
 use tally_core::time::Time;
 use tally_tree::{ConsistencyProof, ExclusionCertificate, Key, Value};
@@ -97,6 +97,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// What the node knows of itself and of the others.
     fn status(&self) -> impl Future<Output = Result<Status, LookupError>> + Send;
+
+    /// The validator's signature on `nonce` and on its latest certificate (`WIRE-28`).
+    fn presence(&self, nonce: Digest)
+    -> impl Future<Output = Result<Presence, LookupError>> + Send;
 
     /// Whether requests can be certified now: a certificate exists, the node has caught up, and it has
     /// seen a quorum lately.

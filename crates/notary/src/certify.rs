@@ -11,8 +11,8 @@ use tally_core::cbor::{Decode, Encode};
 use tally_core::id::Digest;
 use tally_core::keys::{SecretKey, Signature};
 use tally_core::notary::{
-    InputRecord, NodeId, ShardTreeCertificate, TrustBase, UnicityCertificate, UnicitySeal,
-    UnicityTreeCertificate,
+    InputRecord, NodeId, Presence, ShardTreeCertificate, TrustBase, UnicityCertificate,
+    UnicitySeal, UnicityTreeCertificate,
 };
 
 use crate::block::BlockHash;
@@ -90,6 +90,11 @@ impl Sealer {
     /// Signs a certificate's seal. To be called only when the block is durable.
     pub fn sign(&self, certificate: &UnicityCertificate) -> Signature {
         self.key.sign(&certificate.seal.signed_digest())
+    }
+
+    /// Answers a client's nonce, with the latest certificate.
+    pub fn presence(&self, nonce: &Digest, certificate: UnicityCertificate) -> Presence {
+        Presence::sign(self.node.clone(), &self.key, nonce, certificate)
     }
 }
 

@@ -30,6 +30,7 @@
 
 mod certificate;
 mod predicate;
+mod presence;
 mod proof;
 mod request;
 mod state;
@@ -45,6 +46,7 @@ pub use predicate::{
     ENGINE_BUILT_IN, ENGINE_TALLY, Engine, MAX_CODE, MAX_PARAMS, MAX_UNLOCK, NoEngine,
     WirePredicate,
 };
+pub use presence::{Presence, PresenceError};
 pub use proof::{Certified, InclusionProof, LeafProof, ProofError, ProofResponse};
 pub use request::{CertificationData, CertificationRequest, RequestError};
 pub use state::{LeafValue, Spend, StateHash, StateId, TransactionHash};

@@ -4,6 +4,7 @@ mod cases;
 mod certificate;
 mod golden;
 mod mutation;
+mod presence;
 mod proof;
 mod request;
 mod scene;

@@ -202,6 +202,13 @@ impl TrustBase {
         self.nodes.values()
     }
 
+    /// Whether validators of this stake together have an honest one among them, if those that are
+    /// malicious have less than a third of all stake. Of 3f + 1 validators of one weight: f + 1.
+    pub fn has_honest(&self, stake: u64) -> bool {
+        let total = self.nodes.values().map(|node| u128::from(node.stake)).sum::<u128>();
+        3 * u128::from(stake) >= total
+    }
+
     /// The validator of this name.
     pub fn node(&self, id: &NodeId) -> Option<&RootNode> {
         self.nodes.get(id)

@@ -34,7 +34,7 @@ pub const MAX_CALLS: usize = 16;
 pub const MAX_ID: usize = 128;
 
 /// Names of all methods, in the order of their documentation.
-pub const METHODS: [&str; 12] = [
+pub const METHODS: [&str; 13] = [
     "certification_request",
     "get_inclusion_proof.v2",
     "get_block_height",
@@ -47,6 +47,7 @@ pub const METHODS: [&str; 12] = [
     "submit_fork_proof",
     "get_fork_proofs",
     "get_status",
+    "get_presence",
 ];
 
 #[cfg(test)]

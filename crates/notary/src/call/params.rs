@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use tally_core::cbor::{Decode, from_bytes};
 use tally_core::fork::ForkProof;
+use tally_core::id::Digest;
 use tally_core::notary::{CertificationRequest, StateId};
 
 use super::fault::{Fault, FaultCode};
@@ -43,6 +44,8 @@ pub enum Call {
     Forks(Page),
     /// `get_status`.
     Status,
+    /// `get_presence`: the validator's signature on a nonce and its latest certificate.
+    Presence(Digest),
 }
 
 /// A block by its number, or the latest one.
@@ -96,6 +99,11 @@ impl Call {
                 decode(&proof, "fork proof").map(|proof| Self::SubmitFork(Box::new(proof)))
             }
             "get_fork_proofs" => Forks::read(params),
+            "get_presence" => {
+                let Fresh { nonce } = object(params)?;
+                let digits = || invalid("nonce is 64 hexadecimal digits, without a prefix");
+                Digest::from_hex(&nonce).ok_or_else(digits).map(Self::Presence)
+            }
             "get_block_height" => none(params).map(|()| Self::Height),
             _ => none(params).map(|()| Self::Status),
         }
@@ -171,6 +179,13 @@ impl Inclusion<'_> {
 struct State<'a> {
     #[serde(borrow, rename = "stateId")]
     state: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fresh<'a> {
+    #[serde(borrow)]
+    nonce: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use tally_core::cbor::to_bytes;
 
 use super::shape::{
     BlockReply, Certification, Consistent, Exclusions, ForkTaken, Forks, Height, NoDeletion,
-    Records, StatusShape,
+    PresenceShape, Records, StatusShape,
 };
 use crate::backend::{Backend, Block, LookupError, Outcome, Page, SubmitError};
 use crate::call::{BlockNumber, Call, Fault, FaultCode};
@@ -65,6 +65,9 @@ pub(super) async fn answer<B: Backend>(backend: &B, call: Call) -> Result<Box<Ra
         Call::Forks(page) => {
             let forks = backend.forks_since(page).await.map_err(lookup)?;
             result(&Forks::new(page, &forks))
+        }
+        Call::Presence(nonce) => {
+            result(&PresenceShape::from(backend.presence(nonce).await.map_err(lookup)?))
         }
         Call::Status => result(&StatusShape::from(&backend.status().await.map_err(lookup)?)),
     }

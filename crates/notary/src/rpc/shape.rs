@@ -6,7 +6,7 @@ use serde::Serialize;
 use tally_core::cbor::{Encode, Reader, to_bytes};
 use tally_core::fork::{ForkKind, ForkProof};
 use tally_core::id::Digest;
-use tally_core::notary::{CertificationData, ShardId, UnicityCertificate};
+use tally_core::notary::{CertificationData, Presence, ShardId, UnicityCertificate};
 use tally_core::time::Time;
 
 use crate::backend::{
@@ -103,6 +103,24 @@ impl From<Exclusion> for Exclusions {
                 block_number: proof.block_number.to_string(),
                 inclusion_proof: object(&*proof),
             },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PresenceShape {
+    node_id: String,
+    block_number: String,
+    presence: String,
+}
+
+impl From<Presence> for PresenceShape {
+    fn from(presence: Presence) -> Self {
+        Self {
+            node_id: presence.node.to_string(),
+            block_number: presence.certificate.record.round.to_string(),
+            presence: object(&presence),
         }
     }
 }

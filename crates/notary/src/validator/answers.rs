@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use tally_core::fork::ForkProof;
 use tally_core::id::Digest;
 use tally_core::notary::{
-    CertificationData, InclusionProof, LeafProof, ProofResponse, StateId, UnicityCertificate,
+    CertificationData, InclusionProof, LeafProof, Presence, ProofResponse, StateId,
+    UnicityCertificate,
 };
 use tally_core::time::Time;
 use tokio::sync::oneshot;
@@ -73,6 +74,15 @@ impl Validator {
             }
         }
         self.inclusion(state).map(|proof| Exclusion::Spent(Box::new(proof)))
+    }
+
+    /// This validator's signature on a nonce and on its latest certificate.
+    ///
+    /// # Errors
+    /// [`LookupError::NotReady`].
+    pub fn presence(&self, nonce: &Digest) -> Result<Presence, LookupError> {
+        let certificate = self.certificate().ok_or(LookupError::NotReady)?;
+        Ok(self.0.setup.sealer.presence(nonce, (*certificate).clone()))
     }
 
     /// Height of the latest certified block.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tally_core::fork::ForkProof;
-use tally_core::notary::{ProofResponse, RequestError, StateId};
+use tally_core::id::Digest;
+use tally_core::notary::{Presence, ProofResponse, RequestError, StateId};
 use tokio::task;
 use tokio::time::timeout;
 
@@ -105,6 +106,10 @@ impl Backend for Service {
 
     async fn status(&self) -> Result<Status, LookupError> {
         Ok(self.0.status())
+    }
+
+    async fn presence(&self, nonce: Digest) -> Result<Presence, LookupError> {
+        self.0.presence(&nonce)
     }
 
     async fn ready(&self) -> Result<(), NotReady> {

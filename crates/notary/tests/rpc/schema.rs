@@ -90,6 +90,7 @@ fn calls() -> Vec<(&'static str, Value)> {
         ("get_fork_proofs", json!({})),
         ("get_fork_proofs", json!({ "since": 0, "limit": 1 })),
         ("get_status", json!({})),
+        ("get_presence", json!({ "nonce": "ab".repeat(32) })),
     ]
 }
 

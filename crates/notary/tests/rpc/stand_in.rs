@@ -12,8 +12,8 @@ use tally_core::id::{Digest, NetworkId};
 use tally_core::keys::SecretKey;
 use tally_core::notary::{
     CertificationData, InclusionProof, InputRecord, LeafProof, LeafValue, NodeId, Partition,
-    ProofResponse, RootNode, ShardId, ShardTreeCertificate, StateId, TrustBase, UnicityCertificate,
-    UnicitySeal, UnicityTreeCertificate,
+    Presence, ProofResponse, RootNode, ShardId, ShardTreeCertificate, StateId, TrustBase,
+    UnicityCertificate, UnicitySeal, UnicityTreeCertificate,
 };
 use tally_core::predicate::TallyEngine;
 use tally_core::seal::{Judge, NoSeals};
@@ -394,6 +394,11 @@ impl Backend for StandIn {
             pending_bytes: 0,
             forks: state.forks.len() as u64,
         })
+    }
+
+    async fn presence(&self, nonce: Digest) -> Result<Presence, LookupError> {
+        let certificate = self.state().latest().certificate.clone();
+        Ok(Presence::sign(name(), &key(), &nonce, certificate))
     }
 
     async fn ready(&self) -> Result<(), NotReady> {

@@ -1,0 +1,106 @@
+//! One of four lies, is old, is silent or is not there: everything ends all the same (`SETTLE-16`).
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::world::{
+    Manner, Network, claim, claims, errand, garbage, honest, refused, replays, run, says_certified,
+    silent, unreached,
+};
+use crate::settle::{Ask, Decision, Errand, Standing, Trouble};
+
+/// Each way of failing, by the validator at this place.
+fn failures(at: u8) -> Vec<(&'static str, Manner<'static>)> {
+    let cut: Manner<'static> = alloc::boxed::Box::new(|_, _| Some(unreached()));
+    vec![
+        ("replays round 1", replays(at + 1)),
+        ("is silent", silent()),
+        ("is cut off", cut),
+        ("answers garbage", garbage()),
+        ("says certified", says_certified(at + 1)),
+    ]
+}
+
+fn with_one(at: u8, failing: Manner<'static>) -> Vec<Manner<'static>> {
+    let mut manners: Vec<Manner<'static>> = (1..=4).map(honest).collect();
+    manners[usize::from(at)] = failing;
+    manners
+}
+
+#[test]
+fn settling_ends_with_proofs_whoever_of_four_fails() {
+    for at in 0..4 {
+        for (how, failing) in failures(at) {
+            let mut network = Network::new();
+            network.spend(&claim(9, 9));
+            let histories = vec![vec![claims(1, 1), claims(2, 2)], vec![claims(3, 3)]];
+            let errand = Errand { watch: true, forks: Some(vec![]), histories, ..errand() };
+            let run = run(&mut network, errand, &mut with_one(at, failing));
+            let decisions = run.machine.decisions();
+            assert!(decisions.values().all(|d| *d == Decision::Certified), "{at} {how}");
+            assert_eq!(run.certified().len(), 3, "{at} {how}");
+            assert!(run.took < Duration::from_secs(30), "{at} {how}: {:?}", run.took);
+        }
+    }
+}
+
+#[test]
+fn what_is_spent_and_what_is_not_is_known_whoever_of_four_fails() {
+    for at in 0..4 {
+        for (how, failing) in failures(at) {
+            let mut network = Network::new();
+            network.spend(&claim(1, 1));
+            let states = vec![claim(1, 1).state_id(), claim(2, 2).state_id()];
+            let errand = Errand { states, ..errand() };
+            let run = run(&mut network, errand, &mut with_one(at, failing));
+            let standings = run.machine.standings();
+            let of = |coin| &standings[&claim(coin, coin).state_id()];
+            assert!(matches!(of(1), Standing::Spent(_)), "{at} {how}: {:?}", of(1));
+            assert!(matches!(of(2), Standing::Unspent(2)), "{at} {how}: {:?}", of(2));
+        }
+    }
+}
+
+#[test]
+fn who_says_certified_without_proof_is_asked_last_and_shown() {
+    let mut network = Network::new();
+    let histories = vec![vec![claims(1, 1)], vec![claims(2, 2)]];
+    let mut manners = with_one(0, says_certified(1));
+    // Nobody else certifies before the liar was asked for its proof.
+    for validator in 2..=4 {
+        let mut waited = false;
+        manners[usize::from(validator) - 1] = alloc::boxed::Box::new(move |network, ask| {
+            let is_first = matches!(ask, Ask::Submit(_)) && !core::mem::replace(&mut waited, true);
+            if is_first { Some(refused(true)) } else { honest(validator)(network, ask) }
+        });
+    }
+    let run = run(&mut network, Errand { histories, ..errand() }, &mut manners);
+    assert!(run.machine.decisions().values().all(|d| *d == Decision::Certified));
+    let [doubt] = run.machine.doubts() else { panic!("{:?}", run.machine.doubts()) };
+    assert_eq!((doubt.endpoint, &doubt.trouble), (0, &Trouble::Unshown));
+}
+
+#[test]
+fn who_is_cut_off_costs_its_own_deadline_once_and_delays_no_proof() {
+    let mut network = Network::new();
+    let histories = vec![vec![claims(1, 1)], vec![claims(2, 2)]];
+    let errand = Errand { watch: true, forks: Some(vec![]), histories, ..errand() };
+    let mut manners = with_one(0, silent());
+    let run = run(&mut network, errand, &mut manners);
+    assert_eq!(run.asked[0], 1, "it is asked who it is, and nothing else");
+    assert_eq!(run.certified().len(), 2);
+    assert!(run.took <= Duration::from_secs(8), "{:?}", run.took);
+}
+
+#[test]
+fn when_nobody_is_there_it_ends_and_says_so() {
+    let mut network = Network::new();
+    let mut manners: Vec<Manner<'_>> = (0..4).map(|_| silent()).collect();
+    let (histories, states) = (vec![vec![claims(1, 1)]], vec![claim(2, 2).state_id()]);
+    let run = run(&mut network, Errand { histories, states, ..errand() }, &mut manners);
+    let decision = &run.machine.decisions()[&claim(1, 1).tx];
+    assert!(matches!(decision, Decision::Failed(..)), "{decision:?}");
+    let standing = &run.machine.standings()[&claim(2, 2).state_id()];
+    assert!(matches!(standing, Standing::Unknown(..)), "{standing:?}");
+}

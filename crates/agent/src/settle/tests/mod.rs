@@ -1,0 +1,8 @@
+//! A network of which one validator in four lies, is old, is silent or is not there.
+
+mod check;
+mod errands;
+mod lies;
+mod properties;
+mod states;
+mod world;
