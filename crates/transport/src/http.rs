@@ -180,6 +180,13 @@ impl Client {
         Self { agent: config.new_agent(), limits }
     }
 
+    /// The same client, with the same open connections, for calls of other limits. The time to reach
+    /// a server stays as it was.
+    pub fn limited(&self, limits: HttpLimits) -> Self {
+        let connect = self.limits.connect;
+        Self { agent: self.agent.clone(), limits: HttpLimits { connect, ..limits } }
+    }
+
     /// Posts a JSON text, with further headers, and gives the text of the answer. `longer` is added
     /// to the time limit: for calls that the server is asked to hold open.
     ///

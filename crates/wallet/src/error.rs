@@ -6,7 +6,7 @@ use tally_core::id::TxId;
 use tally_seal::SealError;
 use tally_transport::TransportError;
 
-use crate::notary::NotaryError;
+use crate::notary::{NotaryError, Trouble};
 use crate::{BackupError, PeerError, StoreError};
 
 /// What kind of failure it is, for an exit status.
@@ -143,12 +143,8 @@ impl WalletError {
             )
             | Self::Store(StoreError::InUse)
             | Self::Seal(SealError::RolledBack(_)) => Class::Conflict,
-            Self::Notary(NotaryError::Http(_) | NotaryError::Late)
-            | Self::Notary(NotaryError::Fault { later: true, .. }) => Class::Unreachable,
-            Self::Notary(
-                NotaryError::Certificate(_) | NotaryError::Proof(_) | NotaryError::Trust(_),
-            ) => Class::Refused,
-            Self::Notary(NotaryError::Shrunk(_)) => Class::Conflict,
+            Self::Notary(NotaryError::Trust(_)) => Class::Refused,
+            Self::Notary(error) => error.trouble().map_or(Class::Failure, class_of),
             Self::Device(
                 DeviceError::Refusal(_)
                 | DeviceError::Trade(_)
@@ -167,6 +163,26 @@ impl WalletError {
             | Self::Waiting { .. } => Class::Unreachable,
             _ => Class::Failure,
         }
+    }
+}
+
+/// What kind of failure a missing or disbelieved answer of a validator is.
+const fn class_of(trouble: &Trouble) -> Class {
+    match trouble {
+        Trouble::Unreached { .. }
+        | Trouble::Fault { later: true, .. }
+        | Trouble::Late
+        | Trouble::Silent
+        | Trouble::Nobody
+        | Trouble::TooFew => Class::Unreachable,
+        Trouble::Certificate(_)
+        | Trouble::Proof(_)
+        | Trouble::Presence(_)
+        | Trouble::Unshown
+        | Trouble::Stale { .. }
+        | Trouble::Clock(_) => Class::Refused,
+        Trouble::Shrunk(_) => Class::Conflict,
+        Trouble::Fault { later: false, .. } | Trouble::Answer(_) => Class::Failure,
     }
 }
 

@@ -33,6 +33,6 @@ pub use live::{Visit, farewell};
 pub use locks::{CoinLock, LockStanding};
 pub use own::Moved;
 pub use sealed::LOCK_SECONDS;
-pub use settle::{Progress, Settling, Spent};
+pub use settle::{Progress, Settling, Sight, Spent, Watch};
 pub use store::StoreError;
 pub use wallet::{Setup, Wallet};

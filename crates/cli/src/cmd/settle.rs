@@ -20,6 +20,14 @@ pub struct Settled {
     #[serde(flatten)]
     events: Events,
     splits: Vec<Split>,
+    doubts: Vec<Doubted>,
+}
+
+/// Whose answer was not believed. It kept nothing from being settled.
+#[derive(Serialize)]
+struct Doubted {
+    code: String,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -71,6 +79,10 @@ impl Settled {
             let exit = CliError::from(tally_wallet::WalletError::from(error)).exit;
             Undecided { tx: tx.to_string(), code, reason, exit: Some(exit) }
         });
+        let doubts = settling
+            .doubts
+            .iter()
+            .map(|doubt| Doubted { code: doubt.code().to_owned(), reason: doubt.to_string() });
         Self {
             certified: settling.certified.iter().map(ToString::to_string).collect(),
             lost: settling.lost.iter().map(race).collect(),
@@ -78,6 +90,7 @@ impl Settled {
             undecided: undecided.collect(),
             events: Events::of(wallet.device(), events),
             splits: settling.splits.iter().map(Split::of).collect(),
+            doubts: doubts.collect(),
         }
     }
 }
@@ -119,6 +132,9 @@ impl Report for Settled {
             text += &format!("not decided: {} [{code}] {reason}\n", short(tx));
         }
         text += &self.splits.iter().map(Split::text).collect::<String>();
+        for Doubted { code, reason } in &self.doubts {
+            text += &format!("not believed: [{code}] {reason}\n");
+        }
         if self.certified.is_empty() && text.is_empty() {
             return "everything is settled\n".into();
         }

@@ -102,7 +102,7 @@ impl Story<'_> {
         self.outcome.assumptions.push("fewer than a third of the validators are malicious");
         self.say(&text)
     }
-    /// Starts a network, and gives Bob and Carol a validator each; says how many milliseconds it took.
+    /// Starts a network, and gives Bob and Carol two validators each; says how many milliseconds it took.
     fn start_network(&mut self) -> Result<(Devnet, f64), CliError> {
         let began = Instant::now();
         let network = Devnet::start(&self.root.join("network"), VALIDATORS).map_err(|e| {
@@ -114,10 +114,18 @@ impl Story<'_> {
             let what = format!("the trust base cannot be read ({e})");
             CliError::new(Exit::Failure, "TRUST_FILE", what, "free some space there")
         })?;
-        for (wallet, at) in [(&mut self.bob, 0), (&mut self.carol, 1)] {
-            let url =
-                network.urls().get(at).cloned().ok_or_else(|| broken("a validator listens"))?;
-            wallet.add_notary(Url::new(&url)?, &trust)?;
+        // Each asks two validators, so that one of them is honest; the other way round, so that the
+        // two settle with different ones.
+        let urls = network.urls();
+        let [first, second, ..] = urls.as_slice() else {
+            return Err(broken("two validators listen"));
+        };
+        for (wallet, asked) in
+            [(&mut self.bob, [first, second]), (&mut self.carol, [second, first])]
+        {
+            for url in asked {
+                wallet.add_notary(Url::new(url)?, &trust)?;
+            }
         }
         Ok((network, ready))
     }

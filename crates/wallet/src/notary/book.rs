@@ -7,7 +7,7 @@ use tally_core::keys::PublicKey;
 use tally_core::notary::{TrustBase, UnicityCertificate};
 use tally_transport::http::{MAX_URL, Url};
 
-use super::{MAX_TRUST_FILE, NotaryClient, NotaryError, SplitView, read_trust_base};
+use super::{MAX_TRUST_FILE, NotaryError, SplitView, read_trust_base};
 
 /// Most validators that a wallet asks.
 pub const MAX_NOTARIES: usize = 16;
@@ -80,10 +80,6 @@ impl Notaries {
         }
         self.endpoints.push(Endpoint { url, forks: 0, told: List::default() });
         Ok(())
-    }
-
-    pub(crate) fn clients(&self) -> Vec<NotaryClient> {
-        self.endpoints.iter().map(|known| NotaryClient::new(known.url.clone())).collect()
     }
 
     /// Keeps contradictions that are new; says whether any is.

@@ -1,85 +1,33 @@
-//! Call a validator. Whatever comes back is only its word.
+//! Carry one question to a validator over HTTP. Whatever comes back is only its word.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tally_agent::settle::{Answer, Ask, Exclusion, Growth, MAX_FORKS, Said, Step, Trouble};
 use tally_core::cbor::{Decode, from_bytes, to_bytes};
 use tally_core::fork::ForkProof;
 use tally_core::id::Digest;
 use tally_core::notary::{
-    CertificationRequest, ProofResponse, StateId, TransactionHash, UnicityCertificate,
+    CertificationRequest, InclusionProof, ProofResponse, StateId, TransactionHash,
 };
-use tally_transport::http::{Client, HttpLimits, Url};
+use tally_transport::http::{Client, HttpError, HttpLimits, Url};
 use tally_tree::{ConsistencyProof, ExclusionCertificate, Key, Value as LeafValue};
 
-use super::{NotaryError, hex};
+use super::hex;
 
-/// Most states that one call asks for: what an array of calls may have.
-pub(crate) const MAX_AT_ONCE: usize = 16;
-/// Most fork proofs that one call brings.
-const MAX_FORKS: usize = 64;
-/// Longest answer, in bytes: growth comes in steps of some megabytes.
-const MAX_ANSWER: usize = 64 << 20;
+/// How long it may take to reach a validator.
+const CONNECT: Duration = Duration::from_secs(3);
 
-/// A validator that can be called.
+/// Most of a validator's own words that an error repeats, in characters.
+const MAX_WORDS: usize = 200;
+
+/// A validator that can be asked. It keeps its connection open between questions.
 #[derive(Clone, Debug)]
 pub struct NotaryClient {
     http: Client,
     url: Url,
-}
-
-/// What a validator says of a request. Only a proof shows it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Answer {
-    /// It is certified.
-    Certified,
-    /// It is accepted, and not decided yet.
-    Queued,
-    /// Another transaction spent this state first; nothing of the request was certified.
-    Spent {
-        /// The state.
-        state: StateId,
-        /// The transaction that spent it.
-        winner: TransactionHash,
-    },
-}
-
-/// What a validator says of a state, with the proof.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Exclusion {
-    /// It is unspent.
-    Unspent {
-        /// From where it would be to the root.
-        path: ExclusionCertificate,
-        /// The root's certificate.
-        certificate: Box<UnicityCertificate>,
-    },
-    /// It is spent.
-    Spent(Box<ProofResponse>),
-}
-
-/// How a validator says that the tree grew.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Growth {
-    /// Certificate of the round from which it grew; none for the empty tree.
-    pub before: Option<UnicityCertificate>,
-    /// Certificate of the round up to which the answer goes.
-    pub after: UnicityCertificate,
-    /// One batch of leaves after another.
-    pub steps: Vec<Step>,
-}
-
-/// A batch of leaves by which the tree grew.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Step {
-    /// The root with the batch.
-    pub root: Digest,
-    /// The leaves, as they were added.
-    pub leaves: Vec<(Key, LeafValue)>,
-    /// That nothing else changed.
-    pub proof: ConsistencyProof,
 }
 
 #[derive(Deserialize)]
@@ -167,15 +115,15 @@ struct ForkShape {
     proof: String,
 }
 
+#[derive(Deserialize)]
+struct PresenceReply {
+    presence: String,
+}
+
 impl NotaryClient {
     /// A client of the validator at this address.
     pub fn new(url: Url) -> Self {
-        let limits = HttpLimits {
-            connect: Duration::from_secs(3),
-            call: Duration::from_secs(10),
-            max_answer: MAX_ANSWER,
-        };
-        Self { http: Client::new(limits), url }
+        Self { http: Client::new(limits(&Ask::Certificate(0))), url }
     }
 
     /// Where the validator is.
@@ -183,195 +131,212 @@ impl NotaryClient {
         &self.url
     }
 
-    /// Asks to certify the spends of one transaction, all or none, and waits so long for the outcome.
-    /// The same question may be asked any number of times.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], also for a request that breaks a rule.
-    pub fn submit(
-        &self,
-        requests: &[CertificationRequest],
-        wait: Duration,
-    ) -> Result<Answer, NotaryError> {
-        let encoded: Vec<String> = requests.iter().map(|r| hex::encode(&to_bytes(r))).collect();
-        let params = json!({ "requests": encoded, "waitMs": millis(wait) });
-        let reply: CertifyReply = self.call("certify", params, wait)?;
-        match (reply.status.as_str(), reply.certified) {
-            ("SUCCESS", Some(true)) => Ok(Answer::Certified),
-            ("SUCCESS", _) => Ok(Answer::Queued),
-            ("STATE_ID_EXISTS", _) => {
-                let state = reply.state_id.as_deref().and_then(StateId::from_hex);
-                let winner = reply.transaction_hash.as_deref().and_then(TransactionHash::from_hex);
-                let (state, winner) = state.zip(winner).ok_or(self.no("refusal"))?;
-                Ok(Answer::Spent { state, winner })
+    /// Puts a question, and gives the answer or why there is none, in the time that the question has.
+    pub fn ask(&self, ask: &Ask) -> Answer {
+        self.answer(ask).unwrap_or_else(Answer::Nothing)
+    }
+
+    fn answer(&self, ask: &Ask) -> Result<Answer, Trouble> {
+        Ok(match ask {
+            Ask::Presence(nonce) => {
+                let params = json!({ "nonce": nonce.to_string() });
+                let reply: PresenceReply = self.call(ask, "get_presence", params)?;
+                Answer::Presence(Box::new(object(&reply.presence, "presence")?))
             }
-            (word, _) => Err(NotaryError::Fault {
-                url: self.url.to_string(),
-                word: word.to_owned(),
-                message: "the request breaks a rule: see the word".into(),
-                later: word == "SERVICE_NOT_READY",
-            }),
+            Ask::Certificate(round) => {
+                let params = json!({ "blockNumber": round.to_string() });
+                let reply: BlockReply = self.call(ask, "get_block", params)?;
+                let certificate = object(&reply.block.unicity_certificate, "certificate")?;
+                Answer::Certificate(Box::new(certificate))
+            }
+            Ask::Growth { from, to } => {
+                let params = json!({ "from": from.to_string(), "to": to.to_string() });
+                growth(&self.call(ask, "get_consistency_proof", params)?)?
+            }
+            Ask::Submit(all) => {
+                let params = |requests: &Vec<_>| submission(requests);
+                Answer::Submitted(self.each(ask, "certify", all, params, said)?)
+            }
+            Ask::Inclusions(states) => {
+                let method = "get_inclusion_proof.v2";
+                Answer::Inclusions(self.each(ask, method, states, of_state, inclusion)?)
+            }
+            Ask::Exclusions(states) => {
+                let method = "get_exclusion_proof";
+                Answer::Exclusions(self.each(ask, method, states, of_state, exclusion)?)
+            }
+            Ask::Forks(since) => {
+                let params = json!({ "since": since.to_string(), "limit": MAX_FORKS });
+                forks(self.call(ask, "get_fork_proofs", params)?)?
+            }
+            Ask::Publish(proof) => {
+                let params = json!({ "proof": hex::encode(&to_bytes(&**proof)) });
+                let _: Value = self.call(ask, "submit_fork_proof", params)?;
+                Answer::Published
+            }
+        })
+    }
+
+    /// Asks the same of each item, in one array of calls.
+    fn each<T, R: DeserializeOwned, A>(
+        &self,
+        ask: &Ask,
+        method: &'static str,
+        items: &[T],
+        params: impl Fn(&T) -> Value,
+        read: impl Fn(R) -> Result<A, Trouble>,
+    ) -> Result<Vec<Result<A, Trouble>>, Trouble> {
+        let call = |(id, item): (usize, &T)| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params(item) });
+        let calls: Vec<Value> = items.iter().enumerate().map(call).collect();
+        let text = self.post(ask, &Value::Array(calls))?;
+        if let Ok(replies) = serde_json::from_str::<Vec<Reply<R>>>(&text) {
+            let read = |reply| result(reply).and_then(&read);
+            return Ok(replies.into_iter().map(read).collect());
         }
-    }
-
-    /// The first spend of a state; waits so long for there to be one.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], [`NotaryError::Answer`].
-    pub fn inclusion(&self, state: StateId, wait: Duration) -> Result<ProofResponse, NotaryError> {
-        let params = json!({ "stateId": state.to_string(), "waitMs": millis(wait) });
-        let proof: String = self.call("get_inclusion_proof.v2", params, wait)?;
-        self.object(&proof, "inclusion proof")
-    }
-
-    /// The first spends of up to 16 states, asked for in one go.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], [`NotaryError::Answer`].
-    pub(crate) fn inclusions(&self, states: &[StateId]) -> Result<Vec<ProofResponse>, NotaryError> {
-        let call = |(id, state): (usize, &StateId)| {
-            let params = json!({ "stateId": state.to_string() });
-            json!({ "jsonrpc": "2.0", "id": id, "method": "get_inclusion_proof.v2", "params": params })
-        };
-        let calls: Vec<Value> = states.iter().enumerate().map(call).collect();
-        let text = self.post(&Value::Array(calls), Duration::ZERO)?;
-        let replies: Result<Vec<Reply<String>>, _> = serde_json::from_str(&text);
-        let replies = replies.map_err(|_| self.no("list of proofs"))?;
-        if replies.len() != states.len() {
-            return Err(self.no("list of proofs"));
-        }
-        let read = |reply: Reply<String>| self.object(&self.result(reply)?, "inclusion proof");
-        replies.into_iter().map(read).collect()
-    }
-
-    /// Whether a state is unspent.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], [`NotaryError::Answer`].
-    pub fn exclusion(&self, state: StateId) -> Result<Exclusion, NotaryError> {
-        let params = json!({ "stateId": state.to_string() });
-        let reply: ExclusionReply = self.call("get_exclusion_proof", params, Duration::ZERO)?;
-        let no = || self.no("exclusion proof");
-        if reply.spent {
-            let proof = reply.inclusion_proof.ok_or_else(no)?;
-            return Ok(Exclusion::Spent(Box::new(self.object(&proof, "inclusion proof")?)));
-        }
-        let path = reply.exclusion_certificate.as_deref().and_then(hex::decode).ok_or_else(no)?;
-        let path = ExclusionCertificate::decode(&path).map_err(|_| no())?;
-        let certificate = reply.unicity_certificate.ok_or_else(no)?;
-        let certificate = Box::new(self.object(&certificate, "certificate")?);
-        Ok(Exclusion::Unspent { path, certificate })
-    }
-
-    /// How the tree grew from one round to another. The answer may stop before `to`.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], [`NotaryError::Answer`].
-    pub fn growth(&self, from: u64, to: u64) -> Result<Growth, NotaryError> {
-        let params = json!({ "from": from.to_string(), "to": to.to_string() });
-        let reply: GrowthReply = self.call("get_consistency_proof", params, Duration::ZERO)?;
-        let before = reply.before.map(|text| self.object(&text, "certificate")).transpose()?;
-        let steps = reply.steps.iter().map(|step| self.step(step)).collect::<Result<_, _>>()?;
-        Ok(Growth { before, after: self.object(&reply.after, "certificate")?, steps })
-    }
-
-    fn step(&self, step: &StepReply) -> Result<Step, NotaryError> {
-        let no = || self.no("consistency proof");
-        let root = Digest::from_hex(&step.root_hash).ok_or_else(no)?;
-        let leaves = hex::decode(&step.leaves).ok_or_else(no)?;
-        let (pairs, rest) = leaves.as_chunks::<64>();
-        if !rest.is_empty() {
-            return Err(no());
-        }
-        let leaf = |pair: &[u8; 64]| {
-            let (mut key, mut value) = ([0; 32], [0; 32]);
-            key.copy_from_slice(&pair[..32]);
-            value.copy_from_slice(&pair[32..]);
-            (Key::from(key), LeafValue::from(value))
-        };
-        let proof = hex::decode(&step.proof).ok_or_else(no)?;
-        let proof = ConsistencyProof::decode(&proof).map_err(|_| no())?;
-        Ok(Step { root, leaves: pairs.iter().map(leaf).collect(), proof })
-    }
-
-    /// The certificate of a round; of the latest one for `None`.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], [`NotaryError::Answer`].
-    pub fn certificate(&self, round: Option<u64>) -> Result<UnicityCertificate, NotaryError> {
-        let number = round.map_or_else(|| "latest".into(), |round| round.to_string());
-        let reply: BlockReply =
-            self.call("get_block", json!({ "blockNumber": number }), Duration::ZERO)?;
-        self.object(&reply.block.unicity_certificate, "certificate")
-    }
-
-    /// Publishes a fork proof. The same one may be published any number of times.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`].
-    pub fn submit_fork(&self, proof: &ForkProof) -> Result<(), NotaryError> {
-        let params = json!({ "proof": hex::encode(&to_bytes(proof)) });
-        self.call::<Value>("submit_fork_proof", params, Duration::ZERO).map(|_| ())
-    }
-
-    /// Published fork proofs from this number on, and the number from which to ask next. There are
-    /// more if there are any.
-    ///
-    /// # Errors
-    /// [`NotaryError::Http`], [`NotaryError::Fault`], [`NotaryError::Answer`].
-    pub fn forks_since(&self, since: u64) -> Result<(Vec<ForkProof>, u64), NotaryError> {
-        let params = json!({ "since": since.to_string(), "limit": MAX_FORKS });
-        let reply: ForksReply = self.call("get_fork_proofs", params, Duration::ZERO)?;
-        let proofs = reply.fork_proofs.iter().take(MAX_FORKS);
-        let proofs = proofs.map(|fork| self.object(&fork.proof, "fork proof"));
-        let next = reply.next.parse().map_err(|_| self.no("list of fork proofs"))?;
-        Ok((proofs.collect::<Result<_, _>>()?, next))
+        // Who refuses all of them together says it once.
+        let refused: Reply<R> =
+            serde_json::from_str(&text).map_err(|_| Trouble::Answer("JSON-RPC"))?;
+        result(refused).and_then(|_| Err(Trouble::Answer("list of answers")))
     }
 
     fn call<T: DeserializeOwned>(
         &self,
+        ask: &Ask,
         method: &'static str,
         params: Value,
-        longer: Duration,
-    ) -> Result<T, NotaryError> {
+    ) -> Result<T, Trouble> {
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let text = self.post(&call, longer)?;
-        let reply: Reply<T> = serde_json::from_str(&text).map_err(|_| self.no("JSON-RPC"))?;
-        self.result(reply)
+        let text = self.post(ask, &call)?;
+        result(serde_json::from_str(&text).map_err(|_| Trouble::Answer("JSON-RPC"))?)
     }
 
-    fn post(&self, body: &Value, longer: Duration) -> Result<String, NotaryError> {
-        Ok(self.http.post_json(&self.url, &[], &body.to_string(), longer)?)
-    }
-
-    fn result<T>(&self, reply: Reply<T>) -> Result<T, NotaryError> {
-        // Overload, and what JSON-RPC calls a failure inside: no certificate yet, or stopping.
-        const LATER: [i64; 2] = [-32006, -32603];
-        match reply {
-            Reply { error: Some(fault), .. } => {
-                let word = fault.data.and_then(|data| data.code);
-                Err(NotaryError::Fault {
-                    url: self.url.to_string(),
-                    word: word.unwrap_or_else(|| fault.code.to_string()),
-                    message: fault.message,
-                    later: LATER.contains(&fault.code),
-                })
-            }
-            Reply { result: Some(result), .. } => Ok(result),
-            Reply { result: None, .. } => Err(self.no("result")),
-        }
-    }
-
-    fn object<T: Decode>(&self, text: &str, what: &'static str) -> Result<T, NotaryError> {
-        let bytes = hex::decode(text).ok_or(self.no(what))?;
-        from_bytes(&bytes).map_err(|_| self.no(what))
-    }
-
-    fn no(&self, what: &'static str) -> NotaryError {
-        NotaryError::Answer { url: self.url.to_string(), what }
+    fn post(&self, ask: &Ask, body: &Value) -> Result<String, Trouble> {
+        let http = self.http.limited(limits(ask));
+        http.post_json(&self.url, &[], &body.to_string(), Duration::ZERO).map_err(unreached)
     }
 }
 
-fn millis(wait: Duration) -> u64 {
-    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+/// How much and how long a question's answer may be.
+fn limits(ask: &Ask) -> HttpLimits {
+    HttpLimits { connect: CONNECT, call: ask.within(), max_answer: ask.max_answer() }
+}
+
+fn unreached(error: HttpError) -> Trouble {
+    match error {
+        HttpError::Url { .. }
+        | HttpError::Unreachable { .. }
+        | HttpError::Timeout { .. }
+        | HttpError::Status { .. } => {
+            Trouble::Unreached { code: error.code().to_owned(), text: error.to_string() }
+        }
+        HttpError::TooLarge { .. } | HttpError::Malformed { .. } => {
+            Trouble::Answer("text over HTTP, or not within its limit")
+        }
+    }
+}
+
+fn result<T>(reply: Reply<T>) -> Result<T, Trouble> {
+    // Overload, and what JSON-RPC calls a failure inside: no certificate yet, or stopping.
+    const LATER: [i64; 2] = [-32006, -32603];
+    match reply {
+        Reply { error: Some(fault), .. } => {
+            let word = fault.data.and_then(|data| data.code);
+            Err(Trouble::Fault {
+                word: shortened(&word.unwrap_or_else(|| fault.code.to_string())),
+                message: shortened(&fault.message),
+                later: LATER.contains(&fault.code),
+            })
+        }
+        Reply { result: Some(result), .. } => Ok(result),
+        Reply { result: None, .. } => Err(Trouble::Answer("result")),
+    }
+}
+
+fn submission(requests: &[CertificationRequest]) -> Value {
+    let encoded: Vec<String> = requests.iter().map(|r| hex::encode(&to_bytes(r))).collect();
+    let hold = Ask::Submit(Vec::new()).hold().as_millis();
+    json!({ "requests": encoded, "waitMs": u64::try_from(hold).unwrap_or_default() })
+}
+
+fn said(reply: CertifyReply) -> Result<Said, Trouble> {
+    match (reply.status.as_str(), reply.certified) {
+        ("SUCCESS", Some(true)) => Ok(Said::Certified),
+        ("SUCCESS", _) => Ok(Said::Queued),
+        ("STATE_ID_EXISTS", _) => {
+            let state = reply.state_id.as_deref().and_then(StateId::from_hex);
+            let winner = reply.transaction_hash.as_deref().and_then(TransactionHash::from_hex);
+            let (state, winner) = state.zip(winner).ok_or(Trouble::Answer("refusal"))?;
+            Ok(Said::Spent { state, winner })
+        }
+        (word, _) => Err(Trouble::Fault {
+            word: shortened(word),
+            message: "the request breaks a rule: see the word".into(),
+            later: word == "SERVICE_NOT_READY",
+        }),
+    }
+}
+
+fn of_state(state: &StateId) -> Value {
+    json!({ "stateId": state.to_string() })
+}
+
+fn inclusion(proof: String) -> Result<InclusionProof, Trouble> {
+    object::<ProofResponse>(&proof, "inclusion proof").map(|answer| answer.proof)
+}
+
+fn exclusion(reply: ExclusionReply) -> Result<Exclusion, Trouble> {
+    let no = || Trouble::Answer("exclusion proof");
+    if reply.spent {
+        let proof = reply.inclusion_proof.ok_or_else(no)?;
+        return inclusion(proof).map(|proof| Exclusion::Spent(Box::new(proof)));
+    }
+    let path = reply.exclusion_certificate.as_deref().and_then(hex::decode).ok_or_else(no)?;
+    let path = ExclusionCertificate::decode(&path).map_err(|_| no())?;
+    let certificate = reply.unicity_certificate.ok_or_else(no)?;
+    let certificate = Box::new(object(&certificate, "certificate")?);
+    Ok(Exclusion::Unspent { path, certificate })
+}
+
+fn growth(reply: &GrowthReply) -> Result<Answer, Trouble> {
+    let before = reply.before.as_deref().map(|text| object(text, "certificate")).transpose()?;
+    let steps = reply.steps.iter().map(step).collect::<Result<_, _>>()?;
+    let after = object(&reply.after, "certificate")?;
+    Ok(Answer::Growth(Box::new(Growth { before, after, steps })))
+}
+
+fn step(step: &StepReply) -> Result<Step, Trouble> {
+    let no = || Trouble::Answer("consistency proof");
+    let root = Digest::from_hex(&step.root_hash).ok_or_else(no)?;
+    let leaves = hex::decode(&step.leaves).ok_or_else(no)?;
+    let (pairs, rest) = leaves.as_chunks::<64>();
+    if !rest.is_empty() {
+        return Err(no());
+    }
+    let leaf = |pair: &[u8; 64]| {
+        let (mut key, mut value) = ([0; 32], [0; 32]);
+        key.copy_from_slice(&pair[..32]);
+        value.copy_from_slice(&pair[32..]);
+        (Key::from(key), LeafValue::from(value))
+    };
+    let proof = hex::decode(&step.proof).ok_or_else(no)?;
+    let proof = ConsistencyProof::decode(&proof).map_err(|_| no())?;
+    Ok(Step { root, leaves: pairs.iter().map(leaf).collect(), proof })
+}
+
+fn forks(reply: ForksReply) -> Result<Answer, Trouble> {
+    let proofs = reply.fork_proofs.iter().take(MAX_FORKS);
+    let proofs = proofs.map(|fork| object::<ForkProof>(&fork.proof, "fork proof"));
+    let next = reply.next.parse().map_err(|_| Trouble::Answer("list of fork proofs"))?;
+    Ok(Answer::Forks(proofs.collect::<Result<_, _>>()?, next))
+}
+
+fn object<T: Decode>(text: &str, what: &'static str) -> Result<T, Trouble> {
+    let bytes = hex::decode(text).ok_or(Trouble::Answer(what))?;
+    from_bytes(&bytes).map_err(|_| Trouble::Answer(what))
+}
+
+/// The beginning of a validator's own words, on one line.
+fn shortened(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(MAX_WORDS).collect()
 }

@@ -1,0 +1,154 @@
+//! Take over what an errand has learnt.
+
+use std::collections::BTreeMap;
+
+use tally_agent::settle::{EndpointId, Learned, Trouble};
+use tally_core::device::{Event, Input, Lost, Mode};
+use tally_core::evidence::{Proof, Settlement};
+use tally_core::fork::ForkProof;
+use tally_core::id::{CoinId, TxId};
+use tally_core::keys::Signature;
+use tally_core::notary::InclusionProof;
+
+use crate::notary::Endpoint;
+use crate::{Wallet, WalletError};
+
+/// What an errand has brought so far.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The races that were lost.
+    pub(super) lost: Vec<Lost>,
+    /// What the device does not take over though it was shown.
+    pub(super) refused: BTreeMap<TxId, Trouble>,
+    /// What is known of the endpoints.
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+impl Taken {
+    fn endpoint(&mut self, at: EndpointId, note: impl FnOnce(&mut Endpoint)) {
+        if let Some(known) = self.endpoints.get_mut(at) {
+            note(known);
+        }
+    }
+}
+
+impl Wallet {
+    /// Takes over one thing, and says which fork proofs are known here by then, if there may be more.
+    pub(super) fn take(
+        &mut self,
+        learned: Learned,
+        taken: &mut Taken,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<Vec<ForkProof>, WalletError> {
+        match learned {
+            Learned::Consents { tx, consents } => self.take_consents(tx, consents, show)?,
+            Learned::Certified(settlement) => self.take_certified(settlement, taken, show)?,
+            Learned::Lost { source, proof } => {
+                self.take_lost(source, proof, taken, show)?;
+                return Ok(self.known_forks());
+            }
+            Learned::Forks { endpoint, proofs, next } => {
+                for proof in proofs {
+                    let key = proof.key.clone();
+                    self.take_fork(proof, show)?;
+                    taken.endpoint(endpoint, |known| known.note_told(key));
+                }
+                taken.endpoint(endpoint, |known| known.forks = next);
+                return Ok(self.known_forks());
+            }
+            Learned::Told { endpoint, key } => {
+                taken.endpoint(endpoint, |known| known.note_told(key));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    pub(super) fn known_forks(&self) -> Vec<ForkProof> {
+        self.device().forks().values().cloned().collect()
+    }
+
+    /// What is no consent is passed over, and what was certified with it refused.
+    fn take_consents(
+        &mut self,
+        tx: TxId,
+        consents: Vec<Signature>,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), WalletError> {
+        if !self.device().outgoing().contains_key(&tx) {
+            return Ok(());
+        }
+        self.tell(Input::Consents { tx, consents }, show).map(|_| ())
+    }
+
+    /// Certified spends, all together; if the device refuses something of it, those of each transaction
+    /// alone, so that one does not keep the others from being settled.
+    fn take_certified(
+        &mut self,
+        settlement: Settlement,
+        taken: &mut Taken,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), WalletError> {
+        if self.tell(Input::Certified(Box::new(settlement.clone())), show)?.is_none() {
+            return Ok(());
+        }
+        let mut each: BTreeMap<TxId, Vec<Proof>> = BTreeMap::new();
+        for proof in settlement.proofs {
+            each.entry(proof.tx).or_default().push(proof);
+        }
+        for (tx, proofs) in each {
+            let certificate = settlement.certificate.clone();
+            let alone = Settlement { certificate, proofs };
+            if let Some(refused) = self.tell(Input::Certified(Box::new(alone)), show)? {
+                taken.refused.insert(tx, refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Another transaction spent a state first: whoever signed both is convicted.
+    fn take_lost(
+        &mut self,
+        source: CoinId,
+        proof: Box<InclusionProof>,
+        taken: &mut Taken,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), WalletError> {
+        let normal = *self.device().mode() == Mode::Normal;
+        self.tell(Input::Lost { source, proof }, show)?;
+        if normal && *self.device().mode() != Mode::Normal {
+            // Its own key signed the winner: it was set back or copied.
+            self.set_back()?;
+        }
+        taken.lost.extend(self.device().lost().get(&source).cloned());
+        Ok(())
+    }
+
+    fn take_fork(
+        &mut self,
+        proof: ForkProof,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), WalletError> {
+        // What accuses this very wallet is for its owner to see, not for a stranger to switch it off.
+        if proof.key == self.device().me().owner {
+            return Ok(());
+        }
+        self.tell(Input::Fork(Box::new(proof)), show).map(|_| ())
+    }
+
+    /// Tells the device; says why it refuses, if it does. What it refuses stops nothing else.
+    fn tell(
+        &mut self,
+        input: Input,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<Option<Trouble>, WalletError> {
+        match self.run(vec![input], show) {
+            Ok(_) => Ok(None),
+            Err(WalletError::Device(error)) => {
+                self.ready()?;
+                let (word, message) = (error.code().to_owned(), error.to_string());
+                Ok(Some(Trouble::Fault { word, message, later: false }))
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
