@@ -77,9 +77,18 @@ impl Engine {
         let Unsaid { greeting, card, generation, fields } = unsaid;
         let hello = Hello { version: HELLO_VERSION, card, generation, fields, signature };
         let sealed = greeting.seal(digest.as_bytes(), &to_bytes(&hello));
-        // A card that no hello has room for: what is to be said says so when it is tried again.
-        let Ok((hello, root)) = sealed else { return };
-        let Ok(hello) = Blob::new(hello) else { return };
+        let sealed = sealed.and_then(|(hello, root)| {
+            let size = hello.len();
+            Ok((
+                Blob::new(hello).map_err(|_| SessionError::TooLarge { size, most: MAX_HELLO })?,
+                root,
+            ))
+        });
+        let (hello, root) = match sealed {
+            Ok(sealed) => sealed,
+            // No hello has room for a card so long: nothing waits for one that never comes.
+            Err(why) => return self.give_up_saying(step, to, PeerError::Session(why).into()),
+        };
         let session = Session::new(&root, Role::Initiator, generation);
         let peer = self.peers.entry(to);
         peer.said = generation;

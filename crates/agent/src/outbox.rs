@@ -173,6 +173,18 @@ impl Engine {
         }
     }
 
+    /// Gives up all that is to be said to a contact.
+    pub(crate) fn give_up_saying(
+        &mut self,
+        step: &mut Step<'_>,
+        contact: DeviceId,
+        why: AgentError,
+    ) {
+        while let Some(item) = self.outbox.pop(&contact) {
+            self.note_unsendable(step, contact, &item, why.clone());
+        }
+    }
+
     fn note_unsendable(
         &mut self,
         step: &mut Step<'_>,

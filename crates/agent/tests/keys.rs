@@ -27,11 +27,12 @@ fn a_payment_that_cannot_be_sent_waits_and_everything_else_goes_on() {
     for key in malformed() {
         let mut scene = Scene::new(3, 1000);
         let invoice = scene.invoice(1, 100).unwrap();
+        scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
         plant(&mut scene, 0, 1, key);
-        let given = scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
-        assert_eq!((given.unsendable.len(), given.files().len()), (1, 0));
         let made = scene.people[0].device().outgoing().values().next().cloned().unwrap();
         assert_eq!(made.state, OutgoingState::Signed, "it is made, and waits");
+        let given = scene.give(0, Input::Resend { payee: made.payee }).unwrap();
+        assert_eq!((given.unsendable.len(), given.files().len()), (1, 0));
         scene.restart(0);
         scene.pay(0, 2, 50).unwrap();
         assert_eq!(scene.meet(2, 0), Ok(Done::Met));
@@ -49,11 +50,31 @@ fn a_payment_that_cannot_be_sent_waits_and_everything_else_goes_on() {
 fn whoever_cannot_be_answered_is_told_apart_from_who_is_not_there() {
     for key in malformed() {
         let mut scene = Scene::new(3, 1000);
+        let invoice = scene.invoice(1, 100).unwrap();
         plant(&mut scene, 0, 1, key);
+        assert!(scene.give(0, Input::PayInvoice(Box::new(invoice))).is_err());
         let goal = Goal::Pay { payee: scene.id(1), asset: scene.asset, amount: Amount::new(5) };
         let refused = scene.connect(0, 1, goal).unwrap_err();
         assert!(!refused.to_string().is_empty());
         assert_eq!(scene.people[0].device().seq(), 0, "nothing was signed");
         scene.pay(0, 2, 5).unwrap();
     }
+}
+
+#[test]
+fn a_card_that_no_hello_has_room_for_makes_nothing_wait_for_ever() {
+    let mut scene = Scene::new(3, 1000);
+    let long = scene.people[0].card_with_fields(4000);
+    scene.give(0, Input::Renew { card: Box::new(long) }).unwrap();
+    let invoice = scene.invoice(1, 100).unwrap();
+    let given = scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+    assert_eq!((given.unsendable.len(), given.files().len()), (1, 0));
+    let goal = Goal::Pay { payee: scene.id(2), asset: scene.asset, amount: Amount::new(5) };
+    assert!(scene.connect(0, 2, goal).is_err());
+    // A shorter card is the way out.
+    let short = scene.people[0].card();
+    scene.give(0, Input::Renew { card: Box::new(short) }).unwrap();
+    let goal = Goal::Resend { payee: scene.id(1) };
+    assert_eq!(scene.connect(0, 1, goal), Ok(Done::Resent(1)));
+    scene.pay(0, 2, 5).unwrap();
 }

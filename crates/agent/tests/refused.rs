@@ -24,7 +24,12 @@ fn wishes(scene: &Scene, pick: u8, units: u64) -> Input {
                 goal: Goal::Meet { contact: nobody },
             };
         }
-        2 => return Input::File { bytes: vec![pick; usize::from(pick)], agree: pick % 2 == 0 },
+        2 => {
+            return Input::File {
+                bytes: vec![pick; usize::from(pick)],
+                agree: pick.is_multiple_of(2),
+            };
+        }
         3 => return Input::Invoice { asset: AssetId::new([pick; 32]), amount, valid_for: 60 },
         4 => device::Input::Release { payee, asset },
         5 => device::Input::Refresh { asset },

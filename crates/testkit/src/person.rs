@@ -8,6 +8,7 @@ use tally_agent::{
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::Blob;
 use tally_core::device::{self, Device, Event, Me, Mode};
+use tally_core::fields::{Fields, MAX_FIELD};
 use tally_core::hash::sha256;
 use tally_core::id::{AssetId, DeviceId, Head, NetworkId};
 use tally_core::keys::SecretKey;
@@ -82,7 +83,7 @@ impl Person {
             Me { owner: key.public(), seal: SealIdentity::Software, network: NetworkId::LOCAL };
         let name = Name::new(&format!("person {seed}")).expect("a name");
         let session_key = kem_of(&key).public().to_bytes().to_vec();
-        let card = card_with(&key, &name, session_key);
+        let card = card_with(&key, &name, session_key, Fields::default());
         let mut person = Self {
             key,
             me,
@@ -103,7 +104,17 @@ impl Person {
 
     /// Another card of the same person, under a session key that may be none.
     pub fn card_with(&self, session_key: Vec<u8>) -> Signed {
-        card_with(&self.key, &self.name, session_key)
+        card_with(&self.key, &self.name, session_key, Fields::default())
+    }
+
+    /// Another card of the same person, with so many bytes in fields that nobody has to know.
+    pub fn card_with_fields(&self, bytes: usize) -> Signed {
+        let mut fields = Fields::default();
+        for (key, part) in (101..).step_by(2).zip(vec![0; bytes].chunks(MAX_FIELD)) {
+            fields = fields.with(key, part.to_vec()).expect("few and short");
+        }
+        let session_key = kem_of(&self.key).public().to_bytes().to_vec();
+        card_with(&self.key, &self.name, session_key, fields)
     }
 
     /// The card that others keep.
@@ -247,7 +258,7 @@ fn kem_of(key: &SecretKey) -> KemSecret {
     KemSecret::from_seed(sha256(key.public().as_bytes()))
 }
 
-fn card_with(key: &SecretKey, name: &Name, session_key: Vec<u8>) -> Signed {
+fn card_with(key: &SecretKey, name: &Name, session_key: Vec<u8>, fields: Fields) -> Signed {
     let card = Card {
         version: CARD_VERSION,
         network: NetworkId::LOCAL,
@@ -255,6 +266,7 @@ fn card_with(key: &SecretKey, name: &Name, session_key: Vec<u8>) -> Signed {
         owner: key.public(),
         seal: SealIdentity::Software,
         session_key: Blob::new(session_key).expect("a short key"),
+        fields,
         enrollment: None,
     };
     Signed::card(&card, key).expect("a short card")
