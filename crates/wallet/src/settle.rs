@@ -52,6 +52,10 @@ pub struct Settling {
     pub doubts: Vec<NotaryError>,
 }
 
+/// Takes over what was learnt, and says which fork proofs are known by then.
+type TakeOver<'a> =
+    dyn FnMut(&mut Wallet, Learned, &mut Taken) -> Result<Vec<ForkProof>, WalletError> + 'a;
+
 /// What an errand to the network has come to.
 struct Brought {
     decisions: BTreeMap<TxId, Decision>,
@@ -233,7 +237,7 @@ impl Wallet {
         &mut self,
         errand: Errand,
         progress: &mut dyn FnMut(Progress),
-        take: &mut dyn FnMut(&mut Self, Learned, &mut Taken) -> Result<Vec<ForkProof>, WalletError>,
+        take: &mut TakeOver<'_>,
     ) -> Result<Brought, WalletError> {
         let mut notaries = self.notaries.clone().ok_or(NotaryError::None)?;
         let urls: Vec<Url> = notaries.endpoints.iter().map(|known| known.url.clone()).collect();

@@ -52,7 +52,7 @@ enum Word {
 /// What the proofs of a transaction's states show.
 pub(super) enum Shown {
     Certified(Vec<(Claim, InclusionProof)>),
-    Lost(Claim, Box<InclusionProof>),
+    Lost(CoinId, Box<InclusionProof>),
     Pending,
 }
 
@@ -208,7 +208,7 @@ impl Case {
             let proof = proof.map_err(Clone::clone)?;
             match verifier.verdict(claim, proof)? {
                 Verdict::Other(_) => {
-                    return Ok(Shown::Lost(claim.clone(), Box::new(proof.clone())));
+                    return Ok(Shown::Lost(claim.source, Box::new(proof.clone())));
                 }
                 Verdict::Certified(_) => certified.push((claim.clone(), proof.clone())),
                 Verdict::Pending => pending = true,

@@ -235,9 +235,9 @@ impl Deciding {
                     certified.extend(shown);
                     case.decision = Some(Decision::Certified);
                 }
-                Ok(Shown::Lost(claim, proof)) => {
-                    case.decision = Some(Decision::Lost(claim.source));
-                    learned.push(Learned::Lost { source: claim.source, proof });
+                Ok(Shown::Lost(source, proof)) => {
+                    case.decision = Some(Decision::Lost(source));
+                    learned.push(Learned::Lost { source, proof });
                 }
                 Ok(Shown::Pending) if case.locked => case.unknown(endpoint),
                 Ok(Shown::Pending) => {

@@ -32,7 +32,7 @@ pub enum Learned {
         consents: Vec<Signature>,
     },
     /// These spends are certified.
-    Certified(Settlement),
+    Certified(Box<Settlement>),
     /// Another transaction was the first to spend this state.
     Lost {
         /// The state.

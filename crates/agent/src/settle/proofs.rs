@@ -3,6 +3,7 @@
 //! Each round has its own certificate, and evidence is smallest with one. So proofs of earlier rounds
 //! than the last are asked for again; what nobody gives again is taken as it was shown first.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -144,7 +145,7 @@ impl Proofs {
             rounds.entry((held.round(), root)).or_insert_with(of).1.push(held.proof.clone());
         }
         learned.extend(consents.into_iter().map(|(tx, of)| Learned::Consents { tx, consents: of }));
-        let settlement = |(certificate, proofs)| Settlement { certificate, proofs };
+        let settlement = |(certificate, proofs)| Box::new(Settlement { certificate, proofs });
         learned.extend(rounds.into_values().map(settlement).map(Learned::Certified));
     }
 }

@@ -84,11 +84,11 @@ impl Wallet {
     /// alone, so that one does not keep the others from being settled.
     fn take_certified(
         &mut self,
-        settlement: Settlement,
+        settlement: Box<Settlement>,
         taken: &mut Taken,
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
-        if self.tell(Input::Certified(Box::new(settlement.clone())), show)?.is_none() {
+        if self.tell(Input::Certified(settlement.clone()), show)?.is_none() {
             return Ok(());
         }
         let mut each: BTreeMap<TxId, Vec<Proof>> = BTreeMap::new();
