@@ -1,6 +1,7 @@
 //! Say what happened in a wallet: to people in sentences, to programs as JSON.
 
 mod advice;
+mod fork;
 mod names;
 mod own;
 mod worth;
@@ -144,6 +145,14 @@ pub enum Shown {
         contact: Option<Who>,
         /// What it did.
         did: &'static str,
+        /// What of this wallet's it touches, `money` or `contact`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        touches: Option<&'static str>,
+    },
+    /// This wallet's own key was proved to have signed two steps that contradict each other.
+    Accused {
+        /// What it did.
+        did: &'static str,
     },
     /// A meeting is over.
     Met {
@@ -237,11 +246,13 @@ impl Shown {
                 reason: reason.text.clone(),
             },
             Event::RefusedBy { payee, code } => Self::refused_by(who(payee), code),
-            Event::Forked { key, contact, kind } => Self::Forked {
+            Event::Forked { key, contact, kind, concern } => Self::Forked {
                 key: key.to_string(),
                 contact: contact.as_ref().map(who),
                 did: kind.text(),
+                touches: fork::touches(*concern),
             },
+            Event::Accused { kind } => Self::Accused { did: kind.text() },
             Event::Met { contact } => Self::Met { contact: who(contact) },
             Event::Recovered { seq } => Self::Recovered { seq: *seq },
             Event::Settled { tx, direction, with, asset, amount, accepted } => Self::Settled {
@@ -280,9 +291,14 @@ impl Shown {
         }
     }
 
-    /// Whether somebody was convicted.
+    /// Whether somebody was convicted of what touches this wallet's money or contacts, or its own key
+    /// accused. Of strangers anyone can make any number.
     pub const fn is_fork(&self) -> bool {
-        matches!(self, Self::Forked { .. })
+        match self {
+            Self::Forked { touches, .. } => touches.is_some(),
+            Self::Accused { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -325,10 +341,12 @@ impl Report for Shown {
             Self::RefusedBy { payee, code } => {
                 format!("{} refused [{code}]: {}\n", payee.text(), advice(code))
             }
-            Self::Forked { key, contact, did } => {
-                let who = contact.as_ref().map_or_else(|| short(key).to_owned(), Who::text);
-                format!("FORK: {who} {did}. The proof is kept; the device is refused for good.\n")
-            }
+            Self::Forked { key, contact, did, touches } => fork::text(
+                &contact.as_ref().map_or_else(|| short(key).to_owned(), Who::text),
+                did,
+                *touches,
+            ),
+            Self::Accused { did } => fork::accused(did),
             Self::Met { contact } => {
                 format!("met {}: both know what the other knew\n", contact.text())
             }

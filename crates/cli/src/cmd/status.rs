@@ -172,6 +172,7 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
             to: Who::of(&names, &outgoing.payee),
             money: Money::of(&names, &offer.asset, offer.amount),
             state: match (certified_at, outgoing.state) {
+                _ if device.has_lost(&outgoing.tx) => "lost",
                 (Some(_), _) => "certified",
                 (None, OutgoingState::Intent) => "not signed yet",
                 (None, OutgoingState::Signed) if outgoing.payee == device.id() => {

@@ -312,6 +312,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             tier: incoming.payer.map(|_| incoming.tier.name()),
             minted: Some(incoming.minted.name()),
             state: match (incoming.accepted, incoming.settled) {
+                _ if device.has_lost(&incoming.tx) => "lost",
                 (_, true) => "settled",
                 (true, false) => "not settled",
                 (false, false) => "held, not accepted",
@@ -337,6 +338,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             minted: None,
             state: match outgoing.state {
                 OutgoingState::Intent => "not signed yet",
+                _ if device.has_lost(&outgoing.tx) => "lost",
                 _ if device.settled_at(&outgoing.tx).is_some() => "settled",
                 OutgoingState::Signed if outgoing.payee == device.id() => {
                     "signed, waits for consent or the end of the lock"

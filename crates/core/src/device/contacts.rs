@@ -61,7 +61,7 @@ pub enum ContactError {
     /// The device is nobody whom this wallet knows.
     #[error("this device is not among your contacts: exchange contact cards first")]
     Unknown,
-    /// The payee, or this very device, is convicted of a fork.
+    /// The payee is convicted of a fork.
     #[error(
         "this device was proved to have paid twice with the same money: it is refused for good"
     )]

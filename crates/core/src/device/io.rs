@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Basis, Change, DeviceError, Terms};
+use super::{Basis, Change, Concern, DeviceError, Terms};
 use crate::amount::Amount;
 use crate::card::Signed;
 use crate::evidence::{Minted, Settlement};
@@ -430,6 +430,14 @@ pub enum Event {
         key: PublicKey,
         /// The contact that it is, if it is one.
         contact: Option<DeviceId>,
+        /// What it did.
+        kind: ForkKind,
+        /// What of this device's it touches.
+        concern: Concern,
+    },
+    /// Somebody proved that this device's own key signed two steps that contradict each other: its
+    /// wallet was copied, its key stolen, or it went on from a backup. Others refuse the key.
+    Accused {
         /// What it did.
         kind: ForkKind,
     },

@@ -109,7 +109,7 @@ impl Device {
         if due {
             self.meetings.remove(&from);
         }
-        let mut output = self.learn(&findings);
+        let mut output = self.learn(world, &findings);
         output.extend(self.recover(world, &from, history)?);
         let end = |findings, history| Message::SyncEnd(SyncEnd { findings, history });
         let end = self.answer(&from, &sync)?.messages(end);
@@ -144,7 +144,7 @@ impl Device {
         from: DeviceId,
         end: SyncEnd,
     ) -> Result<Output, DeviceError> {
-        let mut output = self.learn(&end.findings);
+        let mut output = self.learn(world, &end.findings);
         output.extend(self.recover(world, &from, end.history)?);
         output.events.push(Event::Met { contact: from });
         Ok(output)
@@ -184,7 +184,8 @@ impl Device {
     fn wants(&self, theirs: &Sync) -> Wants {
         let mut wants = Wants::default();
         if !theirs.forks.is_empty() {
-            let mine: BTreeSet<KeyHash> = self.forks.keys().map(KeyHash::of).collect();
+            let known = self.forks.values().chain(&self.accusation);
+            let mine: BTreeSet<KeyHash> = known.map(|proof| KeyHash::of(&proof.key)).collect();
             let lacks = theirs.forks.iter().filter(|key| !mine.contains(key));
             wants.forks = List::truncated(lacks.copied().collect());
         }
@@ -209,7 +210,7 @@ impl Device {
 
     /// Takes over what another device can prove. What it cannot prove, and what is not newer, is passed
     /// over.
-    pub(super) fn learn(&mut self, findings: &Findings) -> Output {
+    pub(super) fn learn(&mut self, world: &World<'_>, findings: &Findings) -> Output {
         let mut output = Output::default();
         let proofs = findings.branches.iter().filter_map(|step| {
             let signed = || step.branch.signed_by(&step.key);
@@ -221,7 +222,7 @@ impl Device {
             if self.is_bricked(&proof.key) {
                 continue;
             }
-            if let Ok(learnt) = self.add_fork(proof) {
+            if let Ok(learnt) = self.add_fork(world, proof) {
                 output.extend(learnt);
             }
         }

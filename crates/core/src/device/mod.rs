@@ -21,6 +21,7 @@
 //! | payee | nothing | its consent is signed, and stays here | the payment comes again |
 //! | payee | [`Incoming`] | FINAL is shown, a receipt is sent | receipt again when the payment comes again |
 
+mod accused;
 mod change;
 mod check;
 mod consent;
@@ -46,6 +47,7 @@ mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+pub use accused::Concern;
 pub use change::{Change, Incoming, Mode, Outgoing, OutgoingState, Pocket, Terms};
 pub use check::Standing;
 pub use contacts::{Contact, ContactError, Forgotten, MAX_CONTACTS, MAX_STRANGERS, Meeting, Rests};
@@ -105,6 +107,7 @@ pub struct Device {
     sightings: Sightings,
     mints: mints::Mints,
     forks: BTreeMap<PublicKey, ForkProof>,
+    accusation: Option<ForkProof>,
     mode: Mode,
     drafts: BTreeMap<DeviceId, payer::Draft>,
     outcomes: settle::Outcomes,
@@ -136,6 +139,7 @@ impl Device {
             sightings: Sightings::default(),
             mints: mints::Mints::default(),
             forks: BTreeMap::new(),
+            accusation: None,
             mode: Mode::Normal,
             drafts: BTreeMap::new(),
             outcomes: settle::Outcomes::default(),
@@ -179,7 +183,7 @@ impl Device {
             Input::Retry { payee } => Ok(self.retry(payee)),
             Input::ReceiptSigned { tx, signature } => self.receipt_signed(tx, signature),
             Input::Message { from, message, nonce } => self.message(world, from, *message, nonce),
-            Input::Fork(proof) => self.add_fork(*proof),
+            Input::Fork(proof) => self.add_fork(world, *proof),
             Input::Meet { contact } => self.meet(contact),
             Input::Restored => Ok(self.restored(world)),
             Input::GiveUp { contact } => self.give_up(contact),
@@ -223,6 +227,7 @@ impl Device {
                 self.terms.remove(&nonce);
             }
             Change::Sighting(sighting) => self.sightings.put(sighting),
+            Change::Fork(proof) if proof.key == self.me.owner => self.accusation = Some(*proof),
             Change::Fork(proof) => {
                 self.forks.insert(proof.key.clone(), *proof);
             }

@@ -109,7 +109,7 @@ impl Device {
         if self.mode != Mode::Normal {
             return Err(RecoveryError::ReceiveOnly.into());
         }
-        if self.is_bricked(&self.me.owner) { Err(ContactError::Bricked.into()) } else { Ok(()) }
+        Ok(())
     }
 
     fn draft(
@@ -474,6 +474,7 @@ impl Device {
 
     pub(super) fn receipted(
         &mut self,
+        now: Time,
         from: DeviceId,
         receipt: &Receipt,
     ) -> Result<Output, DeviceError> {
@@ -491,6 +492,10 @@ impl Device {
         let digest = Receipt::digest(&receipt.tx, &from);
         let signer = self.contact(&from)?.owner.clone();
         if !signer.verify(&digest, &receipt.signature) {
+            return Err(TradeError::Receipt.into());
+        }
+        // No signature covers the consents: without them the change would wait for the lock's end.
+        if outgoing.awaits_consent(now) && receipt.consents.is_empty() {
             return Err(TradeError::Receipt.into());
         }
         let outgoing = Outgoing {

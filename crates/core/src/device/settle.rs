@@ -122,6 +122,16 @@ impl Device {
         self.outcomes.ruins(&pocket.evidence)
     }
 
+    /// Whether a payment or mint, in or out, is worth nothing, since it or something behind it lost its
+    /// race.
+    pub fn has_lost(&self, tx: &TxId) -> bool {
+        let pocket = self.ledger.pocket(&Incoming::coin(tx));
+        let sent = self.outgoing.all().get(tx);
+        self.outcomes.losers.contains(tx)
+            || pocket.is_some_and(|pocket| self.is_lost(pocket))
+            || sent.is_some_and(|sent| self.outcomes.ruins(&sent.payment.offer.evidence))
+    }
+
     /// The histories that are not wholly certified and not lost.
     fn histories(&self) -> impl Iterator<Item = (Whose<'_>, Evidence)> {
         let coins = self.ledger.pockets().filter(|pocket| pocket.is_ready());
@@ -262,13 +272,12 @@ impl Device {
             tx: claim.tx,
             signature: claim.unlock.owner_signature().clone(),
         };
-        let mut output = Output::default();
-        if key == self.me.owner {
-            // This device signed what it does not know of: it was set back, or copied.
+        let own = key == self.me.owner;
+        let fork = ForkProof { key, a: loser.into(), b: winner.into() };
+        let mut output = self.add_fork(world, fork)?;
+        if own {
+            // What the network has certified is a step of this device's that it does not know.
             output.extend(self.restored(world));
-        } else {
-            let fork = ForkProof { key, a: loser.into(), b: winner.into() };
-            output.extend(self.add_fork(fork)?);
         }
         let before: BTreeSet<CoinId> = self.struck();
         let paid: BTreeSet<TxId> = self.ruined_payments();
@@ -309,10 +318,7 @@ impl Device {
 
     /// The payments of this device's that rest on something lost.
     fn ruined_payments(&self) -> BTreeSet<TxId> {
-        let ruined = |o: &&Arc<Outgoing>| {
-            self.outcomes.losers.contains(&o.tx) || self.outcomes.ruins(&o.payment.offer.evidence)
-        };
-        self.outgoing.all().values().filter(ruined).map(|o| o.tx).collect()
+        self.outgoing.all().keys().filter(|tx| self.has_lost(tx)).copied().collect()
     }
 
     fn lost_coin(&self, pocket: &CoinId, lost: &Lost) -> Option<Event> {

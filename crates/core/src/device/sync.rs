@@ -45,13 +45,13 @@ impl Device {
             Message::Accept(accept) => self.accepted(world, from, accept),
             Message::Commit(commit) => self.committed(world, from, commit),
             Message::Payment(payment) => self.paid_at_once(world, from, &payment),
-            Message::Receipt(receipt) => self.receipted(from, &receipt),
+            Message::Receipt(receipt) => self.receipted(world.now, from, &receipt),
             Message::Refuse(refuse) => Ok(self.refused(from, refuse)),
             Message::Sync(sync) => self.synced(from, &sync),
             Message::SyncReply(reply) => self.sync_replied(world, from, reply),
             Message::SyncEnd(end) => self.sync_ended(world, from, end),
             Message::Release(payment) => self.asked_release(world, from, payment),
-            Message::Findings(findings) => Ok(self.learn(&findings)),
+            Message::Findings(findings) => Ok(self.learn(world, &findings)),
         };
         Ok(match done {
             Ok(output) => output,
@@ -87,18 +87,28 @@ impl Device {
         self.forks.contains_key(key)
     }
 
-    pub(super) fn add_fork(&mut self, proof: ForkProof) -> Result<Output, DeviceError> {
+    /// Somebody shows a fork proof: its owner, a network, a contact, or a race that was lost.
+    pub(super) fn add_fork(
+        &mut self,
+        world: &World<'_>,
+        proof: ForkProof,
+    ) -> Result<Output, DeviceError> {
+        if proof.key == self.me.owner { self.accused(world, proof) } else { self.convict(proof) }
+    }
+
+    fn convict(&mut self, proof: ForkProof) -> Result<Output, DeviceError> {
         let kind = proof.check()?;
         if self.is_bricked(&proof.key) {
             return Ok(Output::default());
         }
         let key = proof.key.clone();
         let contact = self.contacts.values().find(|c| c.owner == key).map(|c| c.device);
+        let concern = self.concern(&key);
         let mut output = self.record([Change::Fork(Box::new(proof))]);
         self.forget_forks(&mut output, &key);
         // What was checked of an open offer may rest on the convicted device.
         self.offers.clear();
-        output.events.push(Event::Forked { key, contact, kind });
+        output.events.push(Event::Forked { key, contact, kind, concern });
         Ok(output)
     }
 
@@ -106,13 +116,14 @@ impl Device {
     pub(super) fn convict_from(&mut self, steps: &[Sighting]) -> Option<Output> {
         let mut new = Sightings::default();
         for step in steps {
-            // Who is convicted already was judged when the evidence was verified.
-            if self.is_bricked(&step.key) {
+            // Who is convicted already was judged when the evidence was verified; of itself this
+            // device knows what it signed.
+            if self.is_bricked(&step.key) || step.key == self.me.owner {
                 continue;
             }
             let known = self.sightings.contradiction(step);
             if let Some(proof) = known.or_else(|| new.contradiction(step)) {
-                return self.add_fork(proof).ok();
+                return self.convict(proof).ok();
             }
             new.put(step.clone());
         }

@@ -1,5 +1,6 @@
 //! The device as its owner, its contacts and its enemies use it.
 
+mod accused;
 mod adversary;
 mod codec;
 mod codes;

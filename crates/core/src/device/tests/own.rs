@@ -297,6 +297,68 @@ fn consents_that_are_not_the_payees_are_refused() {
     assert!(ready(&scene.people[0]));
 }
 
+/// Carries messages, and takes the consents off every receipt.
+fn deliver_stripped(scene: &mut Scene) {
+    while let Some((from, to, mut message)) = scene.next() {
+        if let Message::Receipt(receipt) = &mut message {
+            receipt.consents = List::default();
+        }
+        scene.people[to].hear(from, &message).expect("heard");
+    }
+}
+
+#[test]
+fn a_receipt_whose_consents_were_stripped_is_none_and_the_payer_goes_on_asking() {
+    let mut scene = reserved(2, 400);
+    scene.start(0, 1, 150).expect("an offer");
+    deliver_stripped(&mut scene);
+    let state = |scene: &Scene| {
+        let mut sent = scene.people[0].device.outgoing().values();
+        sent.find(|o| o.payee == scene.id(1)).map(|o| o.state)
+    };
+    assert_eq!(scene.refusals(0), ["TRADE_RECEIPT"]);
+    assert_eq!(state(&scene), Some(OutgoingState::Signed), "it goes on asking");
+    scene.people[0].restart();
+    let payee = scene.id(1);
+    scene.people[0].tell(Input::Retry { payee }).expect("sent again");
+    deliver_stripped(&mut scene);
+    assert_eq!(state(&scene), Some(OutgoingState::Signed));
+    scene.people[0].tell(Input::Retry { payee }).expect("sent again");
+    scene.deliver();
+    assert_eq!(state(&scene), Some(OutgoingState::Receipted));
+    assert!(ready(&scene.people[0]), "its change is free before the lock's end");
+}
+
+#[test]
+fn after_the_end_of_the_lock_a_receipt_needs_no_consents() {
+    let mut scene = reserved(2, 400);
+    scene.start(0, 1, 150).expect("an offer");
+    deliver_stripped(&mut scene);
+    scene.people.iter_mut().for_each(|person| person.now = UNTIL);
+    let payee = scene.id(1);
+    scene.people[0].tell(Input::Retry { payee }).expect("sent again");
+    deliver_stripped(&mut scene);
+    let mut sent = scene.people[0].device.outgoing().values();
+    assert!(sent.any(|o| o.payee == payee && o.state == OutgoingState::Receipted));
+}
+
+#[test]
+fn the_answer_to_a_release_without_consents_is_none() {
+    let mut scene = reserved(2, 400);
+    release(&mut scene).expect("asked");
+    scene.deliver();
+    agree(&mut scene);
+    deliver_stripped(&mut scene);
+    assert_eq!(scene.refusals(0), ["TRADE_RECEIPT"]);
+    release(&mut scene).expect("asked again");
+    scene.deliver();
+    agree(&mut scene);
+    scene.deliver();
+    let mut sent = scene.people[0].device.outgoing().values();
+    assert!(sent.all(|o| o.state == OutgoingState::Receipted), "it is back");
+    assert_eq!(set_aside(&scene.people[0], NOW), 0);
+}
+
 #[test]
 fn a_receipt_with_an_empty_list_of_consents_is_no_receipt() {
     let (tx, key) = (crate::id::TxId::new([1; 32]), Person::new(9).key);

@@ -119,10 +119,8 @@ fn whoever_is_convicted_is_not_paid_and_does_not_pay() {
     let events = scene.people[0].events.len();
     scene.people[0].tell(Input::Fork(bob.into())).expect("known");
     assert_eq!(scene.people[0].events.len(), events, "said once");
-    let alice = fork_of(&scene.people[0].key);
-    scene.people[0].tell(Input::Fork(alice.into())).expect("a good proof");
     let input = Input::Pay { payee: scene.id(2), asset: scene.asset, amount: Amount::new(1) };
-    assert_eq!(code(&mut scene, input), "BRICKED", "oneself");
+    scene.people[0].tell(input).expect("others are");
 }
 
 #[test]
