@@ -81,6 +81,8 @@ fn every_test_that_a_rule_names_exists() {
     read_all(&root.join("src"), "rs", &mut sources);
     // What a wallet must do with its store and a network is tested where both are.
     read_all(&root.join("../wallet/src"), "rs", &mut sources);
+    // What asks a network is tested without I/O, beside sessions and settlement.
+    read_all(&root.join("../agent/src"), "rs", &mut sources);
     // So is what the encryption of hellos must do.
     read_all(&root.join("../transport/src"), "rs", &mut sources);
     let specs = [
