@@ -154,8 +154,13 @@ impl Person {
     }
 
     /// Does what the seal does with the one thing that is to be signed.
-    pub fn sign(&self, output: Output) -> Input {
+    pub fn sign(&mut self, output: Output) -> Input {
         match output.sign.into_iter().next().expect("there is something to sign") {
+            // The proof is made when it is put beside the signature.
+            Sign::Prove { tx, .. } => {
+                let output = self.tell(Input::Proved { tx });
+                self.sign(output)
+            }
             Sign::Spend { tx, inputs, .. } => {
                 let unlocks = inputs.iter().map(|input| self.unlock(&tx, input)).collect();
                 Input::Signed { tx, unlocks }

@@ -5,13 +5,14 @@ use alloc::boxed::Box;
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::to_bytes;
-use tally_core::device::{self, Event, Terms};
+use tally_core::device::{self, DeviceError, Event, OnTerms, Terms};
 use tally_core::fields::Fields;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, Nonce};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
 use tally_core::keys::Signature;
 use tally_core::message::{Accept, Message};
+use tally_core::trade::TradeError;
 
 use crate::engine::{Engine, Step};
 use crate::outbox::Item;
@@ -77,19 +78,18 @@ impl Engine {
         let (invoice, card) = Invoice::open(signed).map_err(PeerError::Signed)?;
         let payee = card.device();
         step.way = Some(Way::File);
-        let outgoing = self.device.outgoing().values();
-        let paid = outgoing
-            .filter(|o| o.payee == payee && o.payment.accept.nonce == invoice.accept.nonce)
-            .find(|o| o.state != device::OutgoingState::GivenUp)
-            .cloned();
-        let Some(paid) = paid else {
-            return self.pay_anew(step, payee, invoice);
+        let paid = match self.device.on_terms(payee, invoice.accept.nonce) {
+            OnTerms::Paid(paid) => paid.clone(),
+            OnTerms::Nothing => return self.pay_anew(step, payee, invoice),
+            OnTerms::Waits(waits) => {
+                if !self.device.can_sign(waits, step.cx.now) {
+                    return Err(DeviceError::from(TradeError::Waiting).into());
+                }
+                let sign = self.device.to_sign(waits, step.cx.now);
+                self.order(step, sign, None);
+                return Ok(());
+            }
         };
-        if paid.state == device::OutgoingState::Intent {
-            let sign = self.device.to_sign(&paid);
-            self.order(step, sign, None);
-            return Ok(());
-        }
         let (tx, offer) = (paid.tx, &paid.payment.offer);
         let event = Event::Paid { tx, payee, asset: offer.asset, amount: offer.amount };
         step.effects.push(Effect::Show(Box::new(event)));
@@ -105,6 +105,7 @@ impl Engine {
         payee: tally_core::id::DeviceId,
         invoice: Invoice,
     ) -> Result<(), AgentError> {
+        self.device.may_step()?;
         let card = invoice.card.clone();
         let pay = device::Input::PayInvoice { payee, invoice: Box::new(invoice) };
         if self.device.contacts().contains_key(&payee) {

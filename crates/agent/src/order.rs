@@ -1,12 +1,13 @@
 //! Ask for signatures and proofs, and take them whenever they come.
 //!
-//! A payment that waits for the seal goes through three stations: the journal knows its step, every
-//! slot of its coins is proved, and only then is anything signed. Each payment goes by itself.
+//! A payment that waits for the seal goes through three stations: every slot of its coins is proved,
+//! the journal knows its step, and only then is anything signed. Each payment goes by itself.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use tally_core::device::{self, Sign, SpendToSign};
-use tally_core::id::{DeviceId, Digest, Head, Nonce, TxId};
+use tally_core::device::{self, Entry, Sign, SpendToSign};
+use tally_core::id::{DeviceId, Digest, Nonce, TxId};
 use tally_core::keys::Signature;
 use tally_core::predicate::{Unlock, spend_digest};
 use tally_core::seal::{Slot, SlotProof};
@@ -39,15 +40,13 @@ pub struct SignOrder {
     pub digests: Vec<Digest>,
 }
 
-/// A step for the journal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A step for the journal. These are carried out in the order in which they come.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StepOrder {
     /// The payment.
     pub tx: TxId,
-    /// The number of the step.
-    pub seq: u64,
-    /// The head after it.
-    pub head: Head,
+    /// What the journal is to hold.
+    pub entry: Entry,
 }
 
 /// A slot to be left for a payment.
@@ -69,36 +68,32 @@ pub(crate) struct Asked {
 }
 
 /// A payment on its way through the seal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Spend {
-    step: StepOrder,
+    /// The slots that are to be left for it.
+    slots: Vec<Slot>,
+    proofs: BTreeMap<Slot, SlotProof>,
+    /// What is to be signed, once the device says so.
     inputs: Vec<SpendToSign>,
-    proofs: Vec<Option<SlotProof>>,
     /// Where what it makes is to go.
     pub(crate) way: Option<Way>,
 }
 
 impl Spend {
-    fn slots(&self) -> Vec<Slot> {
-        self.inputs.iter().filter_map(|input| input.slot).collect()
-    }
-
     /// The first slot that is not proved yet.
     fn unproved(&self) -> Option<Slot> {
-        let mut inputs = self.inputs.iter().zip(&self.proofs);
-        inputs.find_map(|(input, proof)| input.slot.filter(|_| proof.is_none()))
+        self.slots.iter().find(|slot| !self.proofs.contains_key(slot)).copied()
     }
 
-    /// What is asked for next.
-    fn next(&self) -> Effect {
-        match self.unproved() {
-            Some(slot) => Effect::Prove(ProveOrder { tx: self.step.tx, slot, all: self.slots() }),
-            None => {
-                let digest = |input: &SpendToSign| spend_digest(&input.coin, &self.step.tx);
-                let digests = self.inputs.iter().map(digest).collect();
-                Effect::Sign(SignOrder { order: OrderId::Spend(self.step.tx), digests })
-            }
+    /// What is asked for next, unless the device is to say what is signed.
+    fn next(&self, tx: TxId) -> Option<Effect> {
+        if let Some(slot) = self.unproved() {
+            return Some(Effect::Prove(ProveOrder { tx, slot, all: self.slots.clone() }));
         }
+        let digest = |input: &SpendToSign| spend_digest(&input.coin, &tx);
+        let digests: Vec<Digest> = self.inputs.iter().map(digest).collect();
+        let order = SignOrder { order: OrderId::Spend(tx), digests };
+        (!self.inputs.is_empty()).then_some(Effect::Sign(order))
     }
 }
 
@@ -108,25 +103,43 @@ impl Engine {
         let (order, digests) = match sign {
             Sign::Receipt { tx, digest } => (OrderId::Receipt(tx), alloc::vec![digest]),
             Sign::Consent { tx, digests } => (OrderId::Consent(tx), digests),
-            Sign::Spend { tx, seq, head, inputs } => {
-                return self.order_spend(step, StepOrder { tx, seq, head }, inputs);
+            Sign::Prove { tx, slots } => return self.order_proofs(step, tx, slots),
+            Sign::Spend { tx, entry, inputs, .. } => {
+                return self.order_spend(step, StepOrder { tx, entry }, inputs);
             }
         };
         self.answers.insert(order, Asked { way: step.way, via: via.copied() });
         step.effects.push(Effect::Sign(SignOrder { order, digests }));
     }
 
+    /// Has slots left for a payment. Asked for again, it goes on where it was.
+    fn order_proofs(&mut self, step: &mut Step<'_>, tx: TxId, slots: Vec<Slot>) {
+        let known = self.spends.remove(&tx).unwrap_or_default();
+        let way = step.way.or(known.way);
+        self.spends.insert(tx, Spend { slots, inputs: Vec::new(), way, ..known });
+        // What waits for nothing any more is there to be told so.
+        let _ = self.go_on(step, tx);
+    }
+
     fn order_spend(&mut self, step: &mut Step<'_>, order: StepOrder, inputs: Vec<SpendToSign>) {
-        // Asked for again, it goes on where it was.
-        let known = self.spends.get(&order.tx).filter(|spend| spend.inputs == inputs);
-        let proofs = known.map_or_else(|| alloc::vec![None; inputs.len()], |s| s.proofs.clone());
-        let way = step.way.or_else(|| known.and_then(|spend| spend.way));
-        let spend = Spend { step: order, inputs, proofs, way };
-        // An older step, of a restored device, is behind steps that the journal holds.
-        let newest = order.seq == self.device.seq() && self.is_normal();
-        let next = if newest { Effect::Observe(order) } else { spend.next() };
-        self.spends.insert(order.tx, spend);
-        step.effects.push(next);
+        let known = self.spends.remove(&order.tx).unwrap_or_default();
+        let way = step.way.or(known.way);
+        let slots = inputs.iter().filter_map(|input| input.slot).collect();
+        self.spends.insert(order.tx, Spend { slots, inputs, way, ..known });
+        step.effects.push(Effect::Observe(order));
+    }
+
+    /// Asks for what a payment needs next; when all is proved, the device says what is signed.
+    fn go_on(&mut self, step: &mut Step<'_>, tx: TxId) -> Result<(), AgentError> {
+        let Some(spend) = self.spends.get(&tx) else { return Ok(()) };
+        step.way = spend.way;
+        match spend.next(tx) {
+            Some(effect) => {
+                step.effects.push(effect);
+                Ok(())
+            }
+            None => self.tell(step, device::Input::Proved { tx }, None),
+        }
     }
 
     /// The journal has answered.
@@ -136,13 +149,7 @@ impl Engine {
         tx: TxId,
         fits: bool,
     ) -> Result<(), AgentError> {
-        if !fits {
-            return self.set_back(step);
-        }
-        if let Some(spend) = self.spends.get(&tx) {
-            step.effects.push(spend.next());
-        }
-        Ok(())
+        if fits { self.go_on(step, tx) } else { self.set_back(step) }
     }
 
     /// The hardware has answered. An answer that nothing waits for is dropped: the hardware gives
@@ -158,12 +165,10 @@ impl Engine {
         step.way = spend.way;
         match proved {
             Proved::Proof(proof) => {
-                let place = spend.inputs.iter().position(|input| input.slot == Some(slot));
-                if let Some(kept) = place.and_then(|place| spend.proofs.get_mut(place)) {
-                    *kept = Some(*proof);
+                if spend.slots.contains(&slot) {
+                    spend.proofs.insert(slot, *proof);
                 }
-                step.effects.push(spend.next());
-                Ok(())
+                self.go_on(step, tx)
             }
             Proved::Never { lost, set_back } => {
                 self.spends.remove(&tx);
@@ -222,11 +227,14 @@ impl Engine {
         if spend.unproved().is_some() || signatures.len() != spend.inputs.len() {
             return Ok(());
         }
-        let unlock = |(signature, proof): (Signature, &Option<SlotProof>)| match proof {
+        let unlock = |(signature, input): (Signature, &SpendToSign)| match input
+            .slot
+            .and_then(|slot| spend.proofs.get(&slot))
+        {
             Some(proof) => Unlock::Sealed(signature, proof.clone()),
             None => Unlock::Signature(signature),
         };
-        let unlocks = signatures.into_iter().zip(&spend.proofs).map(unlock).collect();
+        let unlocks = signatures.into_iter().zip(&spend.inputs).map(unlock).collect();
         step.way = spend.way;
         self.tell(step, device::Input::Signed { tx, unlocks }, None)?;
         self.spends.remove(&tx);
@@ -242,13 +250,9 @@ impl Engine {
             self.tell(step, device::Input::LocksEnded, None)?;
         }
         let now = step.cx.now;
-        let waiting = self.device.outgoing().values();
-        let ready = waiting
-            .filter(|o| o.state == device::OutgoingState::Intent && self.device.can_sign(o, now));
-        let mut signs: Vec<(u64, Sign)> =
-            ready.map(|o| (o.transaction.step.seq, self.device.to_sign(o))).collect();
-        signs.sort_by_key(|(seq, _)| *seq);
-        for (_, sign) in signs {
+        let ready = self.device.pending().filter(|o| self.device.can_sign(o, now));
+        let signs: Vec<Sign> = ready.map(|o| self.device.to_sign(o, now)).collect();
+        for sign in signs {
             self.order(step, sign, None);
         }
         Ok(())

@@ -228,7 +228,8 @@ pub enum Command {
         /// if it is wrong, the next payment is a fork, and this identity is refused for good
         #[arg(long)]
         nothing_paid_since_backup: bool,
-        /// Give up on the TPM: coins under its counters wait for the end of their locks
+        /// Give up on the TPM: coins under its counters wait for the end of their locks, and payments
+        /// that wait for its proof are not made; also where nothing is to be recovered
         #[arg(long)]
         without_tpm: bool,
     },

@@ -4,11 +4,13 @@ mod advice;
 mod fork;
 mod names;
 mod own;
+mod pending;
 mod worth;
 
 pub use advice::advice;
 pub use names::{Money, Names, Who};
 pub use own::consented;
+pub use pending::Pending;
 pub use worth::{MINTED, Worth, words};
 
 use std::time::{Duration, UNIX_EPOCH};

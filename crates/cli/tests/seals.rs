@@ -328,6 +328,35 @@ fn after_a_clear_the_coins_wait_and_the_seal_is_enrolled_again() {
 }
 
 #[test]
+fn a_payment_that_was_given_up_is_shown_and_written_as_paid_by_no_command() {
+    let (world, tpm) = scene("");
+    clear(&tpm);
+    world.ok("bob", "invoice COIN 5 --out invoice");
+    for (attempt, code) in [("one", "UNLOCK_SLOT_PROOF"), ("two", "UNLOCK_LOCKED")] {
+        let refused = world.run("alice", &format!("pay --invoice invoice --out {attempt}"));
+        assert_ne!(refused.code, 0, "{attempt}: {refused:?}");
+        assert_eq!(refused.error(), code, "{attempt}");
+        assert!(!world.path(attempt).exists(), "nothing was written: {attempt}");
+    }
+    let paid = world.ok("alice", "history --limit 1")["entries"][0].clone();
+    assert!(paid["state"].as_str().expect("words").starts_with("given up"), "{paid}");
+    let status = world.text("alice", "status").stdout;
+    assert!(status.contains("not paid 5.00 COIN"), "{status}");
+    assert_eq!(world.balance("bob"), "0");
+}
+
+#[test]
+fn a_payment_that_waits_for_an_absent_tpm_is_refused_before_it_is_begun_and_can_be_given_up() {
+    let (world, mut tpm) = scene("");
+    world.ok("bob", "invoice COIN 5 --out invoice");
+    tpm.cut_power();
+    world.run("alice", "pay --invoice invoice --out never").fails(1, "SEAL_AWAY");
+    assert_eq!(world.ok("alice", "history --limit 1")["entries"][0]["direction"], "in");
+    assert_eq!(world.ok("alice", "recover --without-tpm")["mode"], "normal");
+    assert_eq!(world.ok("alice", "status")["coins"][0]["lock"]["standing"], "burned");
+}
+
+#[test]
 fn a_backup_restored_beside_its_tpm_goes_on_if_nothing_was_paid_since() {
     let (world, _tpm) = scene("");
     std::fs::write(world.path("secret"), "correct horse battery staple\n").expect("written");

@@ -139,23 +139,35 @@ impl Branch {
     /// How this branch and `other` contradict each other, if they do. Signatures are not checked.
     pub fn conflict(&self, other: &Self) -> Option<ForkKind> {
         if self.tx_id() == other.tx_id() {
-            return None;
-        }
-        let follows = |earlier: &Self, later: &Self| {
-            earlier.step.seq.checked_add(1) == Some(later.step.seq)
-                && earlier.head_after() != later.step.head
-        };
-        if self.coin == other.coin {
-            Some(ForkKind::Coin)
-        } else if self.step.seq == other.step.seq {
-            Some(ForkKind::Seq)
-        } else if self.step.head == other.step.head {
-            Some(ForkKind::Head)
-        } else if follows(self, other) || follows(other, self) {
-            Some(ForkKind::Chain)
-        } else {
             None
+        } else if self.coin == other.coin {
+            Some(ForkKind::Coin)
+        } else {
+            steps_conflict((&self.step, &self.link), (&other.step, &other.link))
         }
+    }
+}
+
+/// Whether whoever signs both of these convicts itself.
+pub(crate) fn contradict(a: &Transaction, b: &Transaction) -> bool {
+    let shared = || a.body.inputs.iter().any(|input| b.body.inputs.contains(input));
+    let steps = || steps_conflict((&a.step, &a.link), (&b.step, &b.link)).is_some();
+    a.id() != b.id() && (shared() || steps())
+}
+
+/// How two steps, each with the link that it makes, contradict each other.
+fn steps_conflict(a: (&Step, &Link), b: (&Step, &Link)) -> Option<ForkKind> {
+    let follows = |(earlier, link): (&Step, &Link), later: &Step| {
+        earlier.seq.checked_add(1) == Some(later.seq) && earlier.head_after(link) != later.head
+    };
+    if a.0.seq == b.0.seq {
+        Some(ForkKind::Seq)
+    } else if a.0.head == b.0.head {
+        Some(ForkKind::Head)
+    } else if follows(a, b.0) || follows(b, a.0) {
+        Some(ForkKind::Chain)
+    } else {
+        None
     }
 }
 

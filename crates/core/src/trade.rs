@@ -56,6 +56,12 @@ pub enum TradeError {
     /// The payer, or a device in the coin's unsettled history, is convicted of a fork.
     #[error("the payer was proved to have paid twice with the same money: it is refused for good")]
     Fork,
+    /// A payment to this payee, or the very one, waits for its slots' proofs: what comes after it could
+    /// not be taken by a payee who never gets it.
+    #[error(
+        "a payment to this payee waits for the seal's proof and is not signed yet: bring the TPM back, or give up on it (tally recover --without-tpm); your money is still here"
+    )]
+    Waiting,
 }
 
 impl TradeError {
@@ -74,6 +80,7 @@ impl TradeError {
             Self::Size => "TRADE_SIZE",
             Self::Receipt => "TRADE_RECEIPT",
             Self::Fork => "TRADE_FORK",
+            Self::Waiting => "TRADE_WAITING",
         }
     }
 }

@@ -12,7 +12,7 @@
 //! | no file, keystore expects none | [`Rollback::FirstUse`] |
 //! | no file, keystore expects one | [`Rollback::Missing`] |
 //! | file, keystore expects none | a crash between the first record and the keystore's flag: the record counts |
-//! | one block torn | the other block's record: the wallet's intent is one step [`Rollback::Ahead`] |
+//! | one block torn | the other block's record: the wallet's intent is [`Rollback::Ahead`] |
 //! | no block readable | [`Rollback::Unreadable`] |
 
 use std::fmt;
@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tally_core::cbor::{Decode, DecodeError, Encode, Reader, Writer};
+use tally_core::device::{Entry, Position};
 use tally_core::id::Head;
 
 use crate::secret::Key;
@@ -54,8 +55,8 @@ pub enum Rollback {
         /// The latest step that the journal knows.
         journal_seq: u64,
     },
-    /// The journal is behind the wallet. By one: a crash came between the wallet's intent and the
-    /// journal; check the step before the intent. By more: the journal was set back.
+    /// The journal is behind the wallet. Where a step that is not signed comes after it, a crash came
+    /// between the wallet and the journal: check the steps before. Otherwise it was set back.
     Ahead {
         /// The latest step that the journal knows.
         journal_seq: u64,
@@ -220,21 +221,25 @@ impl Journal {
         }
     }
 
-    /// Writes the step that is about to be signed; durable when this returns. Writing the latest
-    /// step again changes nothing; any other step must be the one after it.
+    /// Writes the step that is about to be signed; durable when this returns. Writing the latest step
+    /// again changes nothing. Otherwise the journal must be at one of the places that the entry names.
     ///
     /// # Errors
-    /// [`SealError::RolledBack`] when the step is neither, or the journal is not there though
-    /// `expected`; [`SealError::Io`] when it cannot be written.
-    pub fn observe(&mut self, expected: bool, seq: u64, head: &Head) -> Result<(), SealError> {
-        let before = seq.saturating_sub(1);
-        match self.check(expected, seq, head) {
-            Rollback::None => Ok(()),
-            Rollback::FirstUse => self.append(seq, head),
-            Rollback::Missing if !expected && before == 0 => self.append(seq, head),
-            Rollback::Ahead { journal_seq } if journal_seq == before => self.append(seq, head),
-            told => Err(SealError::RolledBack(told)),
+    /// [`SealError::RolledBack`] when it is at none of them, or is not there though `expected`;
+    /// [`SealError::Io`] when it cannot be written.
+    pub fn observe(&mut self, expected: bool, entry: &Entry) -> Result<(), SealError> {
+        let Position { seq, head } = entry.to;
+        let told = self.check(expected, seq, &head);
+        if told == Rollback::None {
+            return Ok(());
         }
+        let there = |at: &Position| {
+            matches!(self.check(expected, at.seq, &at.head), Rollback::None | Rollback::FirstUse)
+        };
+        if entry.from.iter().any(there) {
+            return self.append(seq, &head);
+        }
+        Err(SealError::RolledBack(told))
     }
 
     /// Makes this the latest step, whatever the journal held.

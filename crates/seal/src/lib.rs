@@ -27,6 +27,7 @@ pub use secret::Entropy;
 pub use state::{Counters, SealKind, SealState};
 
 use journal::Rollback;
+use tally_core::device::Entry;
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, Signature};
 use tally_core::predicate::Sealed;
@@ -37,8 +38,9 @@ use zeroize::Zeroizing;
 
 /// What signs for a device, and says how far it keeps the device from forking.
 ///
-/// The order of one payment: the wallet makes its intent durable, calls [`Seal::observe`] with the
-/// step that it is about to sign, then [`Seal::prove`] for each sealed coin, then [`Seal::sign`].
+/// The order of one payment: the wallet makes its step durable, calls [`Seal::prove`] for each sealed
+/// coin, makes durable that all are proved, calls [`Seal::observe`] with the step that it is about to
+/// sign, then [`Seal::sign`].
 pub trait Seal: Send {
     /// The key that owns the device's coins.
     fn owner_key(&self) -> PublicKey;
@@ -99,15 +101,17 @@ pub trait Seal: Send {
     /// until the wallet knows its latest step from elsewhere and has told it to [`Seal::adopt`].
     fn check(&self, seq: u64, head: &Head) -> Rollback;
 
-    /// Writes the step that is about to be signed into the journal; durable when this returns.
+    /// Writes the step that is about to be signed into the journal; durable when this returns. Steps
+    /// that wait for a proof are not written: what never gets one was never taken.
     ///
     /// Observing the journal's latest step again changes nothing, so a retry after a crash is safe;
-    /// any other step must be the one after it, the first of a device being step 1.
+    /// otherwise the journal must be at one of the places before it that the entry names. Entries are
+    /// written in the order in which a device makes them.
     ///
     /// # Errors
     /// [`SealError::RolledBack`] when the step is neither of these, or the journal was lost;
     /// [`SealError::Io`] when it cannot be written. Do not sign then.
-    fn observe(&mut self, seq: u64, head: &Head) -> Result<(), SealError>;
+    fn observe(&mut self, entry: &Entry) -> Result<(), SealError>;
 
     /// Makes `(seq, head)` the journal's latest step, whatever it held before.
     ///

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use tally_core::cbor::to_bytes;
+use tally_core::device::Entry;
 use tally_core::hash::sha256;
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, SecretKey, Signature};
@@ -68,6 +69,7 @@ impl Place {
 /// same state folder.
 ///
 /// ```
+/// use tally_core::device::{Entry, Position};
 /// use tally_core::id::{Digest, Head};
 /// use tally_seal::machine::HostMachine;
 /// use tally_seal::software::{Place, SoftwareSeal};
@@ -83,7 +85,8 @@ impl Place {
 /// let params = KdfParams::default();
 /// let mut seal = SoftwareSeal::create(&place, &HostMachine::new(), &unlock, params, entropy)?;
 ///
-/// seal.observe(1, &Head::new([1; 32]))?;
+/// let at = |seq| Position { seq, head: Head::new([1; 32]) };
+/// seal.observe(&Entry { to: at(1), from: vec![at(0)] })?;
 /// let digest = Digest::new([7; 32]);
 /// let signature = seal.sign(&digest)?;
 /// assert!(seal.owner_key().verify(&digest, &signature));
@@ -234,8 +237,8 @@ impl Seal for SoftwareSeal {
         self.journal.check(self.keystore.journal_expected(), seq, head)
     }
 
-    fn observe(&mut self, seq: u64, head: &Head) -> Result<(), SealError> {
-        self.journal.observe(self.keystore.journal_expected(), seq, head)?;
+    fn observe(&mut self, entry: &Entry) -> Result<(), SealError> {
+        self.journal.observe(self.keystore.journal_expected(), entry)?;
         self.expect_journal()
     }
 

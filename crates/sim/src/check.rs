@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tally_core::amount::Amount;
-use tally_core::device::{Device, OutgoingState};
+use tally_core::device::Device;
 use tally_core::evidence::Sighting;
 use tally_core::fork::Branch;
 use tally_core::id::{AssetId, DeviceId, TxId};
@@ -70,7 +70,7 @@ pub fn conserves(honest: &[&Device], asset: &AssetId) -> Result<(), Violation> {
             let Some(payer) = incoming.payer.and_then(|id| payers.get(&id)) else { continue };
             let made = payer.outgoing().get(&incoming.tx).is_some_and(|outgoing| {
                 outgoing.payee == device.id()
-                    && outgoing.state != OutgoingState::Intent
+                    && outgoing.is_signed()
                     && outgoing.payment.offer.amount == incoming.amount
             });
             if !made {

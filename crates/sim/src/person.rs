@@ -168,6 +168,8 @@ pub fn drive(
 /// What a seal with `key` answers.
 pub fn signed_by(key: &SecretKey, sign: &Sign) -> Input {
     match sign {
+        // Nobody here has hardware, so no slot is ever to be left.
+        Sign::Prove { tx, .. } => Input::Proved { tx: *tx },
         Sign::Spend { tx, inputs, .. } => {
             let unlock = |input: &SpendToSign| Unlock::Signature(key.sign(&input.digest));
             Input::Signed { tx: *tx, unlocks: inputs.iter().map(unlock).collect() }

@@ -7,7 +7,7 @@ use tally_agent::{
 };
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::Blob;
-use tally_core::device::{self, Device, Event, Me, Mode};
+use tally_core::device::{self, Device, Entry, Event, Me, Mode, Position};
 use tally_core::fields::{Fields, MAX_FIELD};
 use tally_core::hash::sha256;
 use tally_core::id::{AssetId, DeviceId, Head, NetworkId};
@@ -150,10 +150,9 @@ impl Person {
     /// Starts again from what is durable, and goes on as a wallet does.
     pub fn restart(&mut self, now: Time) {
         self.load();
-        let behind = self.journal.is_some_and(|(seq, head)| {
-            let device = self.device();
-            seq > device.seq() || (seq == device.seq() && head != device.head())
-        });
+        let Entry { to, from } = self.device().entry();
+        let mut places = core::iter::once(to).chain(from);
+        let behind = self.journal.is_some_and(|at| !places.any(|p| at == (p.seq, p.head)));
         let input = if behind { Input::SetBack } else { Input::Remind };
         self.give(now, input).expect("a wallet opens whatever waits in it");
     }
@@ -235,10 +234,12 @@ impl Person {
             Effect::Unsendable { why, .. } => given.unsendable.push(why),
             Effect::Sign(order) if self.key_is_here => return Some(self.sign(&order)),
             Effect::Observe(step) => {
-                let last = self.journal.map_or(0, |(seq, _)| seq);
-                let fits = step.seq == last + 1 || self.journal == Some((step.seq, step.head));
+                let Entry { to, from } = &step.entry;
+                let at = self.journal.unwrap_or_else(|| (0, Head::genesis(&self.id())));
+                let is_there = |place: &Position| at == (place.seq, place.head);
+                let fits = is_there(to) || from.iter().any(is_there);
                 if fits {
-                    self.journal = Some((step.seq, step.head));
+                    self.journal = Some((to.seq, to.head));
                 }
                 return Some(Input::Observed { tx: step.tx, fits });
             }

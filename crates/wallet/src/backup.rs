@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use tally_agent::{Batch, Issued};
 use tally_core::card::Name;
 use tally_core::cbor::{Decode, from_bytes};
-use tally_core::device::{Device, Input, Me, Mode, OutgoingState};
+use tally_core::device::{Device, Input, Me, Mode};
 use tally_core::id::{AssetId, NetworkId, TxId};
 use tally_core::seal::Slot;
 use tally_seal::SlotFate;
@@ -165,12 +165,12 @@ pub fn restore(
 /// Without hardware the journal alone is not believed: it may have been set back with the backup.
 fn is_confirmed(seal: &mut DeviceSeal, device: &Device) -> bool {
     let slots = sealed_slots(device);
-    let at_rest = *device.mode() == Mode::Normal
-        && device.outgoing().values().all(|o| o.state != OutgoingState::Intent);
+    let at_rest = *device.mode() == Mode::Normal && device.pending().next().is_none();
+    let at = device.entry().to;
     // No transaction has this number, so that no earlier proof counts for it.
     let open = |slot: &Slot| matches!(seal.fate(slot, &TxId::new([0; 32])), Ok(SlotFate::Open));
     let all_open = !slots.is_empty() && slots.iter().all(open);
-    at_rest && all_open && seal.check(device.seq(), &device.head()) == Rollback::None
+    at_rest && all_open && seal.check(at.seq, &at.head) == Rollback::None
 }
 
 fn open(path: &Path, passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, WalletError> {

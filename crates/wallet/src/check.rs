@@ -119,8 +119,14 @@ impl Wallet {
     }
 
     fn check_journal(&self) -> Finding {
-        let told = self.seal.check(self.device().seq(), &self.device().head());
-        let ok = matches!(told, Rollback::None | Rollback::FirstUse);
+        let differs = self.journal_differs();
+        let ok = differs.is_none();
+        let at = self.device().entry().to;
+        let told = differs.unwrap_or_else(|| match self.seal.check(at.seq, &at.head) {
+            Rollback::FirstUse => Rollback::FirstUse,
+            // A crash came between: what waits is written when it is signed.
+            _ => Rollback::None,
+        });
         Finding::new(
             ok,
             told.to_string(),
@@ -145,9 +151,7 @@ impl Wallet {
 
     fn check_waiting(&self) -> Finding {
         let outgoing = self.device().outgoing().values();
-        let waiting = outgoing
-            .filter(|o| matches!(o.state, OutgoingState::Intent | OutgoingState::Signed))
-            .count();
+        let waiting = outgoing.filter(|o| o.state == OutgoingState::Signed).count();
         let what = format!("{waiting} payments wait for a receipt");
         Finding::new(waiting == 0, what, "send them again: tally resend, or sync with the payee")
     }

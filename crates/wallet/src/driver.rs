@@ -14,6 +14,7 @@ use tally_core::card::Signed;
 use tally_core::device::{self, Device, Event};
 use tally_core::id::DeviceId;
 use tally_seal::SealError;
+use tally_seal::tpm2::{AwayTpm, TpmError};
 
 use crate::sealed::LOCK_SECONDS;
 use crate::wallet::{Agent, now, random, tick};
@@ -66,6 +67,7 @@ impl Wallet {
 
     /// Asks the seal again for what waits for it.
     pub(crate) fn remind(&mut self, show: &mut dyn FnMut(&Event)) -> Result<(), WalletError> {
+        self.look_for_tpm()?;
         match self.give(Input::Remind, show)?.failed {
             // The hardware is not there: what waits for it goes on waiting.
             None | Some(WalletError::Seal(SealError::Tpm(_))) => Ok(()),
@@ -183,8 +185,8 @@ impl Wallet {
                 return Some(Input::Counter(lock));
             }
             Effect::Sign(order) => self.sign(&order),
-            Effect::Observe(step) => self.observe(step, given),
-            Effect::Prove(order) => self.prove(order),
+            Effect::Observe(step) => self.observe(&step, given),
+            Effect::Prove(order) => self.prove(order, given),
             other => {
                 debug_assert!(false, "an effect that this shell does not know: {other:?}");
                 return None;
@@ -200,8 +202,8 @@ impl Wallet {
     }
 
     /// Tells the journal of a step. If it knows better, the wallet only receives from now on.
-    fn observe(&mut self, step: StepOrder, given: &mut Given) -> Result<Input, WalletError> {
-        match self.seal.observe(step.seq, &step.head) {
+    fn observe(&mut self, step: &StepOrder, given: &mut Given) -> Result<Input, WalletError> {
+        match self.seal.observe(&step.entry) {
             Ok(()) => Ok(Input::Observed { tx: step.tx, fits: true }),
             Err(error @ SealError::RolledBack(_)) => {
                 given.failed.get_or_insert(error.into());
@@ -211,10 +213,20 @@ impl Wallet {
         }
     }
 
-    fn prove(&mut self, order: ProveOrder) -> Result<Input, WalletError> {
+    /// Leaves a slot. No counter moves for a wallet that was set back, and hardware that does not
+    /// answer is away from then on.
+    fn prove(&mut self, order: ProveOrder, given: &mut Given) -> Result<Input, WalletError> {
         let ProveOrder { tx, slot, all } = order;
+        if let Some(told) = self.journal_differs() {
+            given.failed.get_or_insert(SealError::RolledBack(told).into());
+            return Ok(Input::SetBack);
+        }
         let proved = match self.seal.prove(&slot, &tx) {
             Ok(proof) => Proved::Proof(Box::new(proof)),
+            Err(SealError::Tpm(why)) if AwayTpm::is_lasting(&why) && why != TpmError::Cleared => {
+                given.failed.get_or_insert(SealError::Tpm(why).into());
+                return Ok(Input::Wish(vec![device::Input::Away(true)]));
+            }
             Err(error) => self.without_proof(&tx, &all, error)?,
         };
         Ok(Input::Proved { tx, slot, proved })

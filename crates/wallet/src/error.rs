@@ -114,6 +114,12 @@ impl From<AgentError> for WalletError {
 }
 
 impl WalletError {
+    /// A payment was given up: its seal gave no proof.
+    pub(crate) fn given_up() -> Self {
+        let text = ": the seal gave no proof, so nothing was signed or paid".to_owned();
+        Self::Refused { code: "UNLOCK_SLOT_PROOF".to_owned(), text }
+    }
+
     /// Stable code of this error.
     pub fn code(&self) -> &str {
         match self {

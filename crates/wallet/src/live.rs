@@ -33,6 +33,8 @@ impl Wallet {
         amount: Amount,
         show: &mut dyn FnMut(&Event),
     ) -> Result<TxId, WalletError> {
+        self.ready()?;
+        self.device().may_step()?;
         match self.pursue(channel, Goal::Pay { payee, asset, amount }, show)? {
             Done::Paid(tx) => Ok(tx),
             Done::Resent(_) | Done::Met | Done::Served => Err(TransportError::Closed.into()),

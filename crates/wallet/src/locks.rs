@@ -73,7 +73,8 @@ impl Wallet {
     /// Every coin under this wallet's own hardware, as the hardware says now.
     pub fn locks(&mut self) -> Vec<CoinLock> {
         let mine = self.device().me().seal;
-        let coins = self.device().ledger().pockets().filter_map(|pocket| pocket.coin.as_ref());
+        let coins = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
+        let coins = coins.filter_map(|pocket| pocket.coin.as_ref());
         let locked = coins.filter_map(|(id, coin)| match &coin.owner {
             Predicate::Sealed(sealed) if mine == SealIdentity::Hardware(sealed.slot.seal) => {
                 let stuck = self.device().locked_until(&coin.owner, now()).is_some();

@@ -4,7 +4,7 @@
 //! signed and not certified is certified by the next settlement (spec `OWN-1` to `OWN-6`).
 
 use tally_core::amount::Amount;
-use tally_core::device::{DeviceError, Event, Input};
+use tally_core::device::{Event, Input};
 use tally_core::id::{AssetId, DeviceId, TxId};
 use tally_core::time::Time;
 
@@ -35,6 +35,8 @@ impl Wallet {
         progress: &mut dyn FnMut(Progress),
         show: &mut dyn FnMut(&Event),
     ) -> Result<Moved, WalletError> {
+        self.ready()?;
+        self.device().may_step()?;
         self.settle(progress, show)?;
         self.move_own(Input::Refresh { asset }, progress, show)
     }
@@ -53,6 +55,8 @@ impl Wallet {
         progress: &mut dyn FnMut(Progress),
         show: &mut dyn FnMut(&Event),
     ) -> Result<Moved, WalletError> {
+        self.ready()?;
+        self.device().may_step()?;
         self.settle(progress, show)?;
         self.move_own(Input::Reserve { payee, asset, amount, until }, progress, show)
     }
@@ -71,10 +75,7 @@ impl Wallet {
             show(event);
         };
         self.act(input, &mut noting)?;
-        let Some(tx) = made else {
-            let text = ": the seal gave no proof, so nothing was moved".to_owned();
-            return Err(WalletError::Refused { code: "UNLOCK_SLOT_PROOF".to_owned(), text });
-        };
+        let tx = made.ok_or_else(WalletError::given_up)?;
         let settling = self.settle(progress, show)?;
         let certified = self.device().settled_at(&tx).is_some();
         Ok(Moved { tx, certified, settling })
@@ -95,12 +96,13 @@ impl Wallet {
         asset: AssetId,
     ) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
         self.ready()?;
+        self.device().may_step()?;
         let mut events = Vec::new();
         let mut show = |event: &Event| events.push(event.clone());
         self.remind(&mut show)?;
         let wish = tally_agent::Input::Release { payee, asset };
         let given = self.give(wish, &mut show)?.whole()?;
-        let packet = given.packets.into_iter().next().ok_or(DeviceError::NotWaiting)?;
+        let packet = given.packets.into_iter().next().ok_or_else(WalletError::given_up)?;
         Ok((packet, events))
     }
 }

@@ -31,7 +31,8 @@ impl Wallet {
     /// Paying one invoice twice gives the same payment again.
     ///
     /// # Errors
-    /// [`WalletError::Device`] when it cannot be paid.
+    /// [`WalletError::Device`] when it cannot be paid; [`WalletError::Refused`] when the seal gave no
+    /// proof, so that it was given up.
     pub fn pay_invoice(&mut self, invoice: &Signed) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
         let mut events = Vec::new();
         let mut show = |event: &Event| events.push(event.clone());
@@ -39,7 +40,8 @@ impl Wallet {
         self.remind(&mut show)?;
         let pay = Input::PayInvoice(Box::new(invoice.clone()));
         let given = self.give(pay, &mut show)?.whole()?;
-        Ok((given.packets.into_iter().next().unwrap_or_default(), events))
+        let packet = given.packets.into_iter().next().ok_or_else(WalletError::given_up)?;
+        Ok((packet, events))
     }
 
     /// Takes in a packet that came by file or code: a payment, or a receipt. The answers are packets

@@ -1,14 +1,14 @@
 //! Bind a wallet to the counters of a TPM, and do with them what the device asks.
 //!
-//! The order of a sealed payment: the intent is durable, the journal knows the step, every slot is
-//! proved, and only then is anything signed. So where the seal gives no proof, nothing was signed, and
-//! the payment is given up (`docs/wallet.md`).
+//! The order of a sealed payment: its step is durable, every slot is proved, that is durable, the
+//! journal knows the step, and only then is anything signed. So where the seal gives no proof, nothing
+//! was signed and no journal counts it, and the payment is given up (`docs/wallet.md`).
 
 use std::ops::{Deref, DerefMut};
 
 use tally_agent::Proved;
 use tally_core::cbor::from_bytes;
-use tally_core::device::{Device, Input, World};
+use tally_core::device::{Device, Input, Sign, World};
 use tally_core::id::TxId;
 use tally_core::predicate::Predicate;
 use tally_core::seal::{SealCertificate, SealIdentity, Slot, TpmProofs};
@@ -83,6 +83,14 @@ impl DeviceSeal {
         }
     }
 
+    /// Whether its counters cannot be asked. After a Clear they can: what they gave is gone.
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Away(seal) => *seal.why() != TpmError::Cleared,
+            Self::Software(_) | Self::Tpm(_) => false,
+        }
+    }
+
     /// The owner key, for a backup.
     pub(crate) fn export(&self) -> Zeroizing<[u8; 32]> {
         match self {
@@ -125,14 +133,41 @@ impl Wallet {
         Ok(Proved::Never { lost, set_back })
     }
 
-    /// Before a restored wallet signs again: the coins whose counters have moved on since wait for
-    /// their locks to end. With `given_up`, so do all that its hardware says nothing about.
+    /// Tells the device whether its counters can be asked. What a Clear took is answered for.
+    pub(crate) fn tell_away(&mut self, away: bool) -> Result<(), WalletError> {
+        self.run(vec![Input::Away(away)], &mut |_| {})
+    }
+
+    /// Looks whether a TPM that did not answer is back.
+    pub(crate) fn look_for_tpm(&mut self) -> Result<(), WalletError> {
+        if !self.device().is_away() || !matches!(self.seal, DeviceSeal::Tpm(_)) {
+            return Ok(());
+        }
+        match self.seal.lock(now(), &[]) {
+            Ok(_) | Err(SealError::Tpm(TpmError::Slot { .. })) => self.tell_away(false),
+            Err(SealError::Tpm(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells the device of the slots that give no proof any more: the coins under them wait for their
+    /// locks to end, and what was to leave them and is not signed is given up. With `given_up`, so it is
+    /// with all that the hardware says nothing about.
     pub(crate) fn look_at_counters(&mut self, given_up: bool) -> Result<(), WalletError> {
+        // No transaction has this number, so that no earlier proof counts for it.
+        let none = TxId::new([0; 32]);
+        let coins = sealed_slots(self.device()).into_iter().map(|slot| (slot, none));
+        let pending = self.device().pending().map(|o| self.device().to_sign(o, now()));
+        let pending = pending.flat_map(|sign| match sign {
+            Sign::Prove { tx, slots } => slots.into_iter().map(|slot| (slot, tx)).collect(),
+            Sign::Spend { .. } | Sign::Receipt { .. } | Sign::Consent { .. } => Vec::new(),
+        });
+        let asked: Vec<(Slot, TxId)> = coins.chain(pending).collect();
         let mut slots = Vec::new();
-        for slot in sealed_slots(self.device()) {
-            // No transaction has this number, so that no earlier proof counts for it.
-            match self.seal.fate(&slot, &TxId::new([0; 32])) {
+        for (slot, tx) in asked {
+            match self.seal.fate(&slot, &tx) {
                 Ok(SlotFate::Open) => {}
+                Ok(SlotFate::Proved) if tx != none => {}
                 Err(SealError::Tpm(_)) if given_up => slots.push(slot),
                 fate => {
                     fate?;
@@ -147,10 +182,12 @@ impl Wallet {
     }
 }
 
-/// The slots of a device's own seal under which its coins are.
+/// The slots of a device's own seal under which its coins are. What a payment that is not signed would
+/// leave as change is no coin yet.
 pub(crate) fn sealed_slots(device: &Device) -> Vec<Slot> {
     let mine = device.me().seal;
-    let coins = device.ledger().pockets().filter_map(|p| p.coin.as_ref());
+    let ready = device.ledger().pockets().filter(|pocket| pocket.is_ready());
+    let coins = ready.filter_map(|p| p.coin.as_ref());
     let sealed = coins.filter_map(|(_, coin)| match &coin.owner {
         Predicate::Sealed(sealed) => Some(sealed.slot),
         _ => None,

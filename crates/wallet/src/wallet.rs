@@ -8,7 +8,7 @@ use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
 use tally_core::device::{
-    Basis, Device, DeviceError, Event, Input, Me, Mode, OutgoingState, RecoveryError, World,
+    Basis, Device, DeviceError, Event, Input, Me, Mode, Position, RecoveryError, World,
 };
 use tally_core::fields::Fields;
 use tally_core::fork::ForkProof;
@@ -243,39 +243,26 @@ impl Wallet {
 
     /// Compares the seal's journal with the records, and signs what waits for the seal.
     fn come_back(&mut self) -> Result<(), WalletError> {
+        if self.device().is_away() != self.seal.is_away() {
+            self.tell_away(self.seal.is_away())?;
+        }
         if *self.device().mode() != Mode::Normal {
             return Ok(());
         }
-        if !self.fits_journal() {
+        if self.journal_differs().is_some() {
             return self.set_back();
         }
         self.remind(&mut |_| {})
     }
 
-    fn fits_journal(&self) -> bool {
-        let (seq, head) = (self.device().seq(), self.device().head());
-        match self.seal.check(seq, &head) {
-            Rollback::None | Rollback::FirstUse => true,
-            // The keystore does not expect a journal until the first step is in it.
-            told => self.intent_before(seq, told),
-        }
-    }
-
-    /// Whether all that the journal lacks is the latest step, which still waits for the seal.
-    fn intent_before(&self, seq: u64, told: Rollback) -> bool {
-        let intent = self
-            .device()
-            .outgoing()
-            .values()
-            .find(|o| o.state == OutgoingState::Intent && o.transaction.step.seq == seq);
-        let Some(intent) = intent else { return false };
-        let before = self.seal.check(seq.saturating_sub(1), &intent.transaction.step.head);
-        let one_behind = matches!(told, Rollback::Ahead { journal_seq } if journal_seq.checked_add(1) == Some(seq));
-        match before {
-            Rollback::None => one_behind,
-            Rollback::FirstUse => seq == 1,
-            _ => false,
-        }
+    /// What the journal says, if it is not where this wallet's records say that it may be: at the last
+    /// step that was handed to the seal, or, after a crash, before some that are not signed.
+    pub(crate) fn journal_differs(&self) -> Option<Rollback> {
+        let entry = self.device().entry();
+        let check = |at: &Position| self.seal.check(at.seq, &at.head);
+        let fits = |at: &Position| matches!(check(at), Rollback::None | Rollback::FirstUse);
+        let differs = !fits(&entry.to) && !entry.from.iter().any(fits);
+        differs.then(|| check(&entry.to))
     }
 
     /// Reads what is durable anew, after something failed in between.
@@ -397,7 +384,8 @@ impl Wallet {
 
     /// The same, by an owner who gives the wallet's TPM up: it broke, or stayed behind in another
     /// machine. Coins under its counters wait for the end of their locks, and then move by the key
-    /// alone. Never do this while a copy of the wallet is still at work beside the TPM: the two would
+    /// alone; payments that wait for its proofs are given up. A wallet that may sign does just that, and
+    /// has nothing to recover. Never do this while a copy of the wallet is still at work beside the TPM: the two would
     /// contradict each other.
     ///
     /// # Errors
@@ -408,12 +396,15 @@ impl Wallet {
 
     fn recover(&mut self, nothing_paid: bool, without_tpm: bool) -> Result<(), WalletError> {
         self.ready()?;
+        if without_tpm {
+            self.look_at_counters(true)?;
+        }
         if *self.device().mode() == Mode::Normal {
             return Ok(());
         }
         let notary = self.notaries.as_ref().map(Notaries::trust);
         let world = World { now: now(), seals: &TpmProofs, notary };
-        let (seq, head) = (self.device().seq(), self.device().head());
+        let Position { seq, head } = self.device().entry().to;
         let told = self.seal.check(seq, &head);
         let basis = match told {
             Rollback::None => Basis::Journal,
@@ -432,7 +423,7 @@ impl Wallet {
                 return Err(DeviceError::from(RecoveryError::Open(0, spent)).into());
             }
         }
-        self.look_at_counters(without_tpm)?;
+        self.look_at_counters(false)?;
         if told != Rollback::None {
             self.seal.adopt(seq, &head)?;
         }

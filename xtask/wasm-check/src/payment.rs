@@ -81,6 +81,8 @@ impl Person {
     fn sign(&self, sign: &Sign) -> Input {
         let unlock = |spend: &SpendToSign| Unlock::Signature(self.key.sign(&spend.digest));
         match sign {
+            // Nobody here has hardware, so no slot is ever to be left.
+            Sign::Prove { tx, .. } => Input::Proved { tx: *tx },
             Sign::Spend { tx, inputs, .. } => {
                 Input::Signed { tx: *tx, unlocks: inputs.iter().map(unlock).collect() }
             }

@@ -6,6 +6,7 @@ use tally_wallet::Finding;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{Done, Report};
+use crate::show::{Names, Pending};
 
 #[derive(Serialize)]
 struct Checked {
@@ -24,6 +25,12 @@ struct Found {
 impl From<Finding> for Found {
     fn from(Finding { ok, what, next }: Finding) -> Self {
         Self { ok, what, next }
+    }
+}
+
+impl From<&Pending> for Found {
+    fn from(pending: &Pending) -> Self {
+        Self { ok: false, what: pending.what(), next: pending.next.into() }
     }
 }
 
@@ -49,7 +56,9 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
         Ok(mut wallet) => {
             let mut findings = wallet.check();
             findings.extend(wallet.check_seal());
-            findings.into_iter().map(Found::from).collect()
+            let device = wallet.device();
+            let pending = Pending::all(device, &Names::of(device));
+            findings.into_iter().map(Found::from).chain(pending.iter().map(Found::from)).collect()
         }
         Err(error) => vec![Found {
             ok: false,

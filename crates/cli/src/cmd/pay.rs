@@ -7,7 +7,7 @@ use tally_core::device::Event;
 use tally_core::object::Object;
 use tally_core::packet::Packet;
 use tally_transport::tcp::{self, Limits};
-use tally_wallet::Wallet;
+use tally_wallet::{Wallet, WalletError};
 
 use super::asset::parse_amount;
 use super::settle::{self, Settled};
@@ -100,6 +100,7 @@ fn over_tcp(
     online: bool,
 ) -> Result<Done, CliError> {
     let mut wallet = at.open()?;
+    wallet.device().may_step().map_err(WalletError::from)?;
     before(&mut wallet, out, online)?;
     let payee = wallet.find_contact(contact)?;
     let asset = wallet.find_asset(asset)?;
@@ -120,6 +121,7 @@ fn before(wallet: &mut Wallet, out: Out, online: bool) -> Result<(), CliError> {
     if !online {
         return Ok(());
     }
+    wallet.device().may_step().map_err(WalletError::from)?;
     let settling = wallet.settle(&mut |progress| settle::note(out, progress), &mut |_| {})?;
     let settled = Settled::of(wallet, settling, &[]);
     match settled.exit() {

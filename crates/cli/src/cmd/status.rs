@@ -15,13 +15,16 @@ use super::view::mode;
 use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{Money, Names, Who, date, short, words};
+use crate::show::{Money, Names, Pending, Who, date, short, words};
 
 #[derive(Serialize)]
 struct Status {
     mode: &'static str,
     coins: Vec<Coin>,
     payments: Vec<Payment>,
+    /// Payments that are not signed yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<Pending>,
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     notary: Option<Seen>,
@@ -32,8 +35,8 @@ struct Coin {
     coin: String,
     #[serde(flatten)]
     money: Money,
-    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost`, `waits for consent` or
-    /// `not valid`.
+    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost`, `waits for consent`,
+    /// `waits for its payment` (its change, or what is paid to oneself) or `not valid`.
     state: &'static str,
     tier: &'static str,
     minted: &'static str,
@@ -71,6 +74,9 @@ struct Payment {
     #[serde(flatten)]
     money: Money,
     state: &'static str,
+    /// Whether it was never made.
+    #[serde(skip)]
+    given_up: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     certified_at: Option<String>,
 }
@@ -97,14 +103,16 @@ impl Report for Status {
         }
         text += &self.coins.iter().map(Coin::text).collect::<String>();
         for payment in &self.payments {
+            let paid = if payment.given_up { "not paid" } else { "paid" };
             text += &format!(
-                "paid {} to {}  {}  {}\n",
+                "{paid} {} to {}  {}  {}\n",
                 payment.money.text(),
                 payment.to.text(),
                 payment.state,
                 short(&payment.tx)
             );
         }
+        text += &self.pending.iter().map(Pending::text).collect::<String>();
         text + &match &self.notary {
             None => "no notary: what is at risk stays so (tally notary add)\n".to_owned(),
             Some(seen) => {
@@ -162,7 +170,8 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
     // What was paid to oneself is among the coins, unless somebody has still to consent.
     let shown = |outgoing: &Outgoing| {
         let done = matches!(outgoing.state, OutgoingState::Receipted | OutgoingState::GivenUp);
-        outgoing.payee != device.id() || !done
+        let pending = matches!(outgoing.state, OutgoingState::Proving | OutgoingState::Intent);
+        !pending && (outgoing.payee != device.id() || !done)
     };
     let payments = outgoing.filter(|outgoing| shown(outgoing)).map(|outgoing| {
         let offer = &outgoing.payment.offer;
@@ -174,7 +183,7 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
             state: match (certified_at, outgoing.state) {
                 _ if device.has_lost(&outgoing.tx) => "lost",
                 (Some(_), _) => "certified",
-                (None, OutgoingState::Intent) => "not signed yet",
+                (None, OutgoingState::Proving | OutgoingState::Intent) => "not signed yet",
                 (None, OutgoingState::Signed) if outgoing.payee == device.id() => {
                     "signed, waits for consent or the end of the lock"
                 }
@@ -182,6 +191,7 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
                 (None, OutgoingState::Receipted) => "receipted, not certified",
                 (None, OutgoingState::GivenUp) => "given up, nothing was paid",
             },
+            given_up: !outgoing.is_signed(),
             certified_at: certified_at.map(date),
         }
     });
@@ -194,7 +204,8 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
     });
     let lost = u64::try_from(device.lost().len()).unwrap_or(u64::MAX);
     let (coins, payments) = (coins.collect(), payments.collect());
-    Ok(Done::new(&Status { mode: mode(device), coins, payments, lost, notary }))
+    let pending = Pending::all(device, &names);
+    Ok(Done::new(&Status { mode: mode(device), coins, payments, pending, lost, notary }))
 }
 
 fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Time) -> Coin {
@@ -205,6 +216,9 @@ fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Tim
     let moved = holding.uncertified > 0 || holding.certified_at.is_some();
     let state = match (lost, valid) {
         (true, _) => "lost",
+        _ if device.pending().any(|o| o.transaction.made().any(|(id, _)| id == holding.id)) => {
+            "waits for its payment"
+        }
         _ if pocket.is_some_and(|pocket| !pocket.is_ready()) => "waits for consent",
         (_, false) => "not valid",
         _ if certified => "certified",

@@ -15,7 +15,7 @@ use tally_core::time::Time;
 use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{MINTED, Money, Names, Who, date, short, words};
+use crate::show::{MINTED, Money, Names, Pending, Who, date, short, words};
 
 #[derive(Serialize)]
 struct Identity {
@@ -69,6 +69,9 @@ pub fn mode(device: &Device) -> &'static str {
 struct Balance {
     mode: &'static str,
     assets: Vec<Held>,
+    /// Payments that are not signed yet: what they pay is in none of the assets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<Pending>,
 }
 
 #[derive(Serialize)]
@@ -109,7 +112,7 @@ struct OfTier {
     coins: u64,
     uncertified: u32,
     verified: bool,
-    /// Whether it waits for somebody's consent, or the end of a lock.
+    /// Whether it waits for somebody's consent, for the payment whose change it is, or the end of a lock.
     pending: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     settle_by: Option<String>,
@@ -125,6 +128,7 @@ impl Report for Balance {
         if self.mode != "normal" {
             text += "This wallet receives only: see `tally doctor`.\n";
         }
+        text += &self.pending.iter().map(Pending::text).collect::<String>();
         if self.assets.is_empty() {
             return text + "nothing yet\n";
         }
@@ -133,7 +137,7 @@ impl Report for Balance {
             for of in &held.tiers {
                 let by = of.settle_by.as_ref().map(|t| format!(", settle by {t}"));
                 let bad = match (of.verified, of.pending) {
-                    (_, true) => "  waits for consent, or the end of its lock",
+                    (_, true) => "  waits for consent, for its payment, or the end of its lock",
                     (true, _) => "",
                     (false, _) => "  NO LONGER VALID",
                 };
@@ -220,7 +224,8 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
         Held { total, at_risk, tiers: tiers.into_values().rev().collect(), reserved }
     });
     let assets = held.collect();
-    Ok(Done::new(&Balance { mode: mode(wallet.device()), assets }))
+    let pending = Pending::all(wallet.device(), &names);
+    Ok(Done::new(&Balance { mode: mode(wallet.device()), assets, pending }))
 }
 
 /// What of an asset is set aside now, by whom and how long.
@@ -337,6 +342,7 @@ pub fn history(at: &Context, limit: Option<usize>) -> Result<Done, CliError> {
             tier: None,
             minted: None,
             state: match outgoing.state {
+                OutgoingState::Proving => "not signed yet, waits for the TPM's proof",
                 OutgoingState::Intent => "not signed yet",
                 _ if device.has_lost(&outgoing.tx) => "lost",
                 _ if device.settled_at(&outgoing.tx).is_some() => "settled",

@@ -38,7 +38,11 @@ impl Patched {
         let their_card = invoice.card.open_card()?;
         let input = Input::PayInvoice { payee, invoice: Box::new(invoice) };
         let output = self.device.handle(&world, input).map_err(failed)?;
-        let Some(Sign::Spend { tx, inputs, .. }) = output.sign.first().cloned() else {
+        let Some(Sign::Prove { tx, .. }) = output.sign.first().cloned() else {
+            return Err(broken("there is something to prove"));
+        };
+        let output = self.device.handle(&world, Input::Proved { tx }).map_err(failed)?;
+        let Some(Sign::Spend { inputs, .. }) = output.sign.first().cloned() else {
             return Err(broken("there is something to sign"));
         };
         let mut unlocks = Vec::new();

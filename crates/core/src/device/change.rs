@@ -39,13 +39,16 @@ pub struct Pocket {
 /// How far an outgoing payment has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum OutgoingState {
-    /// The step is taken; the seal has been or will be asked.
+    /// The step is taken, and slots have to be left for it that are not all proved: nothing of it can
+    /// have been signed.
+    Proving,
+    /// Every proof that it needs is there: it was handed to whoever signs, or will be.
     Intent,
     /// Signed: the payee can be given it any number of times.
     Signed,
     /// The payee said that it has it.
     Receipted,
-    /// The seal gave no proof for it, so nothing of it was signed: its coins are back.
+    /// There was no proof for it, so nothing of it was signed: its coins are back.
     GivenUp,
 }
 
@@ -60,7 +63,7 @@ pub struct Outgoing {
     pub state: OutgoingState,
     /// When the step was taken.
     pub at: Time,
-    /// What is sent; without unlocks while the state is `Intent`.
+    /// What is sent; without unlocks until it is signed.
     pub payment: Payment,
     /// The coins that it is paid with, as they were before.
     pub sources: List<Source, MAX_INPUTS>,
@@ -68,9 +71,9 @@ pub struct Outgoing {
     pub transaction: Transaction,
     /// The payee's signature, once it is there.
     pub receipt: Option<Signature>,
+    /// The device's head when it was given up, if it was.
+    pub given_up: Option<Head>,
 }
-
-record!(Outgoing { tx, payee, state, at, payment, sources, transaction, receipt });
 
 /// A payment from somebody, or a mint.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -325,6 +328,44 @@ impl<A: Decode, B: Decode> Decode for Pair<A, B> {
     }
 }
 
+/// The fields of a payment's record, without the head that only what was given up has.
+const OUTGOING_FIELDS: u64 = 8;
+
+impl Encode for Outgoing {
+    fn encode(&self, w: &mut Writer) {
+        w.array(OUTGOING_FIELDS + u64::from(self.given_up.is_some()));
+        self.tx.encode(w);
+        self.payee.encode(w);
+        self.state.encode(w);
+        self.at.encode(w);
+        self.payment.encode(w);
+        self.sources.encode(w);
+        self.transaction.encode(w);
+        self.receipt.encode(w);
+        if let Some(head) = &self.given_up {
+            head.encode(w);
+        }
+    }
+}
+
+impl Decode for Outgoing {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.optional_tail(OUTGOING_FIELDS, OUTGOING_FIELDS + 1, |r, given_up| {
+            Ok(Self {
+                tx: Decode::decode(r)?,
+                payee: Decode::decode(r)?,
+                state: Decode::decode(r)?,
+                at: Decode::decode(r)?,
+                payment: Decode::decode(r)?,
+                sources: Decode::decode(r)?,
+                transaction: Decode::decode(r)?,
+                receipt: Decode::decode(r)?,
+                given_up: given_up.then(|| Decode::decode(r)).transpose()?,
+            })
+        })
+    }
+}
+
 /// The fields of a payment's record; at first there was no number of the device's own last step.
 const INCOMING_FIELDS: u64 = 11;
 
@@ -392,6 +433,7 @@ impl Encode for OutgoingState {
             Self::Signed => 1,
             Self::Receipted => 2,
             Self::GivenUp => 3,
+            Self::Proving => 4,
         });
     }
 }
@@ -403,6 +445,7 @@ impl Decode for OutgoingState {
             1 => Ok(Self::Signed),
             2 => Ok(Self::Receipted),
             3 => Ok(Self::GivenUp),
+            4 => Ok(Self::Proving),
             _ => Err(DecodeError::Unknown),
         }
     }

@@ -48,6 +48,11 @@ pub enum DeviceError {
     /// There is not enough of the asset, at most 8 coins of which can pay at once.
     #[error("there is not enough to pay this: check your balance")]
     InsufficientFunds,
+    /// The coins that could pay are under counters that cannot be asked now.
+    #[error(
+        "the TPM that these coins are bound to is not there, and nothing was begun: bring it back, wait for the end of their locks (tally status), or give up on it (tally recover --without-tpm)"
+    )]
+    SealAway,
     /// The payment that the seal signed, or the receipt, is not waiting.
     #[error("no such payment is waiting: list your payments")]
     NotWaiting,
@@ -75,6 +80,7 @@ impl DeviceError {
             Self::Own(e) => e.code(),
             Self::NotForMe => "NOT_FOR_ME",
             Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
+            Self::SealAway => "SEAL_AWAY",
             Self::NotWaiting => "NOT_WAITING",
         }
     }

@@ -184,9 +184,18 @@ pub enum Input {
     /// The seal's free slot for a coin that arrives, or that it has none: said before an offer or a
     /// wish that may bring a coin. It is forgotten at a restart.
     Lock(Option<Sealed>),
-    /// The seal gives no proof from these slots: they were left, or are gone.
+    /// The seal's counters cannot be asked now, or can be again: said when it is noticed. It is
+    /// forgotten at a restart.
+    Away(bool),
+    /// Every slot of [`Sign::Prove`] was left for the payment, and the seal has the proofs.
+    Proved {
+        /// Which.
+        tx: TxId,
+    },
+    /// The seal gives no proof from these slots: they were left, are gone, or their owner gives up on
+    /// hardware that is away. What was to leave one of them and was not signed is given up.
     SlotsLost {
-        /// The payment for which they were to be left, if there was one.
+        /// The payment for which they were to be left, if there was one: it is given up too.
         tx: Option<TxId>,
         /// The slots.
         slots: Vec<Slot>,
@@ -243,14 +252,22 @@ pub enum Learnt {
 /// What a seal is asked to sign.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Sign {
-    /// A step. The seal is told of the step before it signs.
+    /// Proofs first: the seal leaves each slot for a payment, and signs nothing of it yet. The answer
+    /// is [`Input::Proved`] once it has them all, or [`Input::SlotsLost`].
+    Prove {
+        /// The payment.
+        tx: TxId,
+        /// The slots.
+        slots: Vec<Slot>,
+    },
+    /// A step. The seal's journal is told before the seal signs.
     Spend {
         /// The payment.
         tx: TxId,
         /// The number of the step.
         seq: u64,
-        /// The device's head after the step.
-        head: Head,
+        /// What the journal is told.
+        entry: Entry,
         /// What each input needs, in order.
         inputs: Vec<SpendToSign>,
     },
@@ -271,6 +288,25 @@ pub enum Sign {
     },
 }
 
+/// A point of a device's history.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Position {
+    /// The number of the step.
+    pub seq: u64,
+    /// The head after it.
+    pub head: Head,
+}
+
+/// What a seal's journal is to hold before the seal signs.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Entry {
+    /// The last step that is handed to the seal. Steps that wait for a proof are not counted.
+    pub to: Position,
+    /// Where else the journal may be, if a crash came between: at any other place, or further on, the
+    /// device was set back.
+    pub from: Vec<Position>,
+}
+
 /// What one input needs to be unlocked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SpendToSign {
@@ -278,7 +314,7 @@ pub struct SpendToSign {
     pub coin: CoinId,
     /// What the owner signs.
     pub digest: Digest,
-    /// The slot that the seal has to leave, if the coin is sealed.
+    /// The slot whose proof goes with the signature, if the key alone does not do.
     pub slot: Option<Slot>,
 }
 

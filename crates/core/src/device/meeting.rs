@@ -17,15 +17,16 @@ use crate::message::{
     SyncEnd, SyncReply, ToldList, Wants,
 };
 use crate::seal::Revocation;
+use crate::time::Time;
 
 /// Most pages that one meeting goes through, whatever the other side says.
 pub(super) const MAX_PAGES: u32 = 128;
 
 impl Device {
     /// The owner meets a contact.
-    pub(super) fn meet(&mut self, contact: DeviceId) -> Result<Output, DeviceError> {
+    pub(super) fn meet(&mut self, now: Time, contact: DeviceId) -> Result<Output, DeviceError> {
         let first = self.open_meeting(contact)?;
-        let mut output = self.retry(contact);
+        let mut output = self.retry(now, contact);
         output.send.insert(0, (contact, first));
         Ok(output)
     }
@@ -47,7 +48,7 @@ impl Device {
             page,
             more: self.has_more(page),
             link: contact.received,
-            seq: self.seq,
+            seq: self.before_unsigned(),
             restored: matches!(self.mode, Mode::ReceiveOnly(_)),
             seen: List::truncated(self.sightings.seen(
                 before(page, MAX_SEEN),

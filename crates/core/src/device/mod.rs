@@ -10,6 +10,7 @@
 //! | side | durable | then | after a restart |
 //! |---|---|---|---|
 //! | payer | nothing | an offer is out | abandon: nothing happened |
+//! | payer | [`Outgoing`] `Proving` | the seal proves each slot | ask again; other payments go on |
 //! | payer | [`Outgoing`] `Intent` | the seal signs | ask the seal again: the same bytes |
 //! | payer | [`Outgoing`] `Signed` | the payment is sent | send it again, for as long as it takes |
 //! | payer | the same, of what is reserved | the change waits for the payee's consent | send it again; once the lock has ended, the change is free |
@@ -44,6 +45,7 @@ mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 mod view;
+mod waiting;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -53,13 +55,17 @@ pub use check::Standing;
 pub use contacts::{Contact, ContactError, Forgotten, MAX_CONTACTS, MAX_STRANGERS, Meeting, Rests};
 pub use error::DeviceError;
 pub use forget::{MAX_REFUSED_STEPS, MAX_STRANGE_FORKS, MAX_STRANGE_STEPS};
-pub use io::{Direction, Event, Input, Learnt, Output, RejectReason, Sign, SpendToSign, World};
+pub use io::{
+    Direction, Entry, Event, Input, Learnt, Output, Position, RejectReason, Sign, SpendToSign,
+    World,
+};
 pub use ledger::Ledger;
 pub use own::{MAX_RESERVATION, OwnError};
 pub use recovery::{Basis, RecoveryError};
 pub use seals::Burned;
 pub use settle::{Lost, Unsettled};
 pub use sightings::Sightings;
+pub use waiting::OnTerms;
 
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
@@ -180,11 +186,11 @@ impl Device {
             Input::Consents { tx, consents } => self.learn_consents(tx, &consents),
             Input::LocksEnded => Ok(self.end_locks(world.now)),
             Input::Signed { tx, unlocks } => self.signed(world.now, tx, unlocks),
-            Input::Retry { payee } => Ok(self.retry(payee)),
+            Input::Retry { payee } => Ok(self.retry(world.now, payee)),
             Input::ReceiptSigned { tx, signature } => self.receipt_signed(tx, signature),
             Input::Message { from, message, nonce } => self.message(world, from, *message, nonce),
             Input::Fork(proof) => self.add_fork(world, *proof),
-            Input::Meet { contact } => self.meet(contact),
+            Input::Meet { contact } => self.meet(world.now, contact),
             Input::Restored => Ok(self.restored(world)),
             Input::GiveUp { contact } => self.give_up(contact),
             Input::ConfirmRecovery(basis) => self.confirm_recovery(basis),
@@ -196,6 +202,11 @@ impl Device {
                 self.lock(lock);
                 Ok(Output::default())
             }
+            Input::Away(away) => {
+                self.set_away(away);
+                Ok(Output::default())
+            }
+            Input::Proved { tx } => self.proved(world.now, tx),
             Input::SlotsLost { tx, slots } => self.burn(world, tx, &slots),
         }
     }

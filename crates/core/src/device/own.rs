@@ -76,7 +76,7 @@ impl Device {
         self.may_step()?;
         let mut coins: Vec<&Pocket> = self.movable(world, &asset).collect();
         if coins.is_empty() {
-            return Err(self.why_none(&asset));
+            return Err(self.why_none(world, &asset));
         }
         coins.sort_by_key(|pocket| pocket.amount());
         let mut picked = Vec::new();
@@ -118,7 +118,7 @@ impl Device {
                 .ledger
                 .pick(&asset, amount, MAX_INPUTS, |p| p.reserved_for(world.now).is_none());
             return Err(match any {
-                Some(_) => OwnError::Uncertified.into(),
+                Some(_) => self.why_none(world, &asset),
                 None => DeviceError::InsufficientFunds,
             });
         };
@@ -307,9 +307,17 @@ impl Device {
             && pocket.evidence.claims(&self.policies).iter().all(Claims::certified)
     }
 
-    fn why_none(&self, asset: &AssetId) -> DeviceError {
-        let some = self.ledger.balances().get(asset).is_some_and(|amount| !amount.is_zero());
-        if some { OwnError::Uncertified.into() } else { DeviceError::InsufficientFunds }
+    fn why_none(&self, world: &World<'_>, asset: &AssetId) -> DeviceError {
+        let of_asset = |p: &&Pocket| p.coin.as_ref().is_some_and(|(_, coin)| coin.asset == *asset);
+        let coins = || self.ledger.pockets().filter(of_asset);
+        let away = |p: &Pocket| self.locked_pocket(world, p) == Err(DeviceError::SealAway);
+        if coins().any(away) {
+            DeviceError::SealAway
+        } else if coins().any(|pocket| !pocket.amount().is_zero()) {
+            OwnError::Uncertified.into()
+        } else {
+            DeviceError::InsufficientFunds
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::payee::OFFER_LIFETIME;
 use super::{
-    Change, Contact, ContactError, Device, DeviceError, Event, Learnt, Mode, Outgoing,
-    OutgoingState, Output, Pocket, RecoveryError, Sign, SpendToSign, World,
+    Change, Contact, ContactError, Device, DeviceError, Event, Learnt, Mode, OnTerms, Outgoing,
+    OutgoingState, Output, Pocket, RecoveryError, World,
 };
 use crate::accept::Refusal;
 use crate::amount::Amount;
@@ -17,7 +17,7 @@ use crate::id::{AssetId, CoinId, DeviceId, TxId};
 use crate::invoice::Invoice;
 use crate::keys::PublicKey;
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Room, Spend};
-use crate::predicate::{Predicate, Unlock, UnlockError, spend_digest};
+use crate::predicate::{Predicate, Unlock, UnlockError};
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::{self, Source, TradeError};
@@ -64,6 +64,8 @@ impl Device {
         payee: DeviceId,
         invoice: &Invoice,
     ) -> Result<Output, DeviceError> {
+        self.may_step()?;
+        self.may_begin(payee, invoice.accept.nonce)?;
         if world.now >= invoice.expires_at {
             return Err(TradeError::TermsExpired.into());
         }
@@ -79,7 +81,7 @@ impl Device {
         accept: Accept,
     ) -> Result<Output, DeviceError> {
         // The same terms may have come twice; the offer that is out now still waits for its own.
-        if self.outgoing.on_terms(payee, accept.nonce) {
+        if self.on_terms(payee, accept.nonce) != OnTerms::Nothing {
             return Err(TradeError::Turn.into());
         }
         let draft = self.drafts.remove(&payee).ok_or(TradeError::Turn)?;
@@ -105,7 +107,11 @@ impl Device {
         Ok(contact)
     }
 
-    pub(super) fn may_step(&self) -> Result<(), DeviceError> {
+    /// Whether this device signs anything now: to be asked before anybody else is.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for the reason that it does not.
+    pub fn may_step(&self) -> Result<(), DeviceError> {
         if self.mode != Mode::Normal {
             return Err(RecoveryError::ReceiveOnly.into());
         }
@@ -123,6 +129,9 @@ impl Device {
         let contact = self.may_pay(&payee)?;
         if amount.is_zero() {
             return Err(TradeError::Amount.into());
+        }
+        if self.proves_for(payee) {
+            return Err(TradeError::Waiting.into());
         }
         let payee = &contact.owner;
         let picked = self.pick(world, payee, &asset, amount, least)?;
@@ -230,7 +239,10 @@ impl Device {
         if self.locked_until(&coin.owner, world.now).is_some() {
             return Err(EvidenceError::Unlock(UnlockError::Locked).into());
         }
-        if self.slot_to_leave(&coin.owner).is_some() {
+        if self.slot_to_leave(&coin.owner, world.now).is_some() {
+            if self.is_away() {
+                return Err(DeviceError::SealAway);
+            }
             self.vouches(world, &coin.asset, &sealed.slot, sealed.until, &[])?;
         }
         Ok(())
@@ -295,24 +307,27 @@ impl Device {
         let own = payee == self.id;
         let contact = if own { None } else { Some(self.may_pay(&payee)?.clone()) };
         let owner = contact.as_ref().map_or(&self.me.owner, |contact| &contact.owner);
-        if accept.owner.key() != owner || self.outgoing.on_terms(payee, accept.nonce) {
+        if accept.owner.key() != owner {
             return Err(TradeError::Terms.into());
         }
+        self.may_begin(payee, accept.nonce)?;
         let Draft { offer, sources, .. } = draft;
         let transaction = trade::transaction(&offer, &accept, &sources, &payee, self.me.network)?;
         let (tx, step, link) = (transaction.id(), transaction.step, transaction.link);
         let made: Vec<_> = transaction.made_as(tx).map(|(id, coin)| (id, coin.clone())).collect();
         let (paid, change) = (made.first().filter(|_| own).cloned(), made.get(1).cloned());
         let commit = Commit { root: step.root, unlocks: List::default() };
+        let proves = !self.slots_to_leave(&sources, world.now).is_empty();
         let outgoing = Arc::new(Outgoing {
             tx,
             payee,
-            state: OutgoingState::Intent,
+            state: if proves { OutgoingState::Proving } else { OutgoingState::Intent },
             at: world.now,
             payment: Payment { offer, accept, commit },
             sources: List::truncated(sources.clone()),
             transaction,
             receipt: None,
+            given_up: None,
         });
         let mut output = self.record([
             Change::Outgoing(Arc::clone(&outgoing)),
@@ -327,7 +342,7 @@ impl Device {
         if form == Form::Commit {
             self.live.insert(tx);
         }
-        output.sign.push(self.to_sign(&outgoing));
+        output.sign.push(self.to_sign(&outgoing, world.now));
         Ok(output)
     }
 
@@ -429,12 +444,13 @@ impl Device {
     }
 
     /// Everything that waits for a payee: to be signed, or to be sent again as it was.
-    pub(super) fn retry(&self, payee: DeviceId) -> Output {
+    pub(super) fn retry(&self, now: Time, payee: DeviceId) -> Output {
         let mut output = Output::default();
         for outgoing in self.outgoing.waiting(payee) {
             match outgoing.state {
-                OutgoingState::Intent => {
-                    output.sign.push(self.to_sign(outgoing));
+                OutgoingState::Proving | OutgoingState::Intent => {
+                    let possible = self.can_sign(outgoing, now);
+                    output.sign.extend(possible.then(|| self.to_sign(outgoing, now)));
                 }
                 OutgoingState::Signed => match self.asks(outgoing) {
                     Some(asked) => {
@@ -450,28 +466,6 @@ impl Device {
         output
     }
 
-    /// What the seal is asked to sign for a payment that waits for it, the same each time.
-    pub fn to_sign(&self, outgoing: &Outgoing) -> Sign {
-        let transaction = &outgoing.transaction;
-        let input = |source: &Source| SpendToSign {
-            coin: source.id,
-            digest: spend_digest(&source.id, &outgoing.tx),
-            slot: self.slot_to_leave(&source.coin.owner),
-        };
-        Sign::Spend {
-            tx: outgoing.tx,
-            seq: transaction.step.seq,
-            head: transaction.step.head_after(&transaction.link),
-            inputs: outgoing.sources.iter().map(input).collect(),
-        }
-    }
-
-    /// Whether what a payment that waits for the seal needs can be had now: its coins whose slots give
-    /// no proof move by the key alone, once their locks have ended.
-    pub fn can_sign(&self, outgoing: &Outgoing, now: Time) -> bool {
-        outgoing.sources.iter().all(|s| self.locked_until(&s.coin.owner, now).is_none())
-    }
-
     pub(super) fn receipted(
         &mut self,
         now: Time,
@@ -484,7 +478,7 @@ impl Device {
         }
         match outgoing.state {
             OutgoingState::Receipted => return Ok(Output::default()),
-            OutgoingState::Intent | OutgoingState::GivenUp => {
+            OutgoingState::Proving | OutgoingState::Intent | OutgoingState::GivenUp => {
                 return Err(DeviceError::NotWaiting);
             }
             OutgoingState::Signed => {}

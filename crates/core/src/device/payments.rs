@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use super::{Incoming, Outgoing, OutgoingState};
 use crate::amount::Amount;
-use crate::id::{AssetId, CoinId, DeviceId, Link, Nonce, TxId};
+use crate::id::{AssetId, CoinId, DeviceId, Head, Link, Nonce, TxId};
 use crate::tier::Tier;
 
 const FIRST_TX: TxId = TxId::new([0; 32]);
@@ -16,7 +16,12 @@ const LAST_TX: TxId = TxId::new([0xff; 32]);
 pub(super) struct Sent {
     all: BTreeMap<TxId, Arc<Outgoing>>,
     waiting: BTreeSet<(DeviceId, u64, TxId)>,
-    terms: BTreeSet<(DeviceId, Nonce)>,
+    /// Those that are not signed yet, by the number of their step.
+    pending: BTreeSet<(u64, TxId)>,
+    /// Those that were never signed, given up ones too, by the head after their step.
+    unsigned: BTreeMap<Head, TxId>,
+    /// What was or will be paid on each of a payee's terms.
+    terms: BTreeMap<(DeviceId, Nonce), TxId>,
     /// Payments of what was reserved, whose payees have not consented.
     unconsented: BTreeSet<TxId>,
     /// The payment that each link to a payee was followed by.
@@ -30,36 +35,46 @@ impl Sent {
 
     /// Keeps a payment, or what is new of it.
     pub(super) fn put(&mut self, outgoing: Arc<Outgoing>) {
-        let place = (outgoing.payee, outgoing.transaction.step.seq, outgoing.tx);
+        use OutgoingState::{GivenUp, Intent, Proving, Receipted, Signed};
+        let (tx, step) = (outgoing.tx, outgoing.transaction.step);
+        let place = (outgoing.payee, step.seq, tx);
+        let (waits, pending, unsigned) = match outgoing.state {
+            Proving | Intent => (true, true, true),
+            Signed => (true, false, false),
+            Receipted => (false, false, false),
+            GivenUp => (false, false, true),
+        };
+        keep(&mut self.waiting, place, waits);
+        keep(&mut self.pending, (step.seq, tx), pending);
+        keep(&mut self.unconsented, tx, outgoing.unconsented().next().is_some());
+        let after = step.head_after(&outgoing.transaction.link);
+        keep_at(&mut self.unsigned, after, tx, unsigned);
+        // What was given up is as if it had never been: the same terms may be paid anew.
+        let counts = outgoing.state != GivenUp;
         let terms = (outgoing.payee, outgoing.payment.accept.nonce);
+        keep_at(&mut self.terms, terms, tx, counts);
         let link = (outgoing.payee, outgoing.payment.offer.link);
-        match outgoing.state {
-            OutgoingState::Intent | OutgoingState::Signed => {
-                self.waiting.insert(place);
-            }
-            OutgoingState::Receipted | OutgoingState::GivenUp => {
-                self.waiting.remove(&place);
-            }
-        }
-        if outgoing.unconsented().next().is_some() {
-            self.unconsented.insert(outgoing.tx);
-        } else {
-            self.unconsented.remove(&outgoing.tx);
-        }
-        if outgoing.state != OutgoingState::GivenUp {
-            self.terms.insert(terms);
-            self.links.insert(link, outgoing.tx);
-        } else if self.links.get(&link) == Some(&outgoing.tx) {
-            // What was given up is as if it had never been: the same terms may be paid anew.
-            self.terms.remove(&terms);
-            self.links.remove(&link);
-        }
-        self.all.insert(outgoing.tx, outgoing);
+        keep_at(&mut self.links, link, tx, counts);
+        self.all.insert(tx, outgoing);
     }
 
-    /// Whether a payee was paid on these terms. It forgets them then, so they are good once.
-    pub(super) fn on_terms(&self, payee: DeviceId, nonce: Nonce) -> bool {
-        self.terms.contains(&(payee, nonce))
+    /// The payment on these terms, if there is one. A payee forgets them then, so they are good once.
+    pub(super) fn on_terms(&self, payee: DeviceId, nonce: Nonce) -> Option<&Outgoing> {
+        self.terms.get(&(payee, nonce)).and_then(|tx| self.get(tx))
+    }
+
+    /// The payments that are not signed yet, in the order of their steps.
+    pub(super) fn pending(&self) -> impl DoubleEndedIterator<Item = &Outgoing> {
+        self.pending.iter().filter_map(|(_, tx)| self.get(tx))
+    }
+
+    /// The payment that was never signed and whose step leads to this head.
+    pub(super) fn unsigned(&self, head: &Head) -> Option<&Outgoing> {
+        self.unsigned.get(head).and_then(|tx| self.get(tx))
+    }
+
+    fn get(&self, tx: &TxId) -> Option<&Outgoing> {
+        self.all.get(tx).map(Arc::as_ref)
     }
 
     /// The payment to a payee that followed this link.
@@ -84,6 +99,23 @@ impl Sent {
     pub(super) fn waiting(&self, payee: DeviceId) -> impl Iterator<Item = &Outgoing> {
         let places = self.waiting.range((payee, 0, FIRST_TX)..=(payee, u64::MAX, LAST_TX));
         places.filter_map(|(_, _, tx)| self.all.get(tx)).map(Arc::as_ref)
+    }
+}
+
+fn keep<T: Ord>(set: &mut BTreeSet<T>, item: T, whether: bool) {
+    if whether {
+        set.insert(item);
+    } else {
+        set.remove(&item);
+    }
+}
+
+/// What is over leaves its place to what came into it since.
+fn keep_at<K: Ord>(map: &mut BTreeMap<K, TxId>, key: K, tx: TxId, whether: bool) {
+    if whether {
+        map.insert(key, tx);
+    } else if map.get(&key) == Some(&tx) {
+        map.remove(&key);
     }
 }
 

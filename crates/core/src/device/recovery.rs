@@ -10,9 +10,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::change::MAX_WAITING;
-use super::{Burned, Change, Contact, Device, DeviceError, Event, Meeting, Mode, Output, World};
+use super::{Change, Contact, Device, DeviceError, Event, Meeting, Mode, Output, World};
+use crate::coin::Coin;
 use crate::evidence::{Evidence, Hop, Witness};
-use crate::id::{CoinId, DeviceId};
+use crate::id::{CoinId, DeviceId, TxId};
 use crate::message::{History, MAX_HISTORY, Sync};
 use crate::predicate::{Unlock, spend_digest};
 use crate::seal::SealIdentity;
@@ -64,14 +65,11 @@ impl RecoveryError {
 impl Device {
     /// The device may be behind: it receives only from now on.
     ///
-    /// What waits for the seal may have been signed and sent since: it is completed by the key alone,
-    /// once its locks have ended, and never given up.
+    /// What waits for the seal may have been signed and sent since.
     pub(super) fn restored(&mut self, world: &World<'_>) -> Output {
         let contacts: Vec<Contact> = self.contacts.values().cloned().collect();
         let mut output = self.record([Change::Mode(Mode::ReceiveOnly(Vec::new()))]);
-        let at = world.now;
-        let doubtful = self.doubtful().into_iter().map(|slot| Change::Burned(Burned { slot, at }));
-        self.add(&mut output, doubtful);
+        self.doubt(world, &mut output);
         let unmet = |contact: Contact| {
             // A stranger was never paid as far as this device knows.
             let met = if contact.stranger.is_some() { Meeting::New } else { Meeting::Due };
@@ -123,7 +121,9 @@ impl Device {
         let complete = !more;
         // Whatever else is said of a step than what this device signed is not taken over.
         let mine = told.iter().filter(|hop| self.is_my_step(hop)).map(Hop::bare);
-        let mine: Vec<Hop> = mine.filter(|hop| hop.tx.step.seq > self.seq).collect();
+        // What is not signed here may have been, or another step in its place.
+        let news = |seq: u64| seq > self.seq || self.is_pending(seq);
+        let mine: Vec<Hop> = mine.filter(|hop| news(hop.tx.step.seq)).collect();
         let mut output = match (&self.mode, mine.is_empty()) {
             (Mode::Normal, true) => return Ok(Output::default()),
             // This device signed steps that it does not know: it was set back without noticing.
@@ -184,6 +184,7 @@ impl Device {
         mut waiting: Vec<Hop>,
         from: &DeviceId,
     ) {
+        self.make_way(world, output, &waiting);
         let before = self.seq;
         while let Some((at, pockets)) = self.next_step(world, &waiting) {
             let hop = waiting.swap_remove(at);
@@ -209,10 +210,7 @@ impl Device {
             let pocket = |(id, witness): (&CoinId, &Witness)| {
                 let pocket = self.ledger.holding(id)?;
                 let (_, coin) = pocket.coin.as_ref()?;
-                // Its own proofs need nobody's word.
-                let judge = self.decided(world, &[]);
-                let unlocked = coin.owner.check(id, &tx, &witness.unlock, world.now, &judge);
-                unlocked.ok().map(|()| pocket.clone())
+                self.unlocks(world, id, coin, &tx, witness).then(|| pocket.clone())
             };
             inputs.map(pocket).collect()
         };
@@ -223,6 +221,20 @@ impl Device {
             .find_map(|(i, hop)| Some((i, pockets(hop)?)))
     }
 
+    /// Whether a witness unlocks a coin for one of this device's own steps.
+    pub(super) fn unlocks(
+        &self,
+        world: &World<'_>,
+        id: &CoinId,
+        coin: &Coin,
+        tx: &TxId,
+        witness: &Witness,
+    ) -> bool {
+        // Its own proofs need nobody's word.
+        let judge = self.decided(world, &[]);
+        coin.owner.check(id, tx, &witness.unlock, world.now, &judge).is_ok()
+    }
+
     fn take_step(
         &mut self,
         output: &mut Output,
@@ -231,8 +243,8 @@ impl Device {
         pockets: &[super::Pocket],
     ) {
         let (step, link) = (hop.tx.step, hop.tx.link);
-        let mine = |(_, coin): &(CoinId, &crate::coin::Coin)| coin.owner.key() == &self.me.owner;
-        let owned = |(id, coin): (CoinId, &crate::coin::Coin)| (id, coin.clone());
+        let mine = |(_, coin): &(CoinId, &Coin)| coin.owner.key() == &self.me.owner;
+        let owned = |(id, coin): (CoinId, &Coin)| (id, coin.clone());
         let paid = hop.tx.made().next().filter(mine).map(owned);
         let change = hop.tx.made().skip(1).find(mine).map(owned);
         self.move_pockets(output, sources, link, change.clone());
@@ -251,6 +263,8 @@ impl Device {
         let paid = |c| Contact { link, stranger: None, ..c };
         let contact = payee.map(|c| Change::Contact(Box::new(paid(c))));
         self.add(output, contact);
+        let found = self.found_signed(hop);
+        self.add(output, found);
         self.add(output, [Change::Step { seq: step.seq, head: step.head_after(&link) }]);
     }
 

@@ -1,18 +1,14 @@
-//! Know whose hardware counts, bind coins that arrive to it, and give up what it cannot prove.
+//! Know whose hardware counts, and bind coins that arrive to it.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{
-    Change, Contact, Device, DeviceError, Event, Mode, Outgoing, OutgoingState, Output, Pocket,
-    World,
-};
+use super::{Change, Contact, Device, DeviceError, Output, World};
 use crate::card::Card;
 use crate::cbor::{from_bytes, record};
 use crate::evidence::{Evidence, EvidenceError, Holding, Verified};
-use crate::id::{AssetId, CoinId, TxId};
+use crate::id::{AssetId, CoinId};
 use crate::keys::PublicKey;
 use crate::predicate::{Predicate, Sealed};
 use crate::seal::{
@@ -44,6 +40,8 @@ pub(super) struct Enrolled {
     burned: BTreeMap<Slot, Burned>,
     /// A free slot of this device's seal, for a coin that arrives. It does not survive a restart.
     lock: Option<Sealed>,
+    /// Whether its counters cannot be asked now. It does not survive a restart either.
+    away: bool,
 }
 
 impl Enrolled {
@@ -253,14 +251,23 @@ impl Device {
         Some(sealed.until).filter(|until| stuck && now < *until)
     }
 
-    /// The slot that has to be left to spend a coin; none if its key alone moves it.
-    pub(super) fn slot_to_leave(&self, owner: &Predicate) -> Option<Slot> {
-        match owner {
-            Predicate::Sealed(sealed) => {
-                Some(sealed.slot).filter(|slot| !self.enrolled.burned.contains_key(slot))
-            }
-            _ => None,
-        }
+    /// The slot that has to be left to spend a coin; none if its key alone moves it: the slot gives no
+    /// proof, or its lock has ended and its counter cannot be asked.
+    pub(super) fn slot_to_leave(&self, owner: &Predicate, now: Time) -> Option<Slot> {
+        let Predicate::Sealed(sealed) = owner else { return None };
+        let without = self.enrolled.burned.contains_key(&sealed.slot)
+            || (self.enrolled.away && now >= sealed.until);
+        Some(sealed.slot).filter(|_| !without)
+    }
+
+    /// The driver found that the seal's counters cannot be asked, or can be again.
+    pub(super) fn set_away(&mut self, away: bool) {
+        self.enrolled.away = away;
+    }
+
+    /// Whether the seal's counters cannot be asked, as far as this device was told.
+    pub fn is_away(&self) -> bool {
+        self.enrolled.away
     }
 
     /// The device was enrolled, or its enrollment was renewed.
@@ -288,80 +295,6 @@ impl Device {
         // What was checked of an open offer may rest on it.
         self.offers.clear();
         Ok(self.record([Change::Revocation(Box::new(list))]))
-    }
-
-    /// The seal gives no proof from these slots. If a payment was to leave them, and nothing of it was
-    /// signed, it is given up: its coins are back where they were, and wait for their locks to end.
-    pub(super) fn burn(
-        &mut self,
-        world: &World<'_>,
-        tx: Option<TxId>,
-        slots: &[Slot],
-    ) -> Result<Output, DeviceError> {
-        let outgoing = tx.map(|tx| self.outgoing.all().get(&tx).ok_or(DeviceError::NotWaiting));
-        let outgoing = outgoing.transpose()?.cloned();
-        let given_up = outgoing.filter(|outgoing| self.may_give_up(outgoing));
-        let at = world.now;
-        let mut output =
-            self.record(slots.iter().map(|slot| Change::Burned(Burned { slot: *slot, at })));
-        if let Some(outgoing) = given_up {
-            self.give_up_payment(&mut output, &outgoing)?;
-        }
-        Ok(output)
-    }
-
-    /// Whether nothing of a payment can have left this device: it is the latest step, it waits for the
-    /// seal, and it did not come out of a backup.
-    fn may_give_up(&self, outgoing: &Outgoing) -> bool {
-        let burned = |slot: &Slot| self.enrolled.burned.contains_key(slot);
-        self.mode == Mode::Normal
-            && outgoing.state == OutgoingState::Intent
-            && outgoing.transaction.step.seq == self.seq
-            && !slots_of(outgoing).any(|slot| burned(&slot))
-    }
-
-    fn give_up_payment(
-        &mut self,
-        output: &mut Output,
-        outgoing: &Outgoing,
-    ) -> Result<(), DeviceError> {
-        let offer = &outgoing.payment.offer;
-        let own = outgoing.payee == self.id;
-        let contact = if own { None } else { Some(self.contact(&outgoing.payee)?.clone()) };
-        let pockets = outgoing.sources.iter().map(|source| Pocket {
-            id: source.pocket,
-            link: source.link,
-            coin: Some((source.id, source.coin.clone())),
-            evidence: offer.evidence.behind(&source.id),
-        });
-        let mut changes: Vec<Change> = pockets.map(|p| Change::Pocket(Arc::new(p))).collect();
-        let state = OutgoingState::GivenUp;
-        changes.push(Change::Outgoing(Arc::new(Outgoing { state, ..outgoing.clone() })));
-        let contact = contact.map(|c| Contact { link: offer.link, ..c });
-        changes.extend(contact.map(|contact| Change::Contact(Box::new(contact))));
-        // What this device paid itself never came to be: its pocket stays, with nothing in it.
-        let opened = outgoing.transaction.made().next().filter(|_| own);
-        let opened = opened.and_then(|(id, _)| self.ledger.pocket(&id));
-        let emptied = opened.map(|p| Pocket { coin: None, ..p.clone() });
-        changes.extend(emptied.map(|pocket| Change::Pocket(Arc::new(pocket))));
-        self.live.remove(&outgoing.tx);
-        self.add(output, changes);
-        let burned = |owner: &Predicate| self.locked_until(owner, Time::from_unix(0));
-        output.events.push(Event::GivenUp {
-            tx: outgoing.tx,
-            payee: outgoing.payee,
-            asset: offer.asset,
-            amount: offer.amount,
-            until: outgoing.sources.iter().filter_map(|s| burned(&s.coin.owner)).max(),
-        });
-        Ok(())
-    }
-
-    /// The slots of payments that wait for the seal while the device was set back: what they prove may
-    /// have left it before.
-    pub(super) fn doubtful(&self) -> BTreeSet<Slot> {
-        let waiting = self.outgoing.all().values().filter(|o| o.state == OutgoingState::Intent);
-        waiting.flat_map(|outgoing| slots_of(outgoing)).collect()
     }
 
     /// A history with this device's own enrollments, as a notary or a stranger needs it.
@@ -392,11 +325,4 @@ impl Device {
         let all = all.chain(self.enrolled.of(&seal).iter().cloned());
         evidence.clone().enrolled(all).unwrap_or(evidence)
     }
-}
-
-fn slots_of(outgoing: &Outgoing) -> impl Iterator<Item = Slot> {
-    outgoing.sources.iter().filter_map(|source| match &source.coin.owner {
-        Predicate::Sealed(sealed) => Some(sealed.slot),
-        _ => None,
-    })
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Change, Device, DeviceError, Event, OutgoingState, Output, Sightings, World};
+use super::{Change, Device, DeviceError, Event, Outgoing, Output, Sightings, World};
 use crate::evidence::Sighting;
 use crate::fork::ForkProof;
 use crate::id::{DeviceId, Link, Nonce};
@@ -140,7 +140,7 @@ impl Device {
         let mut lost = Vec::new();
         let sent = |link: &Link| {
             let next = self.outgoing.after(*payee, *link);
-            next.filter(|outgoing| outgoing.state != OutgoingState::Intent)
+            next.filter(|outgoing| Outgoing::is_signed(outgoing))
         };
         while let Some(outgoing) = sent(&link).filter(|_| lost.len() < MAX_LOST) {
             lost.push((*payee, Message::Payment(outgoing.payment.clone())));

@@ -9,6 +9,12 @@ fn head(n: u64) -> Head {
     Head::new([n as u8; 32])
 }
 
+/// The next step, after one that the journal holds.
+fn entry(seq: u64, head_after: Head) -> Entry {
+    let before = Position { seq: seq - 1, head: head(seq - 1) };
+    Entry { to: Position { seq, head: head_after }, from: vec![before] }
+}
+
 fn open(path: &Path) -> Journal {
     Journal::open(path, key()).unwrap()
 }
@@ -19,7 +25,7 @@ fn journal(n: u64) -> (tempfile::TempDir, PathBuf) {
     let path = dir.path().join("journal");
     let mut journal = open(&path);
     for seq in 1..=n {
-        journal.observe(false, seq, &head(seq)).unwrap();
+        journal.observe(false, &entry(seq, head(seq))).unwrap();
     }
     (dir, path)
 }
@@ -43,7 +49,7 @@ fn first_use_and_loss_are_told_apart() {
     assert_eq!(journal.check(false, 0, &head(0)), Rollback::FirstUse);
     assert_eq!(journal.check(false, 1, &head(1)), Rollback::Missing);
     assert_eq!(journal.check(true, 0, &head(0)), Rollback::Missing);
-    let error = journal.observe(true, 1, &head(1)).unwrap_err();
+    let error = journal.observe(true, &entry(1, head(1))).unwrap_err();
     assert!(matches!(error, SealError::RolledBack(Rollback::Missing)));
     assert!(!path.exists());
 }
@@ -53,11 +59,11 @@ fn an_older_or_other_step_is_not_observed_and_the_same_one_is_free() {
     let (_dir, path) = journal(3);
     let before = std::fs::read(&path).unwrap();
     let mut journal = open(&path);
-    journal.observe(true, 3, &head(3)).unwrap();
+    journal.observe(true, &entry(3, head(3))).unwrap();
     for (seq, head, expected) in
         [(2, head(2), Rollback::Behind { journal_seq: 3 }), (3, head(9), Rollback::Contradiction)]
     {
-        let error = journal.observe(true, seq, &head).unwrap_err();
+        let error = journal.observe(true, &entry(seq, head)).unwrap_err();
         assert!(matches!(error, SealError::RolledBack(told) if told == expected));
         assert_eq!(error.code(), "SEAL_ROLLED_BACK");
     }
@@ -67,12 +73,33 @@ fn an_older_or_other_step_is_not_observed_and_the_same_one_is_free() {
 #[test]
 fn a_step_after_the_next_one_is_not_observed() {
     let (_dir, path) = journal(3);
-    let error = open(&path).observe(true, 5, &head(5)).unwrap_err();
+    let error = open(&path).observe(true, &entry(5, head(5))).unwrap_err();
     let expected = Rollback::Ahead { journal_seq: 3 };
     assert!(matches!(error, SealError::RolledBack(told) if told == expected));
     let (_dir, path) = journal(0);
-    assert!(open(&path).observe(false, 2, &head(2)).is_err());
-    open(&path).observe(false, 1, &head(1)).unwrap();
+    assert!(open(&path).observe(false, &entry(2, head(2))).is_err());
+    open(&path).observe(false, &entry(1, head(1))).unwrap();
+}
+
+#[test]
+fn steps_that_were_never_signed_are_passed_over() {
+    let at = |seq, head| Position { seq, head };
+    let to = at(6, head(6));
+    for (from, there) in [
+        (vec![at(5, head(5)), at(3, head(3))], true),
+        (vec![at(5, head(5)), at(3, head(9))], false),
+        (vec![at(5, head(5)), at(2, head(2))], false),
+        (vec![], false),
+    ] {
+        let (_dir, path) = journal(3);
+        assert_eq!(
+            open(&path).observe(true, &Entry { to, from: from.clone() }).is_ok(),
+            there,
+            "{from:?}"
+        );
+        let now = if there { to } else { at(3, head(3)) };
+        assert_eq!(open(&path).check(true, now.seq, &now.head), Rollback::None, "{from:?}");
+    }
 }
 
 #[test]
@@ -88,7 +115,7 @@ fn a_torn_write_leaves_the_step_before() {
             let told = journal.check(true, n, &head(n));
             assert_eq!(told, Rollback::Ahead { journal_seq: n - 1 });
             assert_eq!(journal.check(true, n - 1, &head(n - 1)), Rollback::None);
-            journal.observe(true, n, &head(n)).unwrap();
+            journal.observe(true, &entry(n, head(n))).unwrap();
             assert_eq!(open(&path).check(true, n, &head(n)), Rollback::None);
         }
     }
@@ -101,9 +128,9 @@ fn a_journal_without_a_whole_record_is_unreadable_until_adopted() {
         std::fs::write(&path, damage).unwrap();
         let mut journal = open(&path);
         assert_eq!(journal.check(true, 3, &head(3)), Rollback::Unreadable);
-        assert!(journal.observe(true, 4, &head(4)).is_err());
+        assert!(journal.observe(true, &entry(4, head(4))).is_err());
         journal.adopt(3, &head(3)).unwrap();
-        journal.observe(true, 4, &head(4)).unwrap();
+        journal.observe(true, &entry(4, head(4))).unwrap();
         assert_eq!(open(&path).check(true, 4, &head(4)), Rollback::None);
     }
 }
@@ -150,9 +177,12 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
         let mut journal = open(&path);
+        let mut last = Position { seq: 0, head: head(0) };
         for (seq, (byte, restart)) in (1..).zip(steps) {
             let head = Head::new([byte; 32]);
-            journal.observe(false, seq, &head).unwrap();
+            let to = Position { seq, head };
+            journal.observe(false, &Entry { to, from: vec![last] }).unwrap();
+            last = to;
             if restart {
                 journal = open(&path);
             }

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use proptest::prelude::*;
+use tally_core::device::Position;
 use tally_core::seal::SealId;
 
 use super::*;
@@ -71,6 +72,12 @@ fn code<T>(result: Result<T, SealError>) -> &'static str {
 
 fn head(n: u8) -> Head {
     Head::new([n; 32])
+}
+
+/// The next step, after one that the journal holds.
+fn step(n: u8, head_after: Head) -> Entry {
+    let before = Position { seq: u64::from(n) - 1, head: head(n - 1) };
+    Entry { to: Position { seq: n.into(), head: head_after }, from: vec![before] }
 }
 
 #[test]
@@ -158,7 +165,7 @@ fn a_copied_folder_does_not_open_on_another_machine_until_rebound() {
 #[test]
 fn a_rebound_wallet_that_took_steps_misses_its_journal_until_it_adopts_one() {
     let world = World::new();
-    world.create().observe(1, &head(1)).unwrap();
+    world.create().observe(&step(1, head(1))).unwrap();
     world.copy_folder("wallet", "copy");
     let place = world.place("copy", "there");
     let (unlock, entropy) = (passphrase("open"), Entropy::new([2; 32]));
@@ -166,10 +173,10 @@ fn a_rebound_wallet_that_took_steps_misses_its_journal_until_it_adopts_one() {
     for seq in 0..2 {
         assert_eq!(seal.check(seq, &head(1)), Rollback::Missing);
     }
-    assert_eq!(code(seal.observe(1, &head(1))), "SEAL_ROLLED_BACK");
-    assert_eq!(code(seal.observe(2, &head(2))), "SEAL_ROLLED_BACK");
+    assert_eq!(code(seal.observe(&step(1, head(1)))), "SEAL_ROLLED_BACK");
+    assert_eq!(code(seal.observe(&step(2, head(2)))), "SEAL_ROLLED_BACK");
     seal.adopt(5, &head(5)).unwrap();
-    seal.observe(6, &head(6)).unwrap();
+    seal.observe(&step(6, head(6))).unwrap();
     assert_eq!(seal.check(6, &head(6)), Rollback::None);
 }
 
@@ -180,15 +187,15 @@ fn a_folder_set_back_on_the_same_machine_is_noticed() {
     world.copy_folder("wallet", "backup");
     assert_eq!(seal.check(0, &head(0)), Rollback::FirstUse);
     for n in 1..=3 {
-        seal.observe(n.into(), &head(n)).unwrap();
+        seal.observe(&step(n, head(n))).unwrap();
     }
     drop(seal);
     fs::remove_dir_all(world.root.path().join("wallet")).unwrap();
     world.copy_folder("backup", "wallet");
     let mut seal = world.open().unwrap();
     assert_eq!(seal.check(0, &head(0)), Rollback::Behind { journal_seq: 3 });
-    assert_eq!(code(seal.observe(1, &head(9))), "SEAL_ROLLED_BACK");
-    assert_eq!(code(seal.observe(3, &head(9))), "SEAL_ROLLED_BACK");
+    assert_eq!(code(seal.observe(&step(1, head(9)))), "SEAL_ROLLED_BACK");
+    assert_eq!(code(seal.observe(&step(3, head(9)))), "SEAL_ROLLED_BACK");
     assert_eq!(seal.check(3, &head(3)), Rollback::None);
 }
 
@@ -198,14 +205,14 @@ fn a_lost_journal_is_told_apart_from_a_new_wallet() {
     let mut seal = world.create();
     let journal = world.place("wallet", "here").journal(&seal.owner_key());
     assert_eq!(seal.check(0, &head(0)), Rollback::FirstUse);
-    seal.observe(1, &head(1)).unwrap();
+    seal.observe(&step(1, head(1))).unwrap();
     drop(seal);
     fs::remove_file(journal).unwrap();
     let mut seal = world.open().unwrap();
     for seq in 0..3 {
         assert_eq!(seal.check(seq, &head(1)), Rollback::Missing);
     }
-    assert_eq!(code(seal.observe(2, &head(2))), "SEAL_ROLLED_BACK");
+    assert_eq!(code(seal.observe(&step(2, head(2)))), "SEAL_ROLLED_BACK");
 }
 
 #[test]
@@ -213,11 +220,11 @@ fn a_crash_between_first_record_and_flag_loses_neither() {
     let world = World::new();
     drop(world.create());
     world.copy_folder("wallet", "before");
-    world.open().unwrap().observe(1, &head(1)).unwrap();
+    world.open().unwrap().observe(&step(1, head(1))).unwrap();
     world.copy_folder("before", "wallet");
     let mut seal = world.open().unwrap();
     assert_eq!(seal.check(1, &head(1)), Rollback::None);
-    seal.observe(1, &head(1)).unwrap();
+    seal.observe(&step(1, head(1))).unwrap();
     assert!(seal.keystore.journal_expected());
     drop(seal);
     assert!(world.open().unwrap().keystore.journal_expected());
@@ -242,7 +249,7 @@ fn one_device_is_open_once_also_as_a_copy_of_its_folder() {
 fn a_changed_passphrase_replaces_the_old_one_and_keeps_the_device() {
     let world = World::new();
     let mut seal = world.create();
-    seal.observe(1, &head(1)).unwrap();
+    seal.observe(&step(1, head(1))).unwrap();
     let owner = seal.owner_key();
     drop(seal);
     let place = world.place("wallet", "here");
@@ -292,7 +299,7 @@ fn files_and_folders_are_for_their_owner_only() {
     let place = world.place("wallet", "here");
     let unlock = Unlock::KeyFile(place.key_file());
     let mut seal = create_in(&place, &unlock);
-    seal.observe(1, &head(1)).unwrap();
+    seal.observe(&step(1, head(1))).unwrap();
     for (path, mode) in [
         (place.dir.clone(), 0o700),
         (place.state.clone(), 0o700),
@@ -407,7 +414,7 @@ proptest! {
 fn what_was_exported_makes_the_same_keys_elsewhere_and_expects_its_journal() {
     let world = World::new();
     let mut seal = world.create();
-    seal.observe(1, &head(1)).unwrap();
+    seal.observe(&step(1, head(1))).unwrap();
     let (secret, owner) = (seal.export(), seal.owner_key());
     let keys = Purpose::ALL.map(|p| seal.derive(p));
     let import = |place: &Place| {

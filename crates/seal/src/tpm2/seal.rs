@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tally_core::device::Entry;
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, Signature};
 use tally_core::predicate::Sealed;
@@ -211,8 +212,8 @@ impl Seal for Tpm2Seal {
         self.software.check(seq, head)
     }
 
-    fn observe(&mut self, seq: u64, head: &Head) -> Result<(), SealError> {
-        self.software.observe(seq, head)
+    fn observe(&mut self, entry: &Entry) -> Result<(), SealError> {
+        self.software.observe(entry)
     }
 
     fn adopt(&mut self, seq: u64, head: &Head) -> Result<(), SealError> {

@@ -155,7 +155,7 @@ impl Group {
         }
         let signed = effects.signed.iter().filter_map(|sign| match sign {
             Sign::Spend { tx, seq, .. } => Some((*seq, *tx)),
-            Sign::Receipt { .. } | Sign::Consent { .. } => None,
+            Sign::Prove { .. } | Sign::Receipt { .. } | Sign::Consent { .. } => None,
         });
         let met = effects.events.iter().any(|event| matches!(event, Event::Met { .. }));
         Did { signed: signed.collect(), met: meeting.filter(|_| met) }

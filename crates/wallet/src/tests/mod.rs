@@ -18,5 +18,6 @@ mod sealed;
 mod settle;
 mod store;
 mod trade;
+mod waiting;
 
 pub(crate) use fuse::Fuse;

@@ -74,8 +74,10 @@ impl Patched {
         let mut device = self.wallet.device().clone();
         let input = Input::PayInvoice { payee: card.device(), invoice: Box::new(invoice) };
         let output = device.handle(&world(), input).unwrap();
-        let [Sign::Spend { tx, inputs, .. }] = &output.sign[..] else { unreachable!("one spend") };
-        let (tx, input) = (*tx, inputs[0]);
+        let [Sign::Prove { tx, .. }] = output.sign[..] else { unreachable!("one proof") };
+        let output = device.handle(&world(), Input::Proved { tx }).unwrap();
+        let [Sign::Spend { inputs, .. }] = &output.sign[..] else { unreachable!("one spend") };
+        let input = inputs[0];
         Proposal { device, tx, input }
     }
 

@@ -27,4 +27,5 @@ mod standing;
 pub(crate) mod tpm;
 mod trade;
 mod vectors;
+mod waiting;
 mod wishes;

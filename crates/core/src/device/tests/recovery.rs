@@ -255,8 +255,11 @@ fn a_payment_that_waits_for_its_seal_in_a_backup_is_signed_as_it_was() {
     scene.people[0].restore(backup);
     // Whoever signs another transaction with this step's number fails in the scene.
     scene.meet(0, 1);
-    let states: alloc::vec::Vec<_> =
-        scene.people[0].device.outgoing().values().map(|o| o.state).collect();
-    assert_eq!(states, [OutgoingState::Receipted]);
+    let states = |scene: &Scene| -> alloc::vec::Vec<_> {
+        scene.people[0].device.outgoing().values().map(|o| o.state).collect()
+    };
+    assert_eq!(states(&scene), [OutgoingState::Signed], "Bob has it, and gives it back");
+    scene.meet(0, 1);
+    assert_eq!(states(&scene), [OutgoingState::Receipted]);
     assert_eq!(scene.balances(), [750, 250]);
 }

@@ -9,16 +9,19 @@ use crate::accept::{AcceptPolicy, TierLimits};
 use crate::amount::Amount;
 use crate::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
 use crate::cbor::{Blob, List, from_bytes, to_bytes};
-use crate::device::{Change, Device, DeviceError, Event, Input, Me, Output, Sign, Terms, World};
+use crate::device::{
+    Change, Device, DeviceError, Entry, Event, Input, Me, Output, Position, Sign, SpendToSign,
+    Terms, World,
+};
 use crate::evidence::Minted;
-use crate::id::{AssetId, DeviceId, NetworkId, Nonce, TxId};
+use crate::id::{AssetId, DeviceId, Head, NetworkId, Nonce, TxId};
 use crate::invoice::{INVOICE_VERSION, Invoice};
 use crate::keys::SecretKey;
 use crate::message::{Accept, MAX_MESSAGE, Message};
 use crate::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use crate::notary::TrustBase;
 use crate::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
-use crate::predicate::tests::FakeSeals;
+use crate::predicate::tests::{FakeSeals, fake_proof};
 use crate::predicate::{Predicate, Unlock};
 use crate::seal::{SealCertificate, SealIdentity, Slot};
 use crate::time::Time;
@@ -45,6 +48,8 @@ pub(crate) struct Person {
     /// The hardware, which every copy of the wallet shares.
     pub(crate) tpm: Option<FakeTpm>,
     pub(crate) enrollment: Option<SealCertificate>,
+    /// What a seal's journal would hold.
+    pub(crate) journal: Option<Position>,
     signed: BTreeMap<u64, TxId>,
     nonces: u64,
 }
@@ -80,6 +85,7 @@ impl Person {
             dies_in: None,
             restarts: 0,
             notary: None,
+            journal: None,
             signed: BTreeMap::new(),
             nonces: 0,
         }
@@ -114,7 +120,11 @@ impl Person {
     pub(crate) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
         let notary = self.notary.clone();
         let world = World { now: self.now, seals: &FakeSeals, notary: notary.as_ref() };
+        let confirmed = matches!(input, Input::ConfirmRecovery(_));
         let output = self.device.handle(&world, input)?;
+        if confirmed {
+            self.journal = Some(self.device.entry().to);
+        }
         self.follow(output);
         Ok(())
     }
@@ -137,7 +147,7 @@ impl Person {
             }
         }
         for sign in output.sign {
-            let input = self.sign(sign);
+            let Some(input) = self.sign(sign) else { continue };
             if self.dies() {
                 return;
             }
@@ -180,42 +190,57 @@ impl Person {
         self.tell(Input::Restored).expect("always possible");
     }
 
-    pub(crate) fn sign(&mut self, sign: Sign) -> Input {
+    /// What the seal answers, if it can be asked.
+    pub(crate) fn sign(&mut self, sign: Sign) -> Option<Input> {
         match sign {
-            Sign::Spend { tx, seq, inputs, .. } => {
+            Sign::Prove { tx, slots } => self.prove(tx, &slots),
+            Sign::Spend { tx, seq, entry, inputs } => {
+                self.write_down(&entry);
                 let before = self.signed.insert(seq, tx);
                 assert!(
                     before.is_none_or(|before| before == tx),
                     "two transactions for step {seq}"
                 );
-                let slots = inputs.iter().filter_map(|input| input.slot);
-                let proved = |slot| self.tpm.as_ref().and_then(|tpm| tpm.prove(&slot, &tx));
-                let proofs: Vec<_> = slots.map(|slot| (slot, proved(slot))).collect();
-                if proofs.iter().any(|(_, proof)| proof.is_none()) {
-                    self.signed.remove(&seq);
-                    let value = |slot: &Slot| self.tpm.as_ref().map(|tpm| tpm.value(slot.counter));
-                    let slots = proofs.iter().map(|(slot, _)| *slot);
-                    let slots = slots.filter(|slot| value(slot) != Some(slot.value)).collect();
-                    return Input::SlotsLost { tx: Some(tx), slots };
-                }
-                let unlock = |input: &crate::device::SpendToSign| {
+                let unlock = |input: &SpendToSign| {
                     let signature = self.key.sign(&input.digest);
-                    let proof = proofs.iter().find(|(slot, _)| Some(*slot) == input.slot);
-                    match proof.and_then(|(_, proof)| proof.clone()) {
-                        Some(proof) => Unlock::Sealed(signature, proof),
+                    match input.slot {
+                        Some(slot) => Unlock::Sealed(signature, fake_proof(&slot, &tx)),
                         None => Unlock::Signature(signature),
                     }
                 };
-                Input::Signed { tx, unlocks: inputs.iter().map(unlock).collect() }
+                Some(Input::Signed { tx, unlocks: inputs.iter().map(unlock).collect() })
             }
             Sign::Receipt { tx, digest } => {
-                Input::ReceiptSigned { tx, signature: self.key.sign(&digest) }
+                Some(Input::ReceiptSigned { tx, signature: self.key.sign(&digest) })
             }
             Sign::Consent { tx, digests } => {
                 let signatures = digests.iter().map(|digest| self.key.sign(digest)).collect();
-                Input::Consented { tx, signatures }
+                Some(Input::Consented { tx, signatures })
             }
         }
+    }
+
+    fn prove(&mut self, tx: TxId, slots: &[Slot]) -> Option<Input> {
+        let Some(tpm) = self.tpm.as_ref().filter(|tpm| !tpm.is_away()) else {
+            return slots.is_empty().then_some(Input::Proved { tx });
+        };
+        let proofs: Vec<_> = slots.iter().map(|slot| tpm.prove(slot, &tx)).collect();
+        if proofs.iter().all(Option::is_some) {
+            return Some(Input::Proved { tx });
+        }
+        let moved = |slot: &&Slot| tpm.value(slot.counter) != slot.value;
+        Some(Input::SlotsLost {
+            tx: Some(tx),
+            slots: slots.iter().filter(moved).copied().collect(),
+        })
+    }
+
+    /// The journal is where the device says that it may be, and then at its last step.
+    fn write_down(&mut self, entry: &Entry) {
+        let at = self.journal.unwrap_or(Position { seq: 0, head: Head::genesis(&self.id()) });
+        let known = at == entry.to || entry.from.contains(&at);
+        assert!(known, "the journal is at {at:?}, and the device says {entry:?}");
+        self.journal = Some(entry.to);
     }
 
     /// Hears one message, which travelled as bytes.

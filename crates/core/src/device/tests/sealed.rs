@@ -30,7 +30,7 @@ pub(super) fn scene(people: u8) -> Scene {
     scene
 }
 
-fn mint_sealed(scene: &mut Scene, person: usize, serial: u64, units: u64) {
+pub(super) fn mint_sealed(scene: &mut Scene, person: usize, serial: u64, units: u64) {
     let asset = scene.asset;
     let person = &mut scene.people[person];
     person.look_for_a_counter();
@@ -50,7 +50,7 @@ fn slots(person: &Person) -> Vec<(u32, u64)> {
 }
 
 /// The tier of what a person received last.
-fn tier(person: &Person) -> Option<Tier> {
+pub(super) fn tier(person: &Person) -> Option<Tier> {
     person.events.iter().rev().find_map(|event| match event {
         Event::Received { tier, .. } => Some(*tier),
         _ => None,
@@ -78,10 +78,11 @@ fn forged(
     unlock: impl Fn(&Person, &TxId, &crate::device::SpendToSign) -> Unlock,
 ) -> Message {
     let input = Input::PayInvoice { payee, invoice: invoice.into() };
-    let output = payer.device.handle(&payer.world(), input).expect("can be paid");
-    let Some(Sign::Spend { tx, inputs, .. }) = output.sign.first().cloned() else {
-        panic!("nothing to sign")
-    };
+    let mut output = payer.device.handle(&payer.world(), input).expect("can be paid");
+    let Some(Sign::Prove { tx, .. }) = output.sign.pop() else { panic!("nothing to prove") };
+    let proved = Input::Proved { tx };
+    let mut output = payer.device.handle(&payer.world(), proved).expect("it waits");
+    let Some(Sign::Spend { inputs, .. }) = output.sign.pop() else { panic!("nothing to sign") };
     let unlocks = inputs.iter().map(|input| unlock(payer, &tx, input)).collect();
     let signed = payer.device.handle(&payer.world(), Input::Signed { tx, unlocks });
     signed.expect("it waits").send.pop().expect("a payment").1
@@ -501,7 +502,7 @@ fn what_waits_for_the_seal_in_a_backup_is_never_given_up() {
 }
 
 #[test]
-fn only_the_latest_step_that_waits_for_the_seal_is_given_up() {
+fn only_what_waits_for_proofs_is_given_up() {
     let mut scene = scene(2);
     scene.pay(0, 1, 250);
     let tx = *scene.people[0].device.outgoing().keys().next().expect("paid");

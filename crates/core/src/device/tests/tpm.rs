@@ -31,6 +31,7 @@ struct State {
     proofs: BTreeMap<Slot, TxId>,
     /// The power fails between increment and attestation, this many proofs from now.
     fails_in: Option<u32>,
+    away: bool,
 }
 
 pub(crate) fn enroller() -> SecretKey {
@@ -89,6 +90,15 @@ impl FakeTpm {
 
     pub(crate) fn fail_in(&self, proofs: u32) {
         self.state.borrow_mut().fails_in = Some(proofs);
+    }
+
+    /// It is taken out of the machine, or put back.
+    pub(crate) fn take_away(&self, away: bool) {
+        self.state.borrow_mut().away = away;
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.state.borrow().away
     }
 
     /// Moves a counter out of a slot for a transaction, once.

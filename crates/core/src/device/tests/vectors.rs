@@ -276,15 +276,17 @@ fn the_published_vectors_are_what_this_implementation_does() {
 
 /// Codes that say what a device holds, or what it is in the midst of: no bytes alone lead to them. Tests
 /// of the device cause each.
-const WITHOUT_VECTOR: [&str; 19] = [
+const WITHOUT_VECTOR: [&str; 21] = [
     "TRADE_STEP",
     "TRADE_TERMS_EXPIRED",
     "TRADE_TURN",
     "TRADE_SIZE",
     "TRADE_RECEIPT",
     "TRADE_FORK",
+    "TRADE_WAITING",
     "NOT_FOR_ME",
     "INSUFFICIENT_FUNDS",
+    "SEAL_AWAY",
     "NOT_WAITING",
     "UNKNOWN_CONTACT",
     "BRICKED",

@@ -302,6 +302,10 @@ impl State {
             }
             Action::GiveUp(tx) => self.give_up(tx),
             Action::Sign(tx, shown) => {
+                // A device that has its proof, or needs none any more, is past that.
+                if self.waits_for_proof(tx) {
+                    self.payer(Input::Proved { tx })?;
+                }
                 let unlocks = vec![self.unlock(&model.start.keys[PAYER], tx, shown)];
                 self.payer(Input::Signed { tx, unlocks })?;
                 // In coarse steps it is shown, or not, by what follows.
@@ -392,6 +396,11 @@ impl State {
         })?;
         self.post(payee, output.clone());
         Some(output)
+    }
+
+    fn waits_for_proof(&self, tx: TxId) -> bool {
+        let outgoing = self.people[PAYER].device.outgoing().get(&tx);
+        outgoing.is_some_and(|outgoing| outgoing.state == OutgoingState::Proving)
     }
 
     /// The wallet as it was written hears that its hardware left the slot and gives no proof.
