@@ -103,18 +103,24 @@ impl Scene {
     /// # Errors
     /// [`Ended`] of whoever has the goal, or of the other side's loss of power.
     pub fn connect(&mut self, one: usize, other: usize, goal: Goal) -> Result<Done, Ended> {
+        let most = self.cut_after.take().unwrap_or(MAX_CARRIED);
         let (mine, theirs) = (self.people[one].next_conn(), self.people[other].next_conn());
         let opened = self.give(one, Input::Opened { conn: mine, goal })?;
         self.give(other, Input::Opened { conn: theirs, goal: Goal::Serve })?;
-        let ended = self.carry([(one, mine), (other, theirs)], opened);
+        let ended = self.carry([(one, mine), (other, theirs)], opened, most);
         // Whoever lost power has no connection any more.
         let _ = self.give(other, Input::Closed { conn: theirs, why: None });
         ended
     }
 
     /// Carries messages both ways, until the first side's goal is reached or cannot be.
-    fn carry(&mut self, ends: [(usize, Conn); 2], opened: Given) -> Result<Done, Ended> {
-        let mut left = self.cut_after.take().unwrap_or(MAX_CARRIED);
+    fn carry(
+        &mut self,
+        ends: [(usize, Conn); 2],
+        opened: Given,
+        most: usize,
+    ) -> Result<Done, Ended> {
+        let mut left = most;
         let mut on_the_way = VecDeque::new();
         let mut given = opened;
         let mut side = 0;

@@ -147,7 +147,7 @@ impl WalletError {
             Self::Device(
                 DeviceError::Recovery(_) | DeviceError::Contact(ContactError::Bricked),
             )
-            | Self::Store(StoreError::InUse)
+            | Self::Store(StoreError::InUse | StoreError::Moved)
             | Self::Seal(SealError::RolledBack(_)) => Class::Conflict,
             Self::Notary(NotaryError::Trust(_)) => Class::Refused,
             Self::Notary(error) => error.trouble().map_or(Class::Failure, class_of),
