@@ -66,6 +66,13 @@ sim-devices seed="1":
 sim-devices-long:
     cargo run --release -p tally-sim -- --seeds 10000
 
+# One random life of three agents, or ten thousand of them.
+life seed="1":
+    LIFE={{ seed }} cargo test -p tally-agent --test lives
+
+lives-long:
+    LIVES=10000 cargo test --release -p tally-agent --test lives
+
 # What fails under four validators as processes: kills, a frozen one, a cut network, a full disk.
 faults-notary:
     cargo test -p tally-cli --features processes --test faults
