@@ -68,10 +68,10 @@ sim-devices-long:
 
 # One random life of three agents, or ten thousand of them.
 life seed="1":
-    LIFE={{ seed }} cargo test -p tally-agent --test lives
+    LIFE={{ seed }} cargo test -p tally-testkit --test lives
 
 lives-long:
-    LIVES=10000 cargo test --release -p tally-agent --test lives
+    LIVES=10000 cargo test --release -p tally-testkit --test lives
 
 # What fails under four validators as processes: kills, a frozen one, a cut network, a full disk.
 faults-notary:

@@ -77,9 +77,6 @@ pub fn certificate(bytes: &[u8]) {
     let (terms, slot) = (certificate.terms(), certificate.slot(0, 1));
     assert_eq!(slot.seal, certificate.seal());
     assert_eq!(terms.to_string().starts_with("DEVELOPMENT"), terms.development);
-    let enrollers = [terms.enroller.clone()];
-    assert_eq!(certificate.covers(&slot, terms.expires, &enrollers, true), Ok(()));
-    assert!(certificate.covers(&slot, terms.expires, &[], true).is_err());
     let _ = certificate.check(NetworkId::LOCAL);
     let Recorded { tx, proof, .. } = &*RECORDED;
     let proof = SlotProof::new(proof.clone()).expect("short");

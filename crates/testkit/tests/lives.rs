@@ -2,7 +2,7 @@
 //! power, restart, and are without their key for a while. Whatever happens, every wallet opens and
 //! pays a third person in the end, nobody is convicted, and no money comes or goes.
 //!
-//! `LIVES=10000 cargo test --release -p tally-agent --test lives` lives more of them, and
+//! `LIVES=10000 cargo test --release -p tally-testkit --test lives` lives more of them, and
 //! `LIFE=7` one.
 
 use tally_agent::{Goal, Input};
