@@ -18,7 +18,7 @@ use thiserror::Error;
 /// # Ok::<(), tally_transport::TransportError>(())
 /// ```
 pub trait Channel {
-    /// Sends one message of at most [`MAX_MESSAGE`] bytes.
+    /// Sends one message of at most [`MAX_MESSAGE`](crate::MAX_MESSAGE) bytes.
     ///
     /// # Errors
     /// [`TransportError::TooLarge`] before anything is sent; otherwise what the carrier reports. A
