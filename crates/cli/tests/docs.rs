@@ -53,7 +53,7 @@ fn codes_in(source: &str) -> BTreeSet<String> {
 #[test]
 fn every_error_code_is_on_the_page_and_no_other() {
     let mut files = Vec::new();
-    for room in ["core", "seal", "transport", "wallet", "cli"] {
+    for room in ["core", "seal", "transport", "agent", "wallet", "cli"] {
         sources(&root().join("crates").join(room).join("src"), &mut files);
     }
     let read = |path: &PathBuf| codes_in(&fs::read_to_string(path).expect("a source"));
