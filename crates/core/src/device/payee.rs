@@ -30,7 +30,7 @@ pub(super) const OFFER_LIFETIME: u64 = 600;
 /// How long a payment that was signed in time may travel, in seconds: to refuse it would lose it.
 const MAX_LATE: u64 = 30 * 24 * 60 * 60;
 /// Most terms that are open at once; the ones that end first are given up.
-const MAX_TERMS: usize = 1024;
+pub(super) const MAX_TERMS: usize = 1024;
 
 /// An offer that was answered. It does not survive a restart: the payer then sends all in one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -338,6 +338,8 @@ impl Device {
             Change::Pocket(Arc::new(pocket)),
             Change::Contact(Box::new(contact)),
         ]);
+        let pocket = Incoming::coin(&tx);
+        self.came_in_doubt(&mut output, pocket, Some(&payment.accept.nonce));
         if let Some(error) = refused {
             let refuse = Refuse { code: error.code().into(), link: received };
             output.send.push((from, Message::Refuse(refuse)));
@@ -349,7 +351,7 @@ impl Device {
         output.sign.push(self.receipt(tx));
         output.events.push(event);
         output.learnt.push(Learnt::Received { tx, payer: from });
-        self.take_waiting(world, &mut output, &from);
+        self.take_waiting(world, &mut output, &pocket, Some(&from));
         Ok(output)
     }
 
@@ -415,6 +417,9 @@ impl Device {
         self.add(&mut output, met);
         self.remember_mints(&mut output, &evidence);
         output.events.push(event);
+        let pocket = Incoming::coin(&tx);
+        self.came_in_doubt(&mut output, pocket, None);
+        self.take_waiting(world, &mut output, &pocket, None);
         Ok(output)
     }
 }
