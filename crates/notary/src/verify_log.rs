@@ -33,6 +33,9 @@ pub const MAX_ANSWER: usize = 64 << 20;
 /// Most states that are looked up for one check.
 pub const MAX_SPOTS: u16 = 1_000;
 
+/// What a node answers that has no certificate for any block of a range.
+const NO_CERTIFICATE: &str = "SERVICE_NOT_READY";
+
 /// Posts a call to a node.
 pub trait Fetch {
     /// The body of the node's answer to this body, of at most [`MAX_ANSWER`] bytes.
@@ -208,9 +211,14 @@ pub fn verify_log(
         return Err(AuditError::Range { from: audit.checkpoint.height, to });
     }
     while audit.checkpoint.height < to {
-        let next = audit.checkpoint.height.saturating_add(1);
-        let end = if options.every_certificate { next } else { to };
-        advance(node, trust, &mut audit, &mut spots, end)?;
+        let from = audit.checkpoint.height;
+        let mut end = if options.every_certificate { from.saturating_add(1) } else { to };
+        while !advance(node, trust, &mut audit, &mut spots, end)? {
+            if end == to {
+                return Err(AuditError::Range { from, to });
+            }
+            end += 1;
+        }
         progress(&audit.checkpoint);
     }
     spots.look_up(node, trust, &mut audit)?;
@@ -247,19 +255,28 @@ fn begin(
     }
 }
 
-/// Verifies growth from where `audit` is to a block not after `end`.
+/// Verifies growth from where `audit` is to a block not after `end`; whether there is one. A node that was not
+/// there when a block was certified has no certificate of it.
 fn advance(
     node: &mut (impl Fetch + ?Sized),
     trust: &TrustBase,
     audit: &mut Audit,
     spots: &mut Spots,
     end: u64,
-) -> Result<(), AuditError> {
+) -> Result<bool, AuditError> {
     let Checkpoint { height: from, root: known } = audit.checkpoint;
     let params = format!(r#"{{"from":{from},"to":{end}}}"#);
-    let reply: ConsistencyReply = ask(node, "get_consistency_proof", &params)?;
+    let reply: ConsistencyReply = match ask(node, "get_consistency_proof", &params) {
+        Err(AuditError::Fault { code, .. }) if from == 0 && code == NO_CERTIFICATE => {
+            return Ok(false);
+        }
+        answered => answered?,
+    };
     let to: u64 = reply.to.parse().map_err(|_| AuditError::Range { from, to: end })?;
-    if to <= from || to > end {
+    if to == from {
+        return Ok(false);
+    }
+    if to < from || to > end {
         return Err(AuditError::Range { from, to: end });
     }
     let mut last = audit.checkpoint;
@@ -284,7 +301,7 @@ fn advance(
     audit.checkpoint = Checkpoint { height: to, root };
     audit.time = time;
     audit.certificates = audit.certificates.saturating_add(1);
-    Ok(())
+    Ok(true)
 }
 
 fn latest(node: &mut (impl Fetch + ?Sized)) -> Result<u64, AuditError> {

@@ -1,6 +1,7 @@
 //! An outsider checks the log over the interface, and notices what is not in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tally_core::id::{Digest, NetworkId};
@@ -100,6 +101,29 @@ async fn every_certificate_is_checked_if_that_is_asked_for() {
     let options = Options { to: Some(to), every_certificate: true, ..Options::default() };
     let (result, asked) = audit(&world, Start::Empty, options, honest()).await;
     assert_eq!((result.unwrap().certificates, asked), (to, to));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_misses_some_certificates_is_checked_with_those_that_it_has() {
+    let world = World::new().await;
+    certify(&world, 0, 4).await;
+    let to = verify(&world, Start::Empty).await.unwrap().checkpoint.height;
+    let options = Options { to: Some(to), every_certificate: true, ..Options::default() };
+    // It has none of its first block, as if it had come later, nor of any other odd one.
+    let asked = Arc::new(AtomicU64::new(0));
+    let misses = move |method: &str, result: &mut Value| {
+        if method != "get_consistency_proof" {
+            return;
+        }
+        let from = asked.fetch_add(1, Ordering::Relaxed);
+        if from % 2 == 0 && from + 1 < to {
+            *result = json!({ "from": from.to_string(), "to": from.to_string(), "steps": [], "after": "" });
+        }
+    };
+    let (result, _) = audit(&world, Start::Empty, options, Arc::new(misses)).await;
+    let found = result.unwrap();
+    assert_eq!((found.checkpoint.height, found.leaves), (to, 4));
+    assert!(found.certificates <= to / 2 + 1, "{found:?}");
 }
 
 const SPOTS: Options = Options { to: None, every_certificate: false, spots: 3, seed: [5; 32] };
