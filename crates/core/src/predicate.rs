@@ -12,7 +12,7 @@ use crate::hash::{Tag, hash, sha256};
 use crate::id::{CoinId, Digest, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::notary::WirePredicate;
-use crate::seal::{Judge, SealRefusal, Slot, SlotProof};
+use crate::seal::{Judge, SealCertificate, SealRefusal, Slot, SlotProof};
 use crate::tier::Tier;
 use crate::time::Time;
 
@@ -164,43 +164,47 @@ impl Predicate {
         }
     }
 
-    /// Whether `unlock` moves `coin` in `tx` at time `now`: the one function that decides it.
+    /// Whether `unlock` moves `coin` in `tx` at time `now`: the one function that decides it. Where a
+    /// seal had to prove something, gives the certificate under which the proof counts.
     ///
     /// # Errors
     /// [`UnlockError`] for the first rule that it breaks.
-    pub fn check(
+    pub fn check<'a>(
         &self,
         coin: &CoinId,
         tx: &TxId,
         unlock: &Unlock,
         now: Time,
-        judge: &Judge<'_>,
-    ) -> Result<(), UnlockError> {
+        judge: &Judge<'a>,
+    ) -> Result<Option<&'a SealCertificate>, UnlockError> {
         let digest = spend_digest(coin, tx);
         if !self.key().verify(&digest, unlock.owner_signature()) {
             return Err(UnlockError::OwnerSignature);
         }
         match (self, unlock) {
-            (Self::Signature(_), Unlock::Signature(_)) => Ok(()),
+            (Self::Signature(_), Unlock::Signature(_)) => Ok(None),
             (Self::Sealed(_) | Self::Reserved(_), Unlock::Signature(_)) => {
                 if self.until().is_some_and(|until| now >= until) {
-                    Ok(())
+                    Ok(None)
                 } else {
                     Err(UnlockError::Locked)
                 }
             }
             (Self::Sealed(sealed), Unlock::Sealed(_, proof)) => {
                 let verdict = judge.proved(&sealed.slot, sealed.until, tx, proof);
-                verdict.map(drop).map_err(UnlockError::SlotProof)
+                verdict.map(Some).map_err(UnlockError::SlotProof)
             }
             (Self::Reserved(reserved), Unlock::Reserved(_, payee)) => {
                 if reserved.payee.verify(&consent_digest(coin, tx), payee) {
-                    Ok(())
+                    Ok(None)
                 } else {
                     Err(UnlockError::PayeeSignature)
                 }
             }
-            _ => Err(UnlockError::Mismatch),
+            (Self::Signature(_) | Self::Reserved(_), Unlock::Sealed(..))
+            | (Self::Signature(_) | Self::Sealed(_), Unlock::Reserved(..)) => {
+                Err(UnlockError::Mismatch)
+            }
         }
     }
 

@@ -309,10 +309,9 @@ impl Device {
         accepted: Accepted,
         refused: Option<DeviceError>,
     ) -> Result<Output, DeviceError> {
-        let Accepted { tx, transaction, coin, sightings } = accepted;
-        let payer = self.contact(&from)?;
+        let Accepted { tx, transaction, coin, enrollments, sightings } = accepted;
         let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
-        let evidence = self.with_enrollments_of(payer, evidence);
+        let evidence = evidence.enrolled(enrollments).map_err(|_| TradeError::Size)?;
         let contact = self.contact(&from)?.clone();
         // Whoever pays is no stranger.
         let contact = Contact { received: transaction.link, stranger: None, ..contact };

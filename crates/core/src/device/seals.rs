@@ -55,10 +55,6 @@ impl Enrolled {
         known.truncate(MAX_KEPT);
     }
 
-    fn is_empty(&self) -> bool {
-        self.certificates.is_empty()
-    }
-
     /// Takes the enrollment from a contact's card, which was checked when it was added.
     pub(super) fn add_contact(&mut self, contact: &Contact) {
         let card = from_bytes::<Card>(contact.card.payload()).ok();
@@ -168,20 +164,14 @@ impl Device {
         self.enrolled.burned.values()
     }
 
-    /// What enrollers say of the seals that proved something in a history: never show the tier
-    /// `Sealed` without it.
+    /// What enrollers say of the seals that proved something in a history that was taken: never show
+    /// the tier `Sealed` without it. All that is kept with it counted when it came.
     pub fn seals_in<'a>(&'a self, evidence: &'a Evidence) -> Vec<&'a SealTerms> {
-        let first = |seal: SealId| {
-            let came = evidence.enrollments.iter().filter(move |e| e.seal() == seal);
-            self.enrolled.of(&seal).iter().chain(came).next()
+        let of = |seal: SealId| {
+            let kept = evidence.enrollments.iter().find(|e| e.seal() == seal);
+            kept.or_else(|| self.enrollment().filter(|own| own.seal() == seal))
         };
-        evidence.seals().into_iter().filter_map(first).map(SealCertificate::terms).collect()
-    }
-
-    /// What enrollers say of these seals, as far as this device was told.
-    pub fn terms_of(&self, seals: impl IntoIterator<Item = SealId>) -> Vec<&SealTerms> {
-        let first = |seal: SealId| self.enrolled.of(&seal).first();
-        seals.into_iter().filter_map(first).map(SealCertificate::terms).collect()
+        evidence.seals().into_iter().filter_map(of).map(SealCertificate::terms).collect()
     }
 
     /// Whether a slot's seal counts for an asset until `until`, by what is known here.
@@ -310,19 +300,5 @@ impl Device {
         let SealIdentity::Hardware(seal) = self.me.seal else { return evidence };
         let others = evidence.enrollments.iter().filter(|e| e.seal() != seal).cloned();
         evidence.clone().enrolled(others).unwrap_or(evidence)
-    }
-
-    /// What lies behind a coin that came from a contact, with that contact's enrollments.
-    pub(super) fn with_enrollments_of(&self, payer: &Contact, evidence: Evidence) -> Evidence {
-        if self.enrolled.is_empty() {
-            return evidence;
-        }
-        let card = from_bytes::<Card>(payer.card.payload()).ok();
-        let Some(SealIdentity::Hardware(seal)) = card.map(|card| card.seal) else {
-            return evidence;
-        };
-        let all = evidence.enrollments.iter().cloned();
-        let all = all.chain(self.enrolled.of(&seal).iter().cloned());
-        evidence.clone().enrolled(all).unwrap_or(evidence)
     }
 }

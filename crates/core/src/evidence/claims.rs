@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::{Certification, Evidence, EvidenceError, Hop, Minted, Witness};
 use crate::cbor::{Blob, DecodeError, List};
+use crate::coin::Coin;
 use crate::id::{AssetId, CoinId, SerialId, TxId};
 use crate::notary::{
     CertificationData, CertificationRequest, CertifiedRoot, Spend, StateHash, StateId,
@@ -16,7 +17,7 @@ use crate::notary::{
 };
 use crate::policy::Policy;
 use crate::predicate::{Predicate, Unlock};
-use crate::seal::{Judge, SealCertificate};
+use crate::seal::{Judge, KnownSeals, SealCertificate, Word};
 use crate::time::Time;
 
 /// One spend that a notary can certify.
@@ -114,7 +115,8 @@ impl Claim {
         let wire = self.owner.to_wire();
         let certified = root.includes(&self.spend(&wire), proof.time, &proof.path);
         let at = certified.map_err(|_| EvidenceError::Certification)?.reference_time();
-        Ok(self.owner.check(&self.source, &self.tx, &self.unlock, at, judge)?)
+        self.owner.check(&self.source, &self.tx, &self.unlock, at, judge)?;
+        Ok(())
     }
 }
 
@@ -142,41 +144,52 @@ impl Evidence {
     /// All that a notary can certify of this history, in order. Mints that the asset's first issuer
     /// did not sign are not in it (spec `MINT-7`).
     pub fn claims(&self, policies: &BTreeMap<AssetId, Policy>) -> Vec<Claims> {
-        let mut owners = BTreeMap::<CoinId, Predicate>::new();
+        let mut coins = BTreeMap::<CoinId, Coin>::new();
         let mut claims = Vec::new();
         for minted in self.mints.iter() {
             let (id, coin) = minted.mint.coin();
-            owners.insert(id, coin.owner);
+            coins.insert(id, coin);
             claims.extend(minted.claim(policies).map(|c| Claims { tx: c.tx, spends: [c].into() }));
         }
         for hop in self.hops.iter() {
             let tx = hop.tx.id();
             let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
             let claim = |(source, witness): (&CoinId, &Witness)| {
-                let owner = owners.get(source)?.clone();
-                let enrollment = self.enrollment(&owner, &witness.unlock).cloned();
+                let coin = coins.get(source)?;
+                let certified = witness.certified.is_some();
+                let shown = || self.enrollment(coin, &witness.unlock, policies.get(&coin.asset)?);
+                let enrollment = if certified { None } else { shown().cloned() };
                 Some(Claim {
                     enrollment,
-                    owner,
+                    owner: coin.owner.clone(),
                     source: *source,
                     tx,
                     expires_at: hop.tx.body.expires_at,
                     unlock: witness.unlock.clone(),
-                    certified: witness.certified.is_some(),
+                    certified,
                 })
             };
             claims.push(Claims { tx, spends: inputs.filter_map(claim).collect() });
-            owners.extend(hop.tx.made().map(|(id, coin)| (id, coin.owner.clone())));
+            coins.extend(hop.tx.made().map(|(id, coin)| (id, coin.clone())));
         }
         claims
     }
 
-    /// The enrollment under which a notary is asked: of those of the seal that cover the lock, the one
-    /// that ends last.
-    fn enrollment(&self, owner: &Predicate, unlock: &Unlock) -> Option<&SealCertificate> {
-        let (Predicate::Sealed(sealed), Unlock::Sealed(..)) = (owner, unlock) else { return None };
-        let of_seal = self.enrollments.iter().filter(|e| e.seal() == sealed.slot.seal);
-        of_seal.max_by_key(|e| e.terms().expires)
+    /// The enrollment under which a notary is asked: one that the judge takes by the word of the
+    /// asset's enrollers. A revocation heard since undoes nothing that was taken (spec `SEAL-14`).
+    fn enrollment<'a>(
+        &'a self,
+        coin: &Coin,
+        unlock: &Unlock,
+        policy: &'a Policy,
+    ) -> Option<&'a SealCertificate> {
+        let (Predicate::Sealed(sealed), Unlock::Sealed(..)) = (&coin.owner, unlock) else {
+            return None;
+        };
+        let word = Word::Asset { named: &policy.offline.enrollers, network: None };
+        let (network, seals) = (policy.network, KnownSeals::default());
+        let judge = Judge { network, seals, word, came: &self.enrollments };
+        judge.vouched(&sealed.slot, sealed.until).ok()
     }
 
     /// This evidence with what `settlement` certifies of it, in place of older certifications.

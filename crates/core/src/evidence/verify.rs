@@ -43,12 +43,21 @@ impl fmt::Debug for Trust<'_> {
 
 /// What only a verifier can make: proof that a value was checked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Verified<T>(T);
+pub struct Verified<T> {
+    value: T,
+    enrollments: Vec<SealCertificate>,
+}
 
 impl<T> Verified<T> {
     /// The checked value.
     pub fn get(&self) -> &T {
-        &self.0
+        &self.value
+    }
+
+    /// The certificates under which the proofs of seals in it count, each once. No other has to be
+    /// kept, or is to be shown to anybody.
+    pub fn enrollments(&self) -> &[SealCertificate] {
+        &self.enrollments
     }
 }
 
@@ -136,6 +145,7 @@ impl Evidence {
             now,
             roots,
             enrollments: &self.enrollments,
+            counted: Vec::new(),
             unspent: BTreeMap::new(),
             spent: Vec::new(),
         };
@@ -145,7 +155,7 @@ impl Evidence {
         for hop in self.hops.iter() {
             walk.hop(hop)?;
         }
-        Ok(Verified(walk.unspent))
+        Ok(walk.ended())
     }
 }
 
@@ -163,11 +173,11 @@ impl Verified<BTreeMap<CoinId, Holding>> {
         trust: &Trust<'_>,
         now: Time,
     ) -> Result<Self, EvidenceError> {
-        let unspent = self.0.clone();
+        let (unspent, counted) = (self.value.clone(), self.enrollments.clone());
         let (roots, spent) = (Vec::new(), Vec::new());
-        let mut walk = Walk { trust, now, roots, enrollments, unspent, spent };
+        let mut walk = Walk { trust, now, roots, enrollments, counted, unspent, spent };
         walk.hop(hop)?;
-        Ok(Self(walk.unspent))
+        Ok(walk.ended())
     }
 }
 
@@ -189,6 +199,8 @@ struct Walk<'a> {
     roots: Vec<CertifiedRoot>,
     /// Enrollments of seals that came with the evidence, unchecked.
     enrollments: &'a [SealCertificate],
+    /// Those under which something counted.
+    counted: Vec<SealCertificate>,
     unspent: BTreeMap<CoinId, Holding>,
     spent: Vec<CoinId>,
 }
@@ -203,6 +215,10 @@ struct Standing {
 }
 
 impl<'a> Walk<'a> {
+    fn ended(self) -> Verified<BTreeMap<CoinId, Holding>> {
+        Verified { value: self.unspent, enrollments: self.counted }
+    }
+
     fn policy(&self, asset: &AssetId) -> Result<&'a Policy, EvidenceError> {
         self.trust.policies.get(asset).ok_or(EvidenceError::UnknownAsset)
     }
@@ -310,7 +326,7 @@ impl<'a> Walk<'a> {
 
     /// Unlocks every input, and takes the weakest of what they are worth.
     fn standing(
-        &self,
+        &mut self,
         hop: &Hop,
         tx: &TxId,
         inputs: &[Holding],
@@ -350,7 +366,7 @@ impl<'a> Walk<'a> {
 
     /// Unlocks one input; gives the reference time of its certification, if it has one.
     fn unlock(
-        &self,
+        &mut self,
         hop: &Hop,
         tx: &TxId,
         input: &Holding,
@@ -370,7 +386,10 @@ impl<'a> Walk<'a> {
         };
         let (network, seals) = (self.trust.network, self.trust.seals);
         let judge = Judge { network, seals, word, came: self.enrollments };
-        owner.check(&input.id, tx, &witness.unlock, at, &judge)?;
+        let counts = owner.check(&input.id, tx, &witness.unlock, at, &judge)?;
+        if let Some(certificate) = counts.filter(|counts| !self.counted.contains(counts)) {
+            self.counted.push(certificate.clone());
+        }
         if certified_at.is_none() && (self.trust.bricked)(owner.key()) {
             return Err(EvidenceError::Bricked);
         }

@@ -14,6 +14,7 @@ use crate::id::{AssetId, CoinId, DeviceId, TxId};
 use crate::keys::PublicKey;
 use crate::message::{Offer, Payment};
 use crate::predicate::{Predicate, Sealed, UnlockError};
+use crate::seal::SealCertificate;
 use crate::tier::Tier;
 use crate::time::Time;
 use crate::trade::{self, Source, TradeError};
@@ -31,6 +32,8 @@ pub(super) struct Accepted {
     pub(super) tx: TxId,
     pub(super) transaction: Transaction,
     pub(super) coin: Holding,
+    /// Under which the seals behind it count.
+    pub(super) enrollments: Vec<SealCertificate>,
     pub(super) sightings: Vec<Sighting>,
 }
 
@@ -114,7 +117,7 @@ impl Device {
             Err(TradeError::Size.into())
         } else if !policy.offline.allows(offer.amount, tier) {
             Err(EvidenceError::OfflineRule.into())
-        } else if offer.evidence.enrollments.len() + MAX_INPUTS >= MAX_ENROLLMENTS {
+        } else if checked.holdings.enrollments().len() + MAX_INPUTS >= MAX_ENROLLMENTS {
             Err(TradeError::Size.into())
         } else if !checked.all_behind(&offer.evidence) {
             Err(TradeError::Coins.into())
@@ -180,7 +183,8 @@ impl Device {
         let mut sightings = self.new_sightings(&checked.behind(&offer.evidence));
         sightings
             .extend(hop.branches().map(|branch| Sighting { key: payer.owner.clone(), branch }));
-        Ok(Accepted { tx, transaction, coin, sightings })
+        let enrollments = holdings.enrollments().to_vec();
+        Ok(Accepted { tx, transaction, coin, enrollments, sightings })
     }
 
     /// The steps of others that evidence shows and that were not seen before.

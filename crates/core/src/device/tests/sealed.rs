@@ -7,6 +7,7 @@ use super::tpm::{ENROLLED_UNTIL, enroller, revocation, revocation_by};
 use crate::amount::Amount;
 use crate::cbor::List;
 use crate::device::{Basis, Event, Input, Mode, OutgoingState, Sign, Terms};
+use crate::evidence::Evidence;
 use crate::id::TxId;
 use crate::keys::SecretKey;
 use crate::message::{Accept, Message, Offer};
@@ -374,6 +375,71 @@ fn an_enrollment_that_came_with_an_offer_counts_for_the_payment_too() {
         let pocket = scene.people[1].device.ledger().pockets().next().expect("a coin");
         assert_eq!(pocket.evidence.enrollments.to_vec(), [came], "kept for whoever is next");
     }
+}
+
+/// A payer with genuine hardware adds certificates that it signed itself, which end late, and as many
+/// more as a history may have. A notary that was shown one of those would refuse until the lock ends.
+#[test]
+fn of_the_enrollments_that_a_payer_adds_only_what_counted_is_kept_and_shown_to_a_notary() {
+    for by_offer in [true, false] {
+        let mut scene = scene(2);
+        let genuine = scene.people[0].enrollment.clone().expect("enrolled");
+        let (tpm, own) = (scene.people[0].tpm.clone(), scene.people[0].key.clone());
+        let tpm = tpm.expect("hardware");
+        let junk = |i: u64| tpm.enrolled_by(ENROLLED_UNTIL.plus(1 + i), &own, false);
+        let junk = List::new((0..63).map(junk).collect()).expect("as many as there may be");
+        if by_offer {
+            scene.start(0, 1, 600).expect("an offer");
+        } else {
+            let invoice = scene.invoice(1, 600);
+            scene.pay_invoice(0, 1, &invoice);
+        }
+        let (_, mut message) = scene.people[0].out.pop_front().expect("a message");
+        match &mut message {
+            Message::Offer(offer) => offer.evidence.enrollments = junk,
+            Message::Payment(payment) => payment.offer.evidence.enrollments = junk,
+            other => panic!("{other:?}"),
+        }
+        let from = scene.id(0);
+        scene.people[1].hear(from, &message).expect("a contact");
+        scene.deliver();
+        let payee = &scene.people[1].device;
+        assert_eq!(tier(&scene.people[1]), Some(Tier::Sealed), "by offer: {by_offer}");
+        let pocket = payee.ledger().pockets().next().expect("a coin");
+        assert_eq!(pocket.evidence.enrollments.to_vec(), [genuine.clone()], "{by_offer}");
+        let claims = pocket.evidence.claims(payee.policies());
+        let shown = claims.last().and_then(|claims| claims.spends[0].enrollment.clone());
+        assert_eq!(shown, Some(genuine), "by offer: {by_offer}");
+        scene.pay(1, 0, 100);
+        assert_eq!(scene.refusals(0), Vec::<&str>::new(), "and it can be paid on");
+    }
+}
+
+/// Not even what was kept by an older version is shown to a notary, if it does not count.
+#[test]
+fn a_notary_is_asked_under_a_certificate_that_the_judge_takes() {
+    let mut scene = scene(2);
+    scene.pay(0, 1, 600);
+    let payee = &scene.people[1].device;
+    let pocket = payee.ledger().pockets().next().expect("a coin").clone();
+    let (tpm, own) = (scene.people[0].tpm.clone(), &scene.people[0].key);
+    let tpm = tpm.expect("hardware");
+    let genuine = scene.people[0].enrollment.clone().expect("enrolled");
+    let false_ones = [
+        tpm.enrolled_by(ENROLLED_UNTIL.plus(1), own, false),
+        tpm.enrolled(NOW.plus(1)),
+    ];
+    let with = |all: Vec<_>| Evidence {
+        enrollments: List::new(all).expect("few"),
+        ..pocket.evidence.clone()
+    };
+    let shown = |evidence: Evidence| {
+        let claims = evidence.claims(payee.policies());
+        claims.last().and_then(|claims| claims.spends[0].enrollment.clone())
+    };
+    assert_eq!(shown(with(false_ones.to_vec())), None);
+    let all = false_ones.into_iter().chain([genuine.clone()]).collect();
+    assert_eq!(shown(with(all)), Some(genuine));
 }
 
 #[test]
