@@ -311,7 +311,8 @@ impl Device {
     ) -> Result<Output, DeviceError> {
         let Accepted { tx, transaction, coin, enrollments, sightings } = accepted;
         let evidence = payment.evidence_after(&transaction)?.behind(&coin.id);
-        let evidence = evidence.enrolled(enrollments).map_err(|_| TradeError::Size)?;
+        // More than fit is what came along, which does.
+        let evidence = evidence.clone().enrolled(enrollments).unwrap_or(evidence);
         let contact = self.contact(&from)?.clone();
         // Whoever pays is no stranger.
         let contact = Contact { received: transaction.link, stranger: None, ..contact };
