@@ -14,6 +14,7 @@ mod limits;
 mod meeting;
 mod mints;
 mod own;
+mod paths;
 mod reach;
 mod recovery;
 mod refuse;

@@ -414,8 +414,9 @@ fn a_settlement_of_what_was_reserved_shows_both_signatures() {
     let claims = open(&scene.people[1]);
     let claim = claims.iter().find(|c| matches!(c.unlock, Unlock::Reserved(..))).expect("one");
     let judge = Judge::of_certified(NetworkId::LOCAL, &FakeSeals);
-    let check =
-        |unlock: &Unlock, at: Time| claim.owner.check(&claim.source, &claim.tx, unlock, at, &judge).map(drop);
+    let check = |unlock: &Unlock, at: Time| {
+        claim.owner.check(&claim.source, &claim.tx, unlock, at, &judge).map(drop)
+    };
     assert_eq!(check(&claim.unlock, NOW), Ok(()));
     let alone = Unlock::Signature(claim.unlock.owner_signature().clone());
     assert!(check(&alone, NOW).is_err() && check(&alone, UNTIL).is_ok());

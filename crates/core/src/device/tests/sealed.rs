@@ -425,10 +425,8 @@ fn a_notary_is_asked_under_a_certificate_that_the_judge_takes() {
     let (tpm, own) = (scene.people[0].tpm.clone(), &scene.people[0].key);
     let tpm = tpm.expect("hardware");
     let genuine = scene.people[0].enrollment.clone().expect("enrolled");
-    let false_ones = [
-        tpm.enrolled_by(ENROLLED_UNTIL.plus(1), own, false),
-        tpm.enrolled(NOW.plus(1)),
-    ];
+    let false_ones =
+        [tpm.enrolled_by(ENROLLED_UNTIL.plus(1), own, false), tpm.enrolled(NOW.plus(1))];
     let with = |all: Vec<_>| Evidence {
         enrollments: List::new(all).expect("few"),
         ..pocket.evidence.clone()
