@@ -139,7 +139,10 @@ impl Engine {
         let line = Line { session, hello: None };
         let id = line.id();
         peer.insert(line);
-        let stranger = (!known).then_some(greeted.hello.card);
+        // Whoever is known may have a newer card: the device decides which of the two it keeps.
+        let contact = self.device.contacts().get(&from);
+        let new = contact.is_none_or(|contact| *contact.card != greeted.hello.card);
+        let stranger = new.then_some(greeted.hello.card);
         Ok(Greeting { from, line: id, plain, stranger, peer })
     }
 }

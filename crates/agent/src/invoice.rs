@@ -108,9 +108,9 @@ impl Engine {
         self.device.may_step()?;
         let card = invoice.card.clone();
         let pay = device::Input::PayInvoice { payee, invoice: Box::new(invoice) };
-        if self.device.contacts().contains_key(&payee) {
-            return self.tell(step, pay, None);
-        }
-        self.tell_all(step, alloc::vec![device::Input::Contact(card), pay])
+        // Whom the owner pays is a contact; of one who is, the card may be newer.
+        let known = self.device.contacts().contains_key(&payee);
+        let add = if known { device::Input::Stranger } else { device::Input::Contact };
+        self.tell_all(step, alloc::vec![add(card), pay])
     }
 }

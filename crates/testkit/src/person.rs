@@ -117,6 +117,12 @@ impl Person {
         card_with(&self.key, &self.name, session_key, fields)
     }
 
+    /// Another card of the same person, made at some time.
+    pub fn card_made_at(&self, time: Time) -> Signed {
+        let session_key = kem_of(&self.key).public().to_bytes().to_vec();
+        card_with(&self.key, &self.name, session_key, Fields::at(time))
+    }
+
     /// The card that others keep.
     pub fn card(&self) -> Signed {
         self.card.clone()

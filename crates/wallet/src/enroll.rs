@@ -102,6 +102,9 @@ impl Wallet {
         let network = wallet.network;
         certificate.check(network).map_err(DeviceError::from)?;
         let name = wallet.name.clone();
+        // Others take the newer of two cards, also if this clock was ahead when the first was made.
+        let before = wallet.card.open_card().map_err(DeviceError::from)?.fields.time();
+        let made = before.map_or_else(now, |before| now().max(before.plus(1)));
         // Only one process and one handle may have the keystore, the TPM and the records.
         drop(wallet);
         let place = Place::new(dir, &setup.state_dir);
@@ -109,7 +112,7 @@ impl Wallet {
         let seal = Tpm2Seal::open(&place, software, address, certificate.clone())?;
         let mut seal = DeviceSeal::Tpm(Box::new(seal));
         let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
-        let card = own_card(&mut *seal, &kem, &name, network)?;
+        let card = own_card(&mut *seal, &kem, &name, network, made)?;
         let address = address.to_string().into_bytes();
         let enrollment = to_bytes(&certificate);
         let meta = vec![("card", to_bytes(&card)), (TPM, address), (ENROLLMENT, enrollment)];

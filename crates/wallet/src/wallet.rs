@@ -149,7 +149,7 @@ impl Wallet {
         mut batch: Batch,
     ) -> Result<Self, WalletError> {
         let kem = KemSecret::from_seed(*seal.derive(Purpose::Kem));
-        let card = own_card(&mut *seal, &kem, name, network)?;
+        let card = own_card(&mut *seal, &kem, name, network, now())?;
         batch.meta.push(("name", to_bytes(name)));
         batch.meta.push(("network", to_bytes(&network)));
         batch.meta.push(("card", to_bytes(&card)));
@@ -500,6 +500,7 @@ pub(crate) fn own_card(
     kem: &KemSecret,
     name: &Name,
     network: NetworkId,
+    made: Time,
 ) -> Result<Signed, WalletError> {
     let session_key = Blob::new(kem.public().to_bytes().to_vec()).map_err(PeerError::Decode)?;
     let card = Card {
@@ -509,7 +510,7 @@ pub(crate) fn own_card(
         owner: seal.owner_key(),
         seal: seal.identity(),
         session_key,
-        fields: Fields::at(now()),
+        fields: Fields::at(made),
         enrollment: seal.certificate().cloned(),
     };
     let payload = to_bytes(&card);

@@ -61,9 +61,16 @@ impl Device {
         let (tx, sources) = (hop.tx.id(), checked.sources.clone());
         let digests = self.consents_to(&tx, &sources);
         let (payment, what) = (payment.clone(), What::Payment(checked.clone()));
-        self.asked.insert(from, Asked { tx, payment, sources, what });
+        self.ask_for_consent(from, Asked { tx, payment, sources, what });
         let sign = alloc::vec![Sign::Consent { tx, digests }];
         Ok(Some(Output { sign, ..Output::default() }))
+    }
+
+    fn ask_for_consent(&mut self, from: DeviceId, asked: Asked) {
+        if let Some(other) = self.makes_room(&self.asked, &from) {
+            self.asked.remove(&other);
+        }
+        self.asked.insert(from, asked);
     }
 
     /// A contact asks to take back what is reserved for this device: its owner is asked.
@@ -94,7 +101,7 @@ impl Device {
             return Ok(self.refusing(output, from, TradeError::Fork.into()));
         }
         let (tx, asset, amount) = (hop.tx.id(), offer.asset, offer.amount);
-        self.asked.insert(from, Asked { tx, payment, sources, what: What::Release(steps) });
+        self.ask_for_consent(from, Asked { tx, payment, sources, what: What::Release(steps) });
         let events = alloc::vec![Event::ReleaseAsked { tx, from, asset, amount }];
         Ok(Output { events, ..Output::default() })
     }
@@ -126,6 +133,11 @@ impl Device {
         let from = self.asked.iter().find(|(_, asked)| asked.tx == tx).map(|(from, _)| *from);
         let from = from.ok_or(DeviceError::NotWaiting)?;
         let asked = self.asked.remove(&from).ok_or(DeviceError::NotWaiting)?;
+        // Who lost its memory since may have consented to another payment of the same coins.
+        if self.mode != Mode::Normal {
+            let why = RecoveryError::ReceiveOnly.into();
+            return Ok(self.refusing(Output::default(), from, why));
+        }
         let Asked { mut payment, sources, what, .. } = asked;
         let checked = match what {
             What::Payment(checked) => checked,

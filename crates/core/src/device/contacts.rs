@@ -153,26 +153,46 @@ impl Device {
         Ok(output)
     }
 
-    /// Somebody came with a card of their own: a contact on first use.
+    /// Somebody came with a card of their own: a contact on first use, or a contact's newer card.
     pub(super) fn add_stranger(
         &mut self,
         world: &World<'_>,
         signed: Signed,
     ) -> Result<Output, DeviceError> {
         let contact = self.contact_of(signed)?;
-        if self.contacts.contains_key(&contact.device) {
-            return Ok(Output::default());
+        if let Some(known) = self.contacts.get(&contact.device) {
+            return Ok(self.renew_card(known.clone(), contact.card));
         }
         let mut output = self.make_room(MAX_CONTACTS, &contact.device)?;
         while self.strangers.len() >= self.limits.strangers {
             let Some((_, first)) = self.strangers.first().copied() else { break };
             self.add(&mut output, [Change::Forgotten(Forgotten::Contact(first))]);
         }
-        // Whom something was paid with before is no stranger.
-        let fresh = self.relation(&contact.device) == self.first_links(&contact.device);
-        let contact = Contact { stranger: Some(world.now).filter(|_| fresh), ..contact };
+        let known = self.has_dealt_with(&contact.device);
+        let contact = Contact { stranger: Some(world.now).filter(|_| !known), ..contact };
         self.add(&mut output, [Change::Contact(Box::new(contact))]);
         Ok(output)
+    }
+
+    /// Takes a contact's card if it is newer than the one that is known: a renewed enrollment, say. The
+    /// name stays that by which the owner knows the contact.
+    fn renew_card(&mut self, known: Contact, card: Arc<Signed>) -> Output {
+        if age(&card) <= age(&known.card) {
+            return Output::default();
+        }
+        self.record([Change::Contact(Box::new(Contact { card, ..known }))])
+    }
+
+    /// Whether this device paid a device, or took a payment of its own will. What is only held came
+    /// unasked.
+    fn has_dealt_with(&self, device: &DeviceId) -> bool {
+        let mut taken = self.incoming.steps(*device, 0, u64::MAX);
+        self.outgoing.last(*device).is_some() || taken.any(|incoming| incoming.accepted)
+    }
+
+    /// Whether a device is known by its hello alone.
+    pub(super) fn is_stranger(&self, device: &DeviceId) -> bool {
+        self.contacts.get(device).is_none_or(|contact| contact.stranger.is_some())
     }
 
     /// Whether nobody can be added any more.
@@ -281,6 +301,7 @@ impl Device {
                 contact.stranger.map(|at| self.strangers.remove(&(at, device)));
                 self.drafts.remove(&device);
                 self.offers.remove(&device);
+                self.asked.remove(&device);
                 self.meetings.remove(&device);
             }
             Forgotten::Fork(key) => {
@@ -289,6 +310,12 @@ impl Device {
             Forgotten::Sighting { key, coin, .. } => self.sightings.remove(&key, &coin),
         }
     }
+}
+
+/// By what the newer of two cards of one device is told: when it was made, and when its enrollment ends.
+fn age(card: &Signed) -> Option<(Option<Time>, Option<Time>)> {
+    let card = from_bytes::<Card>(card.payload()).ok()?;
+    Some((card.fields.time(), card.enrollment.map(|of| of.terms().expires)))
 }
 
 /// A record that is no longer kept.

@@ -6,7 +6,7 @@
 //! `FORK-8`). Which of them go cannot be chosen from outside: their order is a hash of the device's
 //! head, which moves with every payment.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::{Change, Device, Forgotten, MAX_STRANGERS, Output};
@@ -21,6 +21,8 @@ pub const MAX_STRANGE_FORKS: usize = 4096;
 pub const MAX_STRANGE_STEPS: usize = 65_536;
 /// Most spends of one payer that are remembered from payments that were refused.
 pub const MAX_REFUSED_STEPS: usize = 256;
+/// Most offers of strangers, and most of their requests for a consent, that are open at once.
+pub const MAX_STRANGE_OPEN: usize = 64;
 /// By how much more than needed is made room at once, so that it is not made for each.
 const ROOM: usize = 16;
 
@@ -62,6 +64,21 @@ impl Device {
         let room = self.limits.steps / ROOM;
         let next = self.sightings.len().saturating_add(room.max(1));
         self.limits.sweep_at = next.max(self.limits.steps.saturating_add(1));
+    }
+
+    /// The stranger whose open business makes room for that of another stranger, if there is too much.
+    pub(super) fn makes_room<T>(
+        &self,
+        open: &BTreeMap<DeviceId, T>,
+        from: &DeviceId,
+    ) -> Option<DeviceId> {
+        if open.contains_key(from) || !self.is_stranger(from) {
+            return None;
+        }
+        let strangers: Vec<&DeviceId> = open.keys().filter(|one| self.is_stranger(one)).collect();
+        let full = strangers.len() >= MAX_STRANGE_OPEN;
+        let first = strangers.into_iter().min_by_key(|one| self.unforeseen(one.as_bytes()));
+        first.copied().filter(|_| full)
     }
 
     /// Remembers what the payer of a refused payment signed: it may be half of a fork.

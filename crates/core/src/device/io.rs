@@ -44,7 +44,8 @@ impl fmt::Debug for World<'_> {
 pub enum Input {
     /// The owner adds somebody's card.
     Contact(Signed),
-    /// Somebody who is no contact said hello, with their card.
+    /// Somebody brought their own card, with a hello or an invoice: a stranger, or a contact whose card may
+    /// be newer than the one that is known.
     Stranger(Signed),
     /// The owner removes a contact.
     RemoveContact(DeviceId),

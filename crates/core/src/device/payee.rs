@@ -29,8 +29,12 @@ use crate::trade::{self, TradeError};
 pub(super) const OFFER_LIFETIME: u64 = 600;
 /// How long a payment that was signed in time may travel, in seconds: to refuse it would lose it.
 const MAX_LATE: u64 = 30 * 24 * 60 * 60;
-/// Most terms that are open at once; the ones that end first are given up.
-const MAX_TERMS: usize = 1024;
+/// Most invoices that are open at once; the ones that end first are given up.
+pub(super) const MAX_TERMS: usize = 1024;
+/// Most terms that are open for one payer who offers something: a payer has the same ones until it pays.
+pub(super) const MAX_TERMS_OF_ONE: usize = 4;
+/// Most terms that are open for all strangers who offer something.
+pub(super) const MAX_TERMS_OF_STRANGERS: usize = 256;
 
 /// An offer that was answered. It does not survive a restart: the payer then sends all in one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -66,13 +70,36 @@ impl Device {
         let over = self.terms.iter().filter(|(_, terms)| terms.expires_at.plus(MAX_LATE) <= now);
         let over: Vec<Change> = over.map(|(nonce, _)| Change::Terms(*nonce, None)).collect();
         let mut output = self.record(over);
-        while self.terms.len() >= MAX_TERMS {
-            let first = self.terms.iter().min_by_key(|(_, terms)| terms.expires_at);
-            let Some(first) = first.map(|(nonce, _)| *nonce) else { break };
-            self.add(&mut output, [Change::Terms(first, None)]);
+        // Nobody's terms make room for another kind's: offers cost nothing, and evict no invoice.
+        match terms.payer {
+            None => self.limit_terms(&mut output, MAX_TERMS, |_, payer| payer.is_none()),
+            Some(one) => {
+                self.limit_terms(&mut output, MAX_TERMS_OF_ONE, |_, payer| payer == Some(one));
+                if self.is_stranger(&one) {
+                    let strange = |me: &Self, payer: Option<DeviceId>| {
+                        payer.is_some_and(|payer| me.is_stranger(&payer))
+                    };
+                    self.limit_terms(&mut output, MAX_TERMS_OF_STRANGERS, strange);
+                }
+            }
         }
         self.add(&mut output, [Change::Terms(nonce, Some(terms))]);
         output
+    }
+
+    /// Gives up the terms that end first, of those of a kind, until one more is not above `most`.
+    fn limit_terms(
+        &mut self,
+        output: &mut Output,
+        most: usize,
+        of_kind: impl Fn(&Self, Option<DeviceId>) -> bool,
+    ) {
+        let of_kind = self.terms.iter().filter(|(_, terms)| of_kind(self, terms.payer));
+        let mut ends: Vec<_> = of_kind.map(|(nonce, terms)| (terms.expires_at, *nonce)).collect();
+        ends.sort_unstable();
+        let over = (ends.len() + 1).saturating_sub(most);
+        let gone = ends.into_iter().take(over).map(|(_, nonce)| Change::Terms(nonce, None));
+        self.add(output, gone);
     }
 
     /// The weakest tier of a payment of so much that the owner would accept now, as would be every
@@ -157,6 +184,9 @@ impl Device {
         };
         let mut output = self.open_terms(world.now, nonce, terms);
         output.send.push((from, Message::Accept(accept.clone())));
+        if let Some(other) = self.makes_room(&self.offers, &from) {
+            self.offers.remove(&other);
+        }
         self.offers.insert(from, Open { at: world.now, offer, accept, checked });
         Ok(output)
     }
@@ -314,8 +344,9 @@ impl Device {
         // More than fit is what came along, which does.
         let evidence = evidence.clone().enrolled(enrollments).unwrap_or(evidence);
         let contact = self.contact(&from)?.clone();
-        // Whoever pays is no stranger.
-        let contact = Contact { received: transaction.link, stranger: None, ..contact };
+        // Whoever pays what is wanted is no stranger.
+        let stranger = contact.stranger.filter(|_| refused.is_some());
+        let contact = Contact { received: transaction.link, stranger, ..contact };
         let incoming = Incoming {
             tx,
             payer: Some(from),

@@ -72,12 +72,21 @@ impl Sightings {
     pub(super) fn remove(&mut self, key: &PublicKey, coin: &CoinId) {
         let Some(branch) = self.by_coin.remove(&(key.clone(), *coin)) else { return };
         let (seq, head) = ((key.clone(), branch.step.seq), (key.clone(), branch.step.head));
-        if self.by_seq.get(&seq) == Some(coin) {
-            self.by_seq.remove(&seq);
-        }
-        if self.by_head.get(&head) == Some(coin) {
-            self.by_head.remove(&head);
-        }
+        // A step may spend several coins: whichever is left goes on standing for it.
+        let left = |same: fn(&Branch, &Branch) -> bool| {
+            self.of(key).find(|(_, other)| same(other, &branch)).map(|(coin, _)| *coin)
+        };
+        let by_seq = left(|a, b| a.step.seq == b.step.seq);
+        let by_head = left(|a, b| a.step.head == b.step.head);
+        stand_in(&mut self.by_seq, seq, coin, by_seq);
+        stand_in(&mut self.by_head, head, coin, by_head);
+    }
+
+    /// What was seen of one device, by coin.
+    fn of(&self, key: &PublicKey) -> impl Iterator<Item = (&CoinId, &Branch)> {
+        let (first, last) = (CoinId::new([0; 32]), CoinId::new([0xff; 32]));
+        let of_key = self.by_coin.range((key.clone(), first)..=(key.clone(), last));
+        of_key.map(|((_, coin), branch)| (coin, branch))
     }
 
     /// How many spends were seen.
@@ -92,8 +101,7 @@ impl Sightings {
 
     /// How many spends by one key were seen.
     pub(super) fn count_of(&self, key: &PublicKey) -> usize {
-        let (first, last) = (CoinId::new([0; 32]), CoinId::new([0xff; 32]));
-        self.by_coin.range((key.clone(), first)..=(key.clone(), last)).count()
+        self.of(key).count()
     }
 
     /// The short form of `most` steps that were seen, after the first `skip`: those of `known` devices
@@ -164,6 +172,17 @@ impl Sightings {
         let coin = self.by_seq.get(&(key.clone(), seq))?;
         self.by_coin.get(&(key.clone(), *coin))
     }
+}
+
+/// Puts another coin of the same step in the place of one that goes.
+fn stand_in<K: Ord>(index: &mut BTreeMap<K, CoinId>, at: K, gone: &CoinId, other: Option<CoinId>) {
+    if index.get(&at) != Some(gone) {
+        return;
+    }
+    match other {
+        Some(coin) => index.insert(at, coin),
+        None => index.remove(&at),
+    };
 }
 
 /// A hash that starts so, with the same byte after that.

@@ -25,6 +25,7 @@ mod sealed;
 pub(super) mod settle;
 mod sizes;
 mod standing;
+mod strangers;
 pub(crate) mod tpm;
 mod trade;
 mod vectors;

@@ -424,3 +424,29 @@ fn a_settlement_of_what_was_reserved_shows_both_signatures() {
     let late = settlement(&claims, UNTIL.plus(5));
     scene.people[1].tell(Input::Certified(late.into())).expect("it still counts");
 }
+
+#[test]
+fn a_consent_that_is_signed_after_a_set_back_stays_here() {
+    let mut scene = reserved(2, 400);
+    scene.start(0, 1, 400).expect("an offer");
+    let (alice, bob) = (scene.id(0), scene.id(1));
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (_, message) = scene.people[from].out.pop_front().expect("a message");
+        let id = scene.id(from);
+        scene.people[to].hear(id, &message).expect("heard");
+    }
+    let (_, commit) = scene.people[0].out.pop_front().expect("a commit");
+    let payee = &mut scene.people[1];
+    let (world, nonce) = (payee.world(), payee.nonce());
+    let input = Input::Message { from: alice, message: commit.into(), nonce };
+    let output = payee.device.handle(&world, input).expect("heard");
+    let [sign] = &output.sign[..] else { panic!("{output:?}") };
+    let consented = payee.sign(sign.clone()).expect("signed");
+    // The device hears that it was set back before the signatures come.
+    payee.tell(Input::Restored).expect("always");
+    payee.tell(consented).expect("it asked for that");
+    let told: Vec<Message> = payee.out.drain(..).map(|(_, message)| message).collect();
+    assert!(matches!(&told[..], [Message::Refuse(refuse)] if refuse.code == "RECEIVE_ONLY"));
+    assert_eq!(scene.balances()[1], 0, "nothing was taken without a consent");
+    assert_ne!(alice, bob);
+}
