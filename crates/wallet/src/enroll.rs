@@ -15,7 +15,7 @@ use tally_transport::session::KemSecret;
 
 use crate::sealed::{DeviceSeal, ENROLLMENT, TPM};
 use crate::store::Store;
-use crate::wallet::{Setup, own_card};
+use crate::wallet::{Setup, now, own_card};
 use crate::{PeerError, Wallet, WalletError};
 
 impl Wallet {
