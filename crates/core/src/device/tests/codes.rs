@@ -83,6 +83,8 @@ fn every_test_that_a_rule_names_exists() {
     read_all(&root.join("../wallet/src"), "rs", &mut sources);
     // What asks a network is tested without I/O, beside sessions and settlement.
     read_all(&root.join("../agent/src"), "rs", &mut sources);
+    // What several agents do together is tested with a kit of its own.
+    read_all(&root.join("../testkit/tests"), "rs", &mut sources);
     // So is what the encryption of hellos must do.
     read_all(&root.join("../transport/src"), "rs", &mut sources);
     let specs = [
@@ -94,6 +96,7 @@ fn every_test_that_a_rule_names_exists() {
         "settlement",
         "forks",
         "contacts",
+        "paths",
         "trust",
         "codes",
     ];

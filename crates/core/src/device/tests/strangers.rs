@@ -54,7 +54,8 @@ fn offers_of_a_stranger_evict_no_invoice() {
         key[..4].copy_from_slice(&n.to_be_bytes());
         let made_up = crate::keys::SecretKey::new(key).expect("a scalar");
         let forks = [super::wishes::fork_of(&made_up)].into();
-        let findings = Findings { forks: crate::cbor::List::truncated(forks), ..Findings::default() };
+        let findings =
+            Findings { forks: crate::cbor::List::truncated(forks), ..Findings::default() };
         scene.people[1].hear(id, &Message::Findings(findings)).expect("heard");
         scene.people[1].hear(id, &offer).expect("heard");
         scene.people[1].out.clear();
