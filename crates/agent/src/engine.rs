@@ -203,7 +203,7 @@ impl Engine {
             self.parked.pop_front();
         }
         self.parked.push_back((step.way, parked));
-        step.effects.push(Effect::FreeCounter(self.device.taken()));
+        step.effects.push(Effect::FreeCounter(self.device.taken(step.cx.now)));
     }
 
     fn counter(&mut self, step: &mut Step<'_>, lock: Option<Sealed>) -> Result<(), AgentError> {

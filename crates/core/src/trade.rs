@@ -12,7 +12,9 @@ use crate::cbor::{List, record};
 use crate::coin::Coin;
 use crate::hash::{Tag, hash};
 use crate::id::{Challenge, CoinId, DeviceId, Link, NetworkId, Root};
+use crate::keys::PublicKey;
 use crate::message::{Accept, Offer};
+use crate::time::Time;
 use crate::transaction::{BODY_VERSION, Body, Step, Transaction};
 
 /// Why a trade is refused. Evidence, policy and unlocking have errors of their own.
@@ -32,6 +34,11 @@ pub enum TradeError {
     /// A pocket is not under the payer's root as stated.
     #[error("the payer's pockets do not fit its root: refuse the payment")]
     Pocket,
+    /// A coin is set aside for the payee, and what the payment leaves of it would not be.
+    #[error(
+        "the payment would free what is set aside for its payee: ask the payer to pay all of it, or to release it"
+    )]
+    Change,
     /// The root after the payment is not what the replacements give.
     #[error("the payer's next root does not follow from the payment: refuse it")]
     Root,
@@ -72,6 +79,7 @@ impl TradeError {
             Self::Coins => "TRADE_COINS",
             Self::Amount => "TRADE_AMOUNT",
             Self::Pocket => "TRADE_POCKET",
+            Self::Change => "TRADE_CHANGE",
             Self::Root => "TRADE_ROOT",
             Self::Step => "TRADE_STEP",
             Self::Terms => "TRADE_TERMS",
@@ -127,6 +135,20 @@ pub fn transaction(
     let seq = offer.seq.checked_add(1).ok_or(TradeError::Step)?;
     let step = Step { seq, head: offer.head, root };
     Ok(Transaction { body, link, step })
+}
+
+/// Whether what is left of coins that are set aside for `payee` at `now` stays so, until the last of their
+/// locks ends. The change is under the last source's predicate, and it is the payer who orders them.
+pub fn keeps_aside(sources: &[Source], amount: Amount, payee: &PublicKey, now: Time) -> bool {
+    let until = |source: &Source| {
+        let aside = source.coin.owner.reserved_for(now) == Some(payee);
+        source.coin.owner.until().filter(|_| aside)
+    };
+    let total = Amount::checked_sum(sources.iter().map(|source| source.coin.amount));
+    match sources.iter().filter_map(until).max() {
+        Some(ends) if total != Some(amount) => sources.last().and_then(until) == Some(ends),
+        _ => true,
+    }
 }
 
 fn body(

@@ -136,7 +136,8 @@ impl Wallet {
     pub fn seal_state(&self) -> SealState {
         let mut state = self.seal.state();
         if let (Some(counters), DeviceSeal::Tpm(_)) = (&mut state.counters, &self.seal) {
-            let mut taken: Vec<u32> = self.device().taken().iter().map(|s| s.counter).collect();
+            let mut taken: Vec<u32> =
+                self.device().taken(now()).iter().map(|s| s.counter).collect();
             taken.sort_unstable();
             taken.dedup();
             let taken = u32::try_from(taken.len()).unwrap_or(u32::MAX);

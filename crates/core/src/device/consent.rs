@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::payee::{Checked, sources_of};
 use super::{Change, Device, DeviceError, Event, Mode, Output, RecoveryError, Sign, World};
+use crate::amount::Amount;
 use crate::cbor::List;
 use crate::evidence::{Hop, Sighting};
 use crate::id::{DeviceId, Digest, TxId};
@@ -51,6 +52,10 @@ impl Device {
         });
         if locked.next().is_none() {
             return Ok(None);
+        }
+        let amount = payment.offer.amount;
+        if !trade::keeps_aside(&checked.sources, amount, &self.me.owner, world.now) {
+            return Err(TradeError::Change.into());
         }
         let (hop, sightings) = self.signed_by_payer(from, &self.id, payment, &checked.sources)?;
         let mut steps = self.new_sightings(&checked.behind(&payment.offer.evidence));
@@ -100,7 +105,9 @@ impl Device {
         if let Some(output) = self.convict_from(&steps) {
             return Ok(self.refusing(output, from, TradeError::Fork.into()));
         }
-        let (tx, asset, amount) = (hop.tx.id(), offer.asset, offer.amount);
+        // All that is set aside is free afterwards, whatever the payment to oneself says.
+        let amount = Amount::checked_sum(sources.iter().map(|source| source.coin.amount));
+        let (tx, asset, amount) = (hop.tx.id(), offer.asset, amount.ok_or(TradeError::Amount)?);
         self.ask_for_consent(from, Asked { tx, payment, sources, what: What::Release(steps) });
         let events = alloc::vec![Event::ReleaseAsked { tx, from, asset, amount }];
         Ok(Output { events, ..Output::default() })

@@ -28,7 +28,7 @@ use crate::trade::{self, TradeError};
 /// How long a payee's terms hold for an offer that it answered, in seconds.
 pub(super) const OFFER_LIFETIME: u64 = 600;
 /// How long a payment that was signed in time may travel, in seconds: to refuse it would lose it.
-const MAX_LATE: u64 = 30 * 24 * 60 * 60;
+pub(super) const MAX_LATE: u64 = 30 * 24 * 60 * 60;
 /// Most invoices that are open at once; the ones that end first are given up.
 pub(super) const MAX_TERMS: usize = 1024;
 /// Most terms that are open for one payer who offers something: a payer has the same ones until it pays.
@@ -63,13 +63,12 @@ impl Device {
             return Err(DeviceError::NotForMe);
         }
         self.least_tier(world, terms.asset, terms.amount)?;
-        Ok(self.open_terms(world.now, nonce, terms))
+        Ok(self.open_terms(nonce, terms))
     }
 
-    fn open_terms(&mut self, now: Time, nonce: Nonce, terms: Terms) -> Output {
-        let over = self.terms.iter().filter(|(_, terms)| terms.expires_at.plus(MAX_LATE) <= now);
-        let over: Vec<Change> = over.map(|(nonce, _)| Change::Terms(*nonce, None)).collect();
-        let mut output = self.record(over);
+    fn open_terms(&mut self, nonce: Nonce, terms: Terms) -> Output {
+        // None is given up for its age: one wrong clock would forget what payers have signed on.
+        let mut output = Output::default();
         // Nobody's terms make room for another kind's: offers cost nothing, and evict no invoice.
         match terms.payer {
             None => self.limit_terms(&mut output, MAX_TERMS, |_, payer| payer.is_none()),
@@ -182,7 +181,7 @@ impl Device {
             owner,
             expires_at: world.now.plus(OFFER_LIFETIME),
         };
-        let mut output = self.open_terms(world.now, nonce, terms);
+        let mut output = self.open_terms(nonce, terms);
         output.send.push((from, Message::Accept(accept.clone())));
         if let Some(other) = self.makes_room(&self.offers, &from) {
             self.offers.remove(&other);

@@ -32,7 +32,12 @@ pub(super) struct Draft {
     at: Time,
     offer: Offer,
     sources: Vec<Source>,
+    /// How often it was made anew, for what this device holds had changed meanwhile.
+    again: u32,
 }
+
+/// How often an offer is made anew: whoever is paid all the time can pay all the same.
+const MAX_AGAIN: u32 = 8;
 
 /// How a signed payment goes out first.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,9 +97,27 @@ impl Device {
         let link = self.contact(&payee)?.link;
         let now = (self.head, self.ledger.root(), link);
         if (draft.offer.head, draft.offer.root, draft.offer.link) != now {
-            return Err(TradeError::Turn.into());
+            return self.offer_anew(world, payee, &draft);
         }
         self.intend(world, payee, draft, accept, Form::Commit)
+    }
+
+    /// This device was paid, or has paid, since it offered something: it offers the same from where it
+    /// stands now. The payee answers with the same terms.
+    fn offer_anew(
+        &mut self,
+        world: &World<'_>,
+        payee: DeviceId,
+        before: &Draft,
+    ) -> Result<Output, DeviceError> {
+        if before.again >= MAX_AGAIN {
+            return Err(TradeError::Turn.into());
+        }
+        let Offer { asset, amount, .. } = before.offer;
+        let draft = self.draft(world, payee, asset, amount, Tier::Signed)?;
+        let message = Message::Offer(draft.offer.clone());
+        self.drafts.insert(payee, Draft { again: before.again + 1, ..draft });
+        Ok(Output { send: alloc::vec![(payee, message)], ..Output::default() })
     }
 
     pub(super) fn may_pay(&self, payee: &DeviceId) -> Result<&Contact, DeviceError> {
@@ -134,7 +157,12 @@ impl Device {
             return Err(TradeError::Waiting.into());
         }
         let payee = &contact.owner;
-        let picked = self.pick(world, payee, &asset, amount, least)?;
+        let mut picked = self.pick(world, payee, &asset, amount, least)?;
+        // What is left of coins that are set aside stays so, as long as any of them.
+        picked.sort_by_key(|pocket| {
+            let aside = pocket.reserved_for(world.now).is_some();
+            pocket.coin.as_ref().and_then(|(_, coin)| coin.owner.until()).filter(|_| aside)
+        });
         picked.iter().try_for_each(|pocket| self.locked_pocket(world, pocket))?;
         self.check_before(world.now, payee, &picked, amount)?;
         let evidence = self.evidence_of(&picked)?;
@@ -201,7 +229,7 @@ impl Device {
         if !Room::holds(&offer, MAX_BESIDE_OFFER) {
             return Err(TradeError::Size.into());
         }
-        Ok(Draft { at: world.now, offer, sources })
+        Ok(Draft { at: world.now, offer, sources, again: 0 })
     }
 
     /// What every payee would refuse once it is signed is not signed.

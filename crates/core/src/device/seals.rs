@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::payee::MAX_LATE;
 use super::{Change, Contact, Device, DeviceError, Output, World};
 use crate::card::Card;
 use crate::cbor::{from_bytes, record};
@@ -192,14 +193,15 @@ impl Device {
         judge.vouched(slot, until).map(drop)
     }
 
-    /// The slots of this device's seal that are taken: by a coin, or by terms that are open.
-    pub fn taken(&self) -> Vec<Slot> {
+    /// The slots of this device's seal that are taken at `now`: by a coin, or by terms that are open.
+    pub fn taken(&self, now: Time) -> Vec<Slot> {
         let slot = |owner: &Predicate| match owner {
             Predicate::Sealed(sealed) => Some(sealed.slot),
             _ => None,
         };
         let coins = self.ledger.pockets().filter_map(|pocket| slot(&pocket.coin.as_ref()?.1.owner));
-        let terms = self.terms.values().filter_map(|terms| slot(&terms.owner));
+        let open = self.terms.values().filter(|terms| now < terms.expires_at.plus(MAX_LATE));
+        let terms = open.filter_map(|terms| slot(&terms.owner));
         coins.chain(terms).collect()
     }
 
@@ -216,7 +218,7 @@ impl Device {
         let mine = sealed.key == self.me.owner
             && self.me.seal == SealIdentity::Hardware(sealed.slot.seal)
             && world.now < sealed.until
-            && self.taken().iter().all(|slot| slot.counter != sealed.slot.counter);
+            && self.taken(world.now).iter().all(|slot| slot.counter != sealed.slot.counter);
         let counts = || self.vouches(world, asset, &sealed.slot, sealed.until, &[]).is_ok();
         if mine && counts() { Predicate::Sealed(sealed.clone()) } else { plain }
     }

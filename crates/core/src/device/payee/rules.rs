@@ -110,6 +110,9 @@ impl Device {
                 },
             }
         }
+        if !trade::keeps_aside(&checked.sources, offer.amount, &self.me.owner, world.now) {
+            return Err(TradeError::Change.into());
+        }
         let most = checked.inputs().iter().map(|input| input.uncertified).max();
         if most.is_some_and(|n| usize::try_from(n).unwrap_or(usize::MAX) >= MAX_UNCERTIFIED) {
             Err(EvidenceError::TooManyHops.into())

@@ -14,7 +14,7 @@ use crate::cbor::List;
 use crate::device::{Change, Event, Input};
 use crate::evidence::Evidence;
 use crate::id::{Head, Link, NetworkId, Root, TxId};
-use crate::message::{Commit, Message, Offer, Payment};
+use crate::message::{Commit, Message, Offer, Payment, Spend};
 use crate::predicate::{Predicate, Reserved, Unlock, spend_digest};
 use crate::trade;
 
@@ -62,6 +62,19 @@ fn reserved() -> Scene {
     let minted = mint(&scene.issuer, scene.asset, 1, 1000, owner);
     scene.people[0].tell(Input::Mint(minted.into())).expect("a good mint");
     scene.people[0].now = NOW.plus(100);
+    scene
+}
+
+/// Alice has 200 that are set aside for Bob, and 100 that are not.
+fn set_aside() -> Scene {
+    let mut scene = Scene::new(3, 0);
+    let [alice, bob] = [0, 1].map(|i| scene.people[i].key.public());
+    let aside = Reserved { key: alice.clone(), payee: bob, until: NOW.plus(100) };
+    let coins = [(1, 200, Predicate::Reserved(aside)), (2, 100, Predicate::Signature(alice))];
+    for (serial, units, owner) in coins {
+        let minted = mint(&scene.issuer, scene.asset, serial, units, owner);
+        scene.people[0].tell(Input::Mint(minted.into())).expect("a good mint");
+    }
     scene
 }
 
@@ -180,6 +193,15 @@ fn cases() -> Vec<Case> {
             ..GOOD
         },
         Case { rule: "its coins are not set aside for another", scene: reserved, ..GOOD },
+        Case { rule: "what is set aside for its payee is paid", scene: set_aside, ..GOOD },
+        Case {
+            rule: "what is left of that stays set aside",
+            scene: set_aside,
+            offer: Some(|_, offer| {
+                offer.spends = List::truncated(offer.spends.iter().rev().cloned().collect());
+            }),
+            ..GOOD
+        },
         of_payment("it is to its payee's key", |scene, payment| {
             payment.accept.owner = Predicate::Signature(scene.people[2].key.public());
         }),
@@ -195,7 +217,12 @@ fn cases() -> Vec<Case> {
 fn sign_anew(scene: &Scene, payment: &mut Payment) {
     let outgoing = scene.people[0].device.outgoing.all();
     let outgoing = outgoing.values().find(|o| o.payment.accept.nonce == payment.accept.nonce);
-    let sources = &outgoing.expect("it was made").sources;
+    let made = payment.offer.evidence.made();
+    let picked = &outgoing.expect("it was made").sources;
+    let of =
+        |spend: &Spend| picked.iter().find(|s| Some(&s.id) == made.get(usize::from(spend.coin)));
+    let spent: Vec<_> = payment.offer.spends.iter().filter_map(of).cloned().collect();
+    let sources = &if spent.len() == picked.len() { spent } else { picked.to_vec() };
     let (offer, accept, bob) = (&payment.offer, &payment.accept, scene.id(1));
     let Ok(tx) = trade::transaction(offer, accept, sources, &bob, NetworkId::LOCAL) else { return };
     let id = tx.id();

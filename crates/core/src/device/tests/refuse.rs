@@ -193,15 +193,69 @@ fn messages_out_of_turn_are_refused() {
 }
 
 #[test]
-fn an_answer_to_an_offer_that_is_no_longer_true_is_refused() {
+fn an_answer_to_an_offer_that_is_no_longer_true_brings_a_true_one() {
     let (mut scene, offer) = offered();
     let (alice, bob) = (scene.id(0), scene.id(1));
     scene.people[1].hear(alice, &Message::Offer(offer)).expect("heard");
     let (_, accept) = scene.people[1].out.pop_front().expect("an answer");
     scene.pay(0, 2, 10);
     scene.people[0].hear(bob, &accept).expect("heard");
-    assert_eq!(scene.refusals(0), ["TRADE_TURN"]);
+    assert_eq!(scene.people[0].device.outgoing().len(), 1, "only Carol was paid so far");
+    scene.deliver();
+    assert_eq!(scene.balances(), [740, 250, 10]);
+    assert_eq!(scene.refusals(0), [""; 0]);
+}
+
+#[test]
+fn an_answer_to_an_offer_whose_coins_are_gone_is_refused() {
+    let (mut scene, offer) = offered();
+    let (alice, bob) = (scene.id(0), scene.id(1));
+    scene.people[1].hear(alice, &Message::Offer(offer)).expect("heard");
+    let (_, accept) = scene.people[1].out.pop_front().expect("an answer");
+    scene.pay(0, 2, 900);
+    scene.people[0].hear(bob, &accept).expect("heard");
+    assert_eq!(scene.refusals(0), ["INSUFFICIENT_FUNDS"]);
     assert_eq!(scene.people[0].device.outgoing().len(), 1, "only Carol was paid");
+}
+
+/// Somebody pays Alice one unit each time that Bob has answered her offer.
+#[test]
+fn being_paid_does_not_stop_a_payment_that_is_being_made() {
+    let mut scene = Scene::new(3, 1000);
+    scene.mint_to(2, 9, 50);
+    let (alice, bob) = (scene.id(0), scene.id(1));
+    scene.start(0, 1, 250).expect("an offer");
+    for _ in 0..5 {
+        let (_, offer) = scene.people[0].out.pop_front().expect("an offer");
+        assert!(matches!(offer, Message::Offer(_)));
+        scene.people[1].hear(alice, &offer).expect("heard");
+        let (_, accept) = scene.people[1].out.pop_front().expect("an answer");
+        scene.pay(2, 0, 1);
+        scene.people[0].hear(bob, &accept).expect("heard");
+    }
+    scene.deliver();
+    assert_eq!(scene.balances(), [755, 250, 45]);
+    assert_eq!(scene.people[1].device.terms().len(), 0, "all of it on the same terms");
+}
+
+#[test]
+fn an_offer_is_made_anew_a_few_times_and_no_more() {
+    let mut scene = Scene::new(3, 1000);
+    scene.mint_to(2, 9, 50);
+    let (alice, bob) = (scene.id(0), scene.id(1));
+    scene.start(0, 1, 250).expect("an offer");
+    let mut offers = 0;
+    while let Some((_, offer)) = scene.people[0].out.pop_front() {
+        if !matches!(offer, Message::Offer(_)) {
+            break;
+        }
+        offers += 1;
+        scene.people[1].hear(alice, &offer).expect("heard");
+        let (_, accept) = scene.people[1].out.pop_front().expect("an answer");
+        scene.pay(2, 0, 1);
+        scene.people[0].hear(bob, &accept).expect("heard");
+    }
+    assert_eq!((offers, scene.refusals(0)), (9, alloc::vec!["TRADE_TURN"]));
 }
 
 #[test]

@@ -255,7 +255,7 @@ impl Person {
     pub(crate) fn look_for_a_counter(&mut self) {
         let Some(tpm) = &self.tpm else { return };
         let until = self.now.plus(LOCK);
-        let lock = tpm.free(&self.key.public(), until, &self.device.taken());
+        let lock = tpm.free(&self.key.public(), until, &self.device.taken(self.now));
         self.device.handle(&self.world(), Input::Lock(lock)).expect("always possible");
     }
 

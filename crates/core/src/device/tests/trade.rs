@@ -1,4 +1,5 @@
 use crate::fields::Fields;
+use crate::time::Time;
 use alloc::vec::Vec;
 
 use super::scene::{NOW, Scene};
@@ -129,4 +130,21 @@ fn an_answer_from_before_a_backup_was_restored_is_no_meeting_after() {
     scene.deliver();
     scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).expect("everybody was met");
     assert_eq!((scene.people[0].device.seq(), scene.people[0].device.mode()), (1, &Mode::Normal));
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_moment_forgets_no_invoice() {
+    let mut scene = Scene::new(3, 1000);
+    let invoice = scene.invoice(1, 250);
+    scene.people[1].now = Time::from_unix(NOW.unix() + 400 * 24 * 60 * 60);
+    scene.invoice(1, 5);
+    scene.start(0, 1, 7).expect("an offer");
+    let (alice, _, offer) = scene.next().expect("it");
+    scene.people[1].hear(alice, &offer).expect("heard");
+    scene.people[1].now = NOW;
+    scene.people[1].out.clear();
+    scene.pay_invoice(0, 1, &invoice);
+    scene.deliver();
+    let accepted = scene.people[1].device.incoming().values().filter(|i| i.accepted).count();
+    assert_eq!((scene.balances()[1], accepted), (250, 1));
 }

@@ -276,7 +276,8 @@ fn the_published_vectors_are_what_this_implementation_does() {
 
 /// Codes that say what a device holds, or what it is in the midst of: no bytes alone lead to them. Tests
 /// of the device cause each.
-const WITHOUT_VECTOR: [&str; 21] = [
+const WITHOUT_VECTOR: [&str; 22] = [
+    "TRADE_CHANGE",
     "TRADE_STEP",
     "TRADE_TERMS_EXPIRED",
     "TRADE_TURN",
