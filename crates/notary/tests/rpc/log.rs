@@ -116,7 +116,7 @@ async fn a_node_that_misses_some_certificates_is_checked_with_those_that_it_has(
             return;
         }
         let from = asked.fetch_add(1, Ordering::Relaxed);
-        if from % 2 == 0 && from + 1 < to {
+        if from.is_multiple_of(2) && from + 1 < to {
             *result = json!({ "from": from.to_string(), "to": from.to_string(), "steps": [], "after": "" });
         }
     };
