@@ -7,6 +7,12 @@ use tally_core::id::{AssetId, DeviceId};
 
 use crate::{AgentError, PeerError};
 
+/// Most connections at once.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// How many of those others may have come by: the rest is the owner's, so that nobody who comes keeps
+/// the owner from paying.
+pub const MAX_SERVED: usize = 960;
+
 /// A connection, as the shell numbers it. No number is used twice in one process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Conn(pub u64);

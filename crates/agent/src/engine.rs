@@ -1,7 +1,7 @@
 //! Hold a device with its sessions and connections, and take one input.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use tally_core::card::Signed;
@@ -11,23 +11,19 @@ use tally_core::device::{
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::message::Message;
 use tally_core::notary::TrustBase;
-use tally_core::predicate::Sealed;
 use tally_core::seal::TpmProofs;
 use tally_core::time::Time;
 
+use crate::answers::Answers;
 use crate::hello::Unsaid;
 use crate::noise::Noise;
-use crate::order::{Asked, Spend};
+use crate::order::Spend;
 use crate::outbox::{Item, Outbox};
 use crate::packet::{Packets, Via};
+use crate::parked::{Parked, Parking};
 use crate::peer::Peers;
 use crate::talk::Talk;
-use crate::{AgentError, Batch, Conn, Cx, Effect, Input, Issued, Keys, Loaded, OrderId, Way};
-
-/// Most connections at once.
-pub const MAX_CONNECTIONS: usize = 1024;
-/// Most things that wait for a free counter at once.
-const MAX_PARKED: usize = 64;
+use crate::{AgentError, Batch, Conn, Cx, Effect, Input, Issued, Keys, Loaded, Way};
 
 /// A device, and all that belongs to it in memory.
 #[derive(Debug)]
@@ -43,24 +39,11 @@ pub(crate) struct Engine {
     pub(crate) conns: BTreeMap<Conn, Talk>,
     pub(crate) unsaid: BTreeMap<DeviceId, Unsaid>,
     pub(crate) spends: BTreeMap<TxId, Spend>,
-    pub(crate) answers: BTreeMap<OrderId, Asked>,
+    pub(crate) answers: Answers,
     pub(crate) invoices: BTreeMap<Nonce, Vec<u8>>,
-    parked: VecDeque<(Option<Way>, Parked)>,
+    pub(crate) parking: Parking,
     /// Contacts whose sessions are ahead of what is stored: stored with the next batch.
     touched: BTreeSet<DeviceId>,
-}
-
-/// Something that waits to be told which counter is free.
-#[derive(Clone, Debug)]
-pub(crate) enum Parked {
-    /// Wishes of the owner.
-    Wished(Vec<device::Input>),
-    /// An invoice.
-    Invoice(AssetId, tally_core::amount::Amount, u64),
-    /// A release.
-    Release(DeviceId, AssetId),
-    /// What another device said.
-    Heard(Vec<device::Input>, Via),
 }
 
 /// One turn while it is made.
@@ -91,9 +74,9 @@ impl Engine {
             conns: BTreeMap::new(),
             unsaid: BTreeMap::new(),
             spends: BTreeMap::new(),
-            answers: BTreeMap::new(),
+            answers: Answers::default(),
             invoices: BTreeMap::new(),
-            parked: VecDeque::new(),
+            parking: Parking::default(),
             touched: BTreeSet::new(),
         };
         for change in loaded.changes {
@@ -145,8 +128,7 @@ impl Engine {
             Input::Wish(inputs) => self.wish(step, inputs),
             Input::Invoice { asset, amount, valid_for } => {
                 if self.device.enrollment().is_some() {
-                    self.park(step, Parked::Invoice(asset, amount, valid_for));
-                    return Ok(());
+                    return self.park(step, Parked::Invoice(asset, amount, valid_for));
                 }
                 self.invoice(step, asset, amount, valid_for)
             }
@@ -154,8 +136,7 @@ impl Engine {
             Input::Release { payee, asset } => {
                 step.way = Some(Way::File);
                 if self.device.enrollment().is_some() {
-                    self.park(step, Parked::Release(payee, asset));
-                    return Ok(());
+                    return self.park(step, Parked::Release(payee, asset));
                 }
                 self.release(step, payee, asset)
             }
@@ -191,43 +172,19 @@ impl Engine {
         };
         let needs_counter = inputs.iter().any(binds_a_coin);
         if needs_counter && self.device.enrollment().is_some() {
-            self.park(step, Parked::Wished(inputs));
-            return Ok(());
+            return self.park(step, Parked::Wished(inputs));
         }
         self.tell_all(step, inputs)
-    }
-
-    /// Waits to be told which counter is free.
-    pub(crate) fn park(&mut self, step: &mut Step<'_>, parked: Parked) {
-        if self.parked.len() >= MAX_PARKED {
-            self.parked.pop_front();
-        }
-        self.parked.push_back((step.way, parked));
-        step.effects.push(Effect::FreeCounter(self.device.taken(step.cx.now)));
-    }
-
-    fn counter(&mut self, step: &mut Step<'_>, lock: Option<Sealed>) -> Result<(), AgentError> {
-        self.tell(step, device::Input::Lock(lock), None)?;
-        let Some((way, parked)) = self.parked.pop_front() else { return Ok(()) };
-        step.way = way;
-        match parked {
-            Parked::Wished(inputs) => self.tell_all(step, inputs),
-            Parked::Invoice(asset, amount, valid_for) => {
-                self.invoice(step, asset, amount, valid_for)
-            }
-            Parked::Release(payee, asset) => self.release(step, payee, asset),
-            Parked::Heard(inputs, via) => {
-                for input in inputs {
-                    self.tell(step, input, Some(&via))?;
-                }
-                Ok(())
-            }
-        }
     }
 
     /// What the device decides by.
     pub(crate) fn world(&self, now: Time) -> World<'_> {
         World { now, seals: &TpmProofs, notary: self.trust.as_ref() }
+    }
+
+    /// Whether this device has neither paid nor been paid, and was not added by the owner.
+    pub(crate) fn is_stranger(&self, device: &DeviceId) -> bool {
+        self.device.contacts().get(device).is_none_or(|contact| contact.stranger.is_some())
     }
 
     pub(crate) fn is_normal(&self) -> bool {
@@ -275,6 +232,7 @@ impl Engine {
                 self.peers.remove(contact);
                 step.touched.insert(self.device.id());
                 self.outbox.drop_contact(contact);
+                self.unsaid.remove(contact);
                 step.touched.remove(contact);
             }
         }
@@ -288,7 +246,7 @@ impl Engine {
             let line = via.filter(|via| via.contact == to).map(|via| via.line);
             let asks = matches!((&message, way), (Message::Release(_), Way::File));
             let fresh = asks.then_some(0);
-            self.outbox.push(to, Item { pays, line, fresh, ..Item::new(message, way) });
+            self.put_out(step, to, Item { pays, line, fresh, ..Item::new(message, way) });
         }
         step.consents |= sign.iter().any(|sign| matches!(sign, Sign::Consent { .. }));
         sign.into_iter().for_each(|sign| self.order(step, sign, via));

@@ -42,6 +42,9 @@ pub enum AgentError {
     /// Too many connections are open.
     #[error("too many connections are open: try again when one has ended")]
     Busy,
+    /// There is no room for more that waits.
+    #[error("too much waits to be said, signed or proved: try again when some of it is done")]
+    Full,
 }
 
 impl AgentError {
@@ -54,6 +57,7 @@ impl AgentError {
             Self::Waiting { .. } => "WALLET_WAITING",
             Self::Closed | Self::Carrier(_) => "TRANSPORT_CLOSED",
             Self::Busy => "AGENT_BUSY",
+            Self::Full => "AGENT_FULL",
         }
     }
 }

@@ -131,7 +131,7 @@ impl Engine {
         let waiting = self.waiting_for(payee);
         for (tx, message) in waiting.into_iter().take(MAX_PENDING) {
             let item = Item { pays: Some(tx), fresh: Some(0), ..Item::new(message, Way::File) };
-            self.outbox.push(payee, item);
+            self.put_out(step, payee, item);
         }
         Ok(())
     }

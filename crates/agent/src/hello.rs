@@ -29,7 +29,7 @@ pub(crate) struct Unsaid {
 
 impl Unsaid {
     /// What is signed.
-    fn digest(&self, to: &DeviceId) -> Digest {
+    pub(crate) fn digest(&self, to: &DeviceId) -> Digest {
         let ciphertext = self.greeting.ciphertext().as_bytes();
         Hello::digest(&self.card, to, self.generation, &self.fields, ciphertext)
     }

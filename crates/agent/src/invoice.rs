@@ -37,7 +37,7 @@ impl Engine {
         let nonce = Nonce::new(step.noise.draw());
         let terms = Terms { payer: None, asset, amount, owner: owner.clone(), expires_at };
         if self.invoices.len() >= MAX_UNSIGNED {
-            self.invoices.pop_first();
+            return Err(AgentError::Full);
         }
         self.tell(step, device::Input::Ask { nonce, terms }, None)?;
         let invoice = Invoice {
@@ -95,7 +95,7 @@ impl Engine {
         step.effects.push(Effect::Show(Box::new(event)));
         let message = Message::Payment(paid.payment.clone());
         let item = Item { pays: Some(tx), fresh: Some(0), ..Item::new(message, Way::File) };
-        self.outbox.push(payee, item);
+        self.put_out(step, payee, item);
         Ok(())
     }
 

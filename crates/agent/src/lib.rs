@@ -23,6 +23,7 @@
 
 extern crate alloc;
 
+mod answers;
 mod batch;
 mod conn;
 mod effect;
@@ -36,15 +37,15 @@ mod noise;
 mod order;
 mod outbox;
 mod packet;
+mod parked;
 mod peer;
 pub mod settle;
 mod talk;
 mod turn;
 
 pub use batch::{Batch, Issued, Keys, Loaded, Store};
-pub use conn::{Conn, Goal, Way, farewell};
+pub use conn::{Conn, Goal, MAX_CONNECTIONS, MAX_SERVED, Way, farewell};
 pub use effect::{Done, Effect, Effects};
-pub use engine::MAX_CONNECTIONS;
 pub use error::AgentError;
 pub use input::{Cx, Input, Proved};
 pub use order::{OrderId, ProveOrder, SignOrder, StepOrder};

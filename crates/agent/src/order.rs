@@ -6,12 +6,16 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use tally_core::card::Signed;
 use tally_core::device::{self, Entry, Sign, SpendToSign};
+use tally_core::hash::Tag;
 use tally_core::id::{DeviceId, Digest, Nonce, TxId};
 use tally_core::keys::Signature;
+use tally_core::message::Receipt;
 use tally_core::predicate::{Unlock, spend_digest};
 use tally_core::seal::{Slot, SlotProof};
 
+use crate::answers::{Asked, Asker};
 use crate::engine::{Engine, Step};
 use crate::packet::Via;
 use crate::{AgentError, Effect, Proved, Way};
@@ -60,13 +64,6 @@ pub struct ProveOrder {
     pub all: Vec<Slot>,
 }
 
-/// Who asked for a signature, so that what it makes goes there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    way: Option<Way>,
-    via: Option<Via>,
-}
-
 /// A payment on its way through the seal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spend {
@@ -108,7 +105,12 @@ impl Engine {
                 return self.order_spend(step, StepOrder { tx, entry }, inputs);
             }
         };
-        self.answers.insert(order, Asked { way: step.way, via: via.copied() });
+        let asker = match via {
+            None => Asker::Owner,
+            Some(via) if self.is_stranger(&via.contact) => Asker::Stranger,
+            Some(via) => Asker::Contact(via.contact),
+        };
+        self.answers.insert(order, asker, Asked { way: step.way, via: via.copied() });
         step.effects.push(Effect::Sign(SignOrder { order, digests }));
     }
 
@@ -211,7 +213,7 @@ impl Engine {
 
     /// Where the answer to an order goes.
     fn answered(&mut self, step: &mut Step<'_>, order: &OrderId) -> Option<Via> {
-        let asked = self.answers.remove(order)?;
+        let asked = self.answers.take(order)?;
         step.way = asked.way;
         asked.via
     }
@@ -241,8 +243,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the orders anew of all payments that wait for the seal, and whose locks let them go.
+    /// Makes all orders anew: of what waits for a signature or a counter, and of all payments that wait
+    /// for the seal, and whose locks let them go.
     pub(crate) fn remind(&mut self, step: &mut Step<'_>) -> Result<(), AgentError> {
+        self.ask_for_counters(step);
+        self.ask_for_signatures(step);
+        self.spends.retain(|tx, _| self.device.pending().any(|outgoing| outgoing.tx == *tx));
         if !self.is_normal() {
             return Ok(());
         }
@@ -256,5 +262,23 @@ impl Engine {
             self.order(step, sign, None);
         }
         Ok(())
+    }
+
+    /// Asks again for the signatures of receipts, hellos and invoices. Whoever waits for a consent asks
+    /// again.
+    fn ask_for_signatures(&self, step: &mut Step<'_>) {
+        let me = self.device.id();
+        let receipts = self.answers.orders().into_iter().filter_map(|order| match order {
+            OrderId::Receipt(tx) => Some((order, Receipt::digest(&tx, &me))),
+            _ => None,
+        });
+        let hellos = self.unsaid.iter();
+        let hellos = hellos.map(|(to, unsaid)| (OrderId::Hello(*to), unsaid.digest(to)));
+        let invoices = self.invoices.iter();
+        let invoices = invoices
+            .map(|(nonce, text)| (OrderId::Invoice(*nonce), Signed::digest(Tag::Invoice, text)));
+        let sign =
+            |(order, digest)| Effect::Sign(SignOrder { order, digests: alloc::vec![digest] });
+        step.effects.extend(receipts.chain(hellos).chain(invoices).map(sign));
     }
 }

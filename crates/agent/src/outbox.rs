@@ -18,8 +18,11 @@ use crate::engine::{Engine, Step};
 use crate::peer::{Line, LineId};
 use crate::{AgentError, Conn, Effect, PeerError, Way};
 
-/// Most messages that wait for one contact; the oldest goes first.
+/// Most messages that wait for one contact. Nothing that waits is pushed out: what comes when there is no
+/// room is given up, and said so.
 const MAX_ITEMS: usize = 256;
+/// How many of those may be payments. The others are durable, and follow when there is room.
+const MAX_PAYMENTS: usize = 64;
 
 /// Something to be said.
 #[derive(Clone, Debug)]
@@ -47,26 +50,39 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Adds what is to be said. A payment that waits already waits once.
-    pub(crate) fn push(&mut self, to: DeviceId, item: Item) {
+    /// Adds what is to be said, or gives it back if there is no room. A payment that waits already
+    /// waits once.
+    #[must_use]
+    fn push(&mut self, to: DeviceId, item: Item) -> Option<Item> {
         let items = self.items.entry(to).or_default();
         let waits = |known: &Item| item.pays.is_some() && known.pays == item.pays;
         if items.iter().any(waits) {
-            return;
+            return None;
         }
-        if items.len() >= MAX_ITEMS {
-            items.pop_front();
+        let payments = items.iter().filter(|known| known.pays.is_some()).count();
+        if items.len() >= MAX_ITEMS || (item.pays.is_some() && payments >= MAX_PAYMENTS) {
+            return Some(item);
         }
         items.push_back(item);
+        None
     }
 
-    /// Puts what was said before in front again.
+    /// Puts what was said before in front again; a connection keeps little of it.
     pub(crate) fn push_again(&mut self, to: DeviceId, items: Vec<Item>) {
         let waiting = self.items.entry(to).or_default();
         for item in items.into_iter().rev() {
             waiting.push_front(item);
         }
-        waiting.truncate(MAX_ITEMS);
+    }
+
+    /// Whether a payment waits to go this way.
+    fn has_payment(&self, way: Way) -> bool {
+        self.items.values().flatten().any(|item| item.way == way && item.pays.is_some())
+    }
+
+    /// Whether anything waits for a contact.
+    pub(crate) fn waits_for(&self, contact: &DeviceId) -> bool {
+        self.items.contains_key(contact)
     }
 
     /// Whether something waits to go this way.
@@ -111,6 +127,38 @@ impl Outbox {
 }
 
 impl Engine {
+    /// Has something said as soon as it can be. Without room for it, a payment on a connection follows
+    /// later; anything else is given up, which ends its connection.
+    pub(crate) fn put_out(&mut self, step: &mut Step<'_>, to: DeviceId, item: Item) {
+        let Some(item) = self.outbox.push(to, item) else { return };
+        match item.way {
+            Way::Conn(conn) if item.pays.is_some() => {
+                if let Some(talk) = self.conns.get_mut(&conn) {
+                    talk.more = true;
+                }
+            }
+            Way::Conn(_) | Way::File => self.note_unsendable(step, to, &item, AgentError::Full),
+        }
+    }
+
+    /// Puts out the payments for which there was no room, once those before them are said; gives
+    /// whether there were any.
+    pub(crate) fn put_out_more(&mut self, step: &mut Step<'_>, conn: Conn) -> bool {
+        let way = Way::Conn(conn);
+        let Some(talk) = self.conns.get_mut(&conn).filter(|talk| talk.more) else { return false };
+        if self.outbox.has_payment(way) {
+            return false;
+        }
+        talk.more = false;
+        let Some(contact) = talk.contact else { return false };
+        let sent = talk.sent.clone();
+        let waiting = self.waiting_for(contact).into_iter();
+        for (tx, message) in waiting.filter(|(tx, _)| !sent.contains(tx)) {
+            self.put_out(step, contact, Item { pays: Some(tx), ..Item::new(message, way) });
+        }
+        self.outbox.has_payment(way)
+    }
+
     /// Says all that can be said now. What lacks a session has its hello signed first.
     pub(crate) fn flush(&mut self, step: &mut Step<'_>) {
         for contact in self.outbox.contacts() {
@@ -263,5 +311,44 @@ impl Engine {
                 open.map(|(conn, _)| Way::Conn(*conn))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tally_core::message::Refuse;
+
+    fn id(who: u8) -> DeviceId {
+        DeviceId::new([who; 32])
+    }
+
+    fn item(pays: Option<u8>) -> Item {
+        let (code, link) = (alloc::string::String::new(), Link::new([0; 32]));
+        let refuse = Refuse { code, link };
+        let message = Message::Refuse(refuse);
+        let pays = pays.map(|number| TxId::new([number; 32]));
+        Item { pays, ..Item::new(message, Way::File) }
+    }
+
+    #[test]
+    fn a_contact_for_whom_much_waits_takes_no_room_of_others_and_nothing_is_pushed_out() {
+        let mut outbox = Outbox::default();
+        for number in 0..=u8::MAX {
+            assert!(outbox.push(id(1), item(None)).is_none(), "{number}");
+        }
+        assert!(outbox.push(id(1), item(None)).is_some(), "it is given back");
+        assert!(outbox.push(id(2), item(None)).is_none(), "another has room");
+        assert_eq!(outbox.items[&id(1)].len(), MAX_ITEMS);
+    }
+
+    #[test]
+    fn payments_leave_room_for_what_is_said_beside_them() {
+        let mut outbox = Outbox::default();
+        let kept = (0..=u8::MAX).filter(|tx| outbox.push(id(1), item(Some(*tx))).is_none());
+        assert_eq!(kept.count(), MAX_PAYMENTS);
+        assert!(outbox.push(id(1), item(None)).is_none());
+        assert!(outbox.push(id(1), item(Some(0))).is_none(), "it waits already");
+        assert_eq!(outbox.items[&id(1)].len(), MAX_PAYMENTS + 1);
     }
 }

@@ -13,6 +13,7 @@ use tally_transport::session::{Budget, Hint, SessionError};
 
 use crate::engine::{Engine, Step};
 use crate::hello::Greeting;
+use crate::parked::Parked;
 use crate::peer::{LineId, Peer};
 use crate::{AgentError, PeerError};
 
@@ -103,15 +104,18 @@ impl Engine {
         via: Via,
     ) -> Result<(), AgentError> {
         let Opened { from, stranger, message, peer, .. } = opened;
+        let is_offer = matches!(message, Message::Offer(_));
+        let needs_counter = is_offer && self.device.enrollment().is_some();
+        if needs_counter {
+            self.may_park(&from)?;
+        }
         self.peers.put(from, peer);
         step.touched.insert(from);
         let nonce = Nonce::new(step.noise.draw());
-        let needs_counter = matches!(message, Message::Offer(_));
         let message = device::Input::Message { from, message: Box::new(message), nonce };
         let inputs = stranger.map(device::Input::Stranger).into_iter().chain([message]).collect();
-        if needs_counter && self.device.enrollment().is_some() {
-            self.park(step, crate::engine::Parked::Heard(inputs, via));
-            return Ok(());
+        if needs_counter {
+            return self.park(step, Parked::Heard(inputs, via));
         }
         for input in inputs {
             self.tell(step, input, Some(&via))?;

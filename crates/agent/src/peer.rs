@@ -91,6 +91,14 @@ pub(crate) struct LineId {
     role: Role,
 }
 
+#[cfg(test)]
+impl LineId {
+    /// A session that there never was.
+    pub(crate) const fn none() -> Self {
+        Self { generation: 0, role: Role::Initiator }
+    }
+}
+
 impl Line {
     pub(crate) fn id(&self) -> LineId {
         LineId { generation: self.session.generation(), role: self.session.role() }

@@ -18,8 +18,8 @@ use tally_core::id::{DeviceId, TxId};
 use tally_core::message::Message;
 use tally_transport::session::Budget;
 
-use crate::conn::{NOT_ME, PLEA};
-use crate::engine::{Engine, MAX_CONNECTIONS, Step};
+use crate::conn::{MAX_CONNECTIONS, MAX_SERVED, NOT_ME, PLEA};
+use crate::engine::{Engine, Step};
 use crate::outbox::Item;
 use crate::packet::Via;
 use crate::{AgentError, Conn, Done, Effect, Goal, PeerError, Way};
@@ -53,6 +53,10 @@ pub(crate) struct Talk {
     pub(crate) sent: BTreeSet<TxId>,
     /// Those that were receipted.
     delivered: BTreeSet<TxId>,
+    /// Whether payments wait for which there was no room in the outbox.
+    pub(crate) more: bool,
+    /// Whether more was said since the other side was heard than is kept to be said again.
+    forgotten: bool,
     refused: Option<(String, String)>,
     messages: u32,
     pleaded: bool,
@@ -100,6 +104,8 @@ impl Talk {
             in_flight: Vec::new(),
             sent: BTreeSet::new(),
             delivered: BTreeSet::new(),
+            more: false,
+            forgotten: false,
             refused: None,
             messages: 0,
             pleaded: false,
@@ -112,6 +118,7 @@ impl Talk {
     pub(crate) fn note_said(&mut self, item: Item) {
         if core::mem::take(&mut self.heard) {
             self.last.clear();
+            self.forgotten = false;
         }
         if let Some(tx) = item.pays {
             self.sent.insert(tx);
@@ -121,6 +128,8 @@ impl Talk {
         }
         if self.last.len() < MAX_LAST {
             self.last.push(item);
+        } else {
+            self.forgotten = true;
         }
     }
 
@@ -130,7 +139,9 @@ impl Talk {
         match event {
             Event::Receipted { tx } => {
                 self.in_flight.retain(|known| known != tx);
-                self.delivered.insert(*tx);
+                if self.sent.contains(tx) {
+                    self.delivered.insert(*tx);
+                }
             }
             Event::Paid { tx, payee, .. } if with(payee) && self.stage == Stage::Offering => {
                 self.stage = Stage::Paying(*tx);
@@ -171,7 +182,10 @@ impl Engine {
         conn: Conn,
         goal: Goal,
     ) -> Result<(), AgentError> {
-        if self.conns.len() >= MAX_CONNECTIONS {
+        let served = |talk: &&Talk| talk.goal == Goal::Serve;
+        let is_full = self.conns.len() >= MAX_CONNECTIONS
+            || (goal == Goal::Serve && self.conns.values().filter(served).count() >= MAX_SERVED);
+        if is_full || self.conns.contains_key(&conn) {
             return Err(AgentError::Busy);
         }
         step.way = Some(Way::Conn(conn));
@@ -196,7 +210,7 @@ impl Engine {
             Goal::Pay { payee, .. } | Goal::Resend { payee } => {
                 for (tx, message) in self.waiting_for(payee) {
                     let item = Item { pays: Some(tx), ..Item::new(message, Way::Conn(conn)) };
-                    self.outbox.push(payee, item);
+                    self.put_out(step, payee, item);
                 }
                 // An offer that cannot be made is refused before anything is said.
                 match goal {
@@ -306,7 +320,8 @@ impl Engine {
         let Some((talk, contact)) = talk.and_then(|talk| talk.contact.map(|c| (talk, c))) else {
             return Err(PeerError::Stale.into());
         };
-        if talk.gave_in {
+        // What is not kept cannot be said again: the next connection says it.
+        if talk.gave_in || talk.forgotten {
             return Err(PeerError::Stale.into());
         }
         talk.gave_in = true;
@@ -362,6 +377,7 @@ impl Engine {
             return;
         }
         self.outbox.drop_way(Way::Conn(conn));
+        self.unsaid.retain(|contact, _| self.outbox.waits_for(contact));
         step.effects.push(Effect::Over { way: Way::Conn(conn), end });
     }
 
@@ -385,6 +401,9 @@ impl Engine {
 
     /// Goes on with one connection; gives whether it did.
     fn advance(&mut self, step: &mut Step<'_>, conn: Conn) -> bool {
+        if self.put_out_more(step, conn) {
+            return true;
+        }
         let Some(talk) = self.conns.get(&conn) else { return false };
         match talk.stage {
             Stage::Serving => false,
@@ -399,7 +418,7 @@ impl Engine {
             Stage::Paying(tx) => match self.refusal(conn) {
                 // The payee lost the offer that it answered: all in one does not need it.
                 Some(why) if why.code() == "TRADE_TURN" => {
-                    self.send_whole(conn, tx);
+                    self.send_whole(step, conn, tx);
                     true
                 }
                 Some(why) => self.end_true(step, conn, Err(waiting(tx, &why))),
@@ -426,7 +445,7 @@ impl Engine {
         true
     }
 
-    fn send_whole(&mut self, conn: Conn, tx: TxId) {
+    fn send_whole(&mut self, step: &mut Step<'_>, conn: Conn, tx: TxId) {
         if let Some(talk) = self.conns.get_mut(&conn) {
             talk.stage = Stage::Finishing(tx);
         }
@@ -434,7 +453,7 @@ impl Engine {
             let payee = outgoing.payee;
             let message = Message::Payment(outgoing.payment.clone());
             let item = Item { pays: Some(tx), ..Item::new(message, Way::Conn(conn)) };
-            self.outbox.push(payee, item);
+            self.put_out(step, payee, item);
         }
     }
 

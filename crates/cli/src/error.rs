@@ -50,6 +50,8 @@ pub struct CliError {
     pub message: String,
     /// What to do next.
     pub next: String,
+    /// The payment that is made all the same, if one is.
+    pub payment: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -63,12 +65,14 @@ struct Body<'a> {
     message: &'a str,
     next: &'a str,
     exit: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<&'a str>,
 }
 
 impl CliError {
     /// An error with all that a user needs.
     pub fn new(exit: Exit, code: &str, message: impl Into<String>, next: &str) -> Self {
-        Self { exit, code: code.into(), message: message.into(), next: next.into() }
+        Self { exit, code: code.into(), message: message.into(), next: next.into(), payment: None }
     }
 
     /// A command line that makes no sense.
@@ -104,6 +108,7 @@ impl CliError {
             message: &self.message,
             next: &self.next,
             exit: self.exit as u8,
+            payment: self.payment.as_deref(),
         };
         serde_json::to_string(&Document { error: body }).expect("texts are always JSON")
     }
@@ -142,7 +147,8 @@ impl From<WalletError> for CliError {
                 if text.is_empty() { format!(": {}", advice(code)) } else { String::new() };
             return Self::refused(code, &format!("{error}{advice}"));
         }
-        let made = Self::from_text(exit, error.code(), &error.to_string());
+        let payment = error.made().map(|tx| tx.to_string());
+        let made = Self { payment, ..Self::from_text(exit, error.code(), &error.to_string()) };
         match error {
             WalletError::NotFound { what: "asset", .. } => Self {
                 next: "check the spelling, or import it: tally asset import FILE".into(),
@@ -268,6 +274,24 @@ mod tests {
         assert_eq!(error.exit, Exit::Unreachable);
         assert!(error.message.ends_with("(os error 111)"), "{error}");
         assert!(error.next.starts_with("check that"), "{error}");
+    }
+
+    #[test]
+    fn a_payment_that_is_made_is_named_and_what_to_do_next_is_not_to_pay_anew() {
+        let tx = tally_core::id::TxId::new([7; 32]);
+        let why = "a; long: story".to_owned();
+        for error in
+            [WalletError::Unsent { tx, why: why.clone() }, WalletError::Waiting { tx, why }]
+        {
+            let error = CliError::from(error);
+            assert_eq!(error.exit, Exit::Unreachable);
+            assert!(error.next.contains("do not pay anew"), "{error}");
+            let json: serde_json::Value = serde_json::from_str(&error.json()).unwrap();
+            assert_eq!(json["error"]["payment"], tx.to_string());
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&CliError::refused("ACCEPT_TIER", "no: stop").json()).unwrap();
+        assert_eq!(json["error"].get("payment"), None);
     }
 
     #[test]

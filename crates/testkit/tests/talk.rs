@@ -1,7 +1,6 @@
 //! What two agents come to over a connection, whatever becomes of it.
 
-use tally_agent::{AgentError, Done, Goal, Input};
-use tally_core::amount::Amount;
+use tally_agent::{AgentError, Done, Input};
 use tally_core::device::Event;
 use tally_testkit::{Ended, Scene};
 
@@ -101,18 +100,4 @@ fn a_connection_that_nobody_opened_changes_nothing() {
     assert!(given.packets.is_empty() && given.over.is_empty());
     scene.give(0, Input::Closed { conn, why: None }).unwrap();
     assert_eq!(scene.people[0].disk.writes, before);
-}
-
-#[test]
-fn more_connections_than_the_limit_are_refused() {
-    let mut scene = Scene::new(2, 1000);
-    for _ in 0..tally_agent::MAX_CONNECTIONS {
-        let conn = scene.people[0].next_conn();
-        scene.give(0, Input::Opened { conn, goal: Goal::Serve }).unwrap();
-    }
-    let refused = scene.pay(0, 1, 10).unwrap_err();
-    assert!(matches!(refused, Ended::Refused(AgentError::Busy)));
-    let (asset, amount) = (scene.asset, Amount::new(10));
-    let given = scene.give(0, Input::Invoice { asset, amount, valid_for: 60 }).unwrap();
-    assert!(given.invoice.is_some(), "what comes by code goes on");
 }

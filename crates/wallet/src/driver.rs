@@ -174,8 +174,12 @@ impl Wallet {
                 given.invoice = Some(*invoice);
                 return None;
             }
-            Effect::Unsendable { why, .. } => {
-                given.failed.get_or_insert(why.into());
+            Effect::Unsendable { tx, why, .. } => {
+                let error = match tx {
+                    Some(tx) => WalletError::Unsent { tx, why: why.to_string() },
+                    None => why.into(),
+                };
+                given.failed.get_or_insert(error);
                 return None;
             }
             Effect::FreeCounter(taken) => {

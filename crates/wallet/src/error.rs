@@ -72,6 +72,16 @@ pub enum WalletError {
         /// What came between.
         why: String,
     },
+    /// The payment is signed, and cannot be said to its payee as the two cards are now.
+    #[error(
+        "payment {tx} is made, but cannot be said to its payee ({why}); do not pay anew: take over a newer card of the payee, or make your own shorter, then send it again (tally resend)"
+    )]
+    Unsent {
+        /// The payment.
+        tx: TxId,
+        /// Why not.
+        why: String,
+    },
     /// Nothing has this name.
     #[error("no {what} is called {name:?}: check the spelling, or import it first")]
     NotFound {
@@ -120,6 +130,14 @@ impl WalletError {
         Self::Refused { code: "UNLOCK_SLOT_PROOF".to_owned(), text }
     }
 
+    /// The payment that is made all the same, if one is.
+    pub const fn made(&self) -> Option<TxId> {
+        match self {
+            Self::Waiting { tx, .. } | Self::Unsent { tx, .. } => Some(*tx),
+            _ => None,
+        }
+    }
+
     /// Stable code of this error.
     pub fn code(&self) -> &str {
         match self {
@@ -134,6 +152,7 @@ impl WalletError {
             Self::Notary(e) => e.code(),
             Self::Refused { code, .. } => code,
             Self::Waiting { .. } => "WALLET_WAITING",
+            Self::Unsent { .. } => "WALLET_UNSENT",
             Self::NotFound { .. } => "WALLET_NOT_FOUND",
             Self::Ambiguous { .. } => "WALLET_AMBIGUOUS",
             Self::Mint(_) => "WALLET_MINT",
@@ -166,7 +185,8 @@ impl WalletError {
                 | TransportError::Truncated,
             )
             | Self::Peer(PeerError::WrongDevice)
-            | Self::Waiting { .. } => Class::Unreachable,
+            | Self::Waiting { .. }
+            | Self::Unsent { .. } => Class::Unreachable,
             _ => Class::Failure,
         }
     }

@@ -32,7 +32,8 @@ impl Wallet {
     ///
     /// # Errors
     /// [`WalletError::Device`] when it cannot be paid; [`WalletError::Refused`] when the seal gave no
-    /// proof, so that it was given up.
+    /// proof, so that it was given up; [`WalletError::Unsent`] when it is made, and no packet has room
+    /// for it.
     pub fn pay_invoice(&mut self, invoice: &Signed) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
         let mut events = Vec::new();
         let mut show = |event: &Event| events.push(event.clone());

@@ -1,8 +1,13 @@
+use tally_agent::Input;
 use tally_core::amount::Amount;
+use tally_core::card::Signed;
+use tally_core::cbor::to_bytes;
 use tally_core::device::{Event, OutgoingState};
+use tally_core::hash::Tag;
+use tally_core::id::TxId;
 
 use super::scene::{Town, balance, fund, generous, pay};
-use crate::WalletError;
+use crate::{Class, WalletError};
 
 fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
     result.unwrap_err().code().to_owned()
@@ -25,6 +30,36 @@ fn an_invoice_is_paid_by_one_packet_and_receipted_by_another() {
     assert!(matches!(events[..], [Event::Receipted { .. }]));
     assert!(none.is_empty() && answers.len() == 1);
     assert!(is_receipted(&alice));
+    assert_eq!((balance(&alice, &asset), balance(&bob, &asset)), (880, 120));
+}
+
+/// The wallet's own card, with so much beside it that no hello has room for it.
+fn long_card(wallet: &mut crate::Wallet) -> Signed {
+    let mut card = wallet.card().open_card().unwrap();
+    for key in (101..).step_by(2).take(15) {
+        card.fields = card.fields.with(key, vec![0; 256]).unwrap();
+    }
+    let payload = to_bytes(&card);
+    let signature = wallet.seal.sign(&Signed::digest(Tag::Card, &payload)).unwrap();
+    Signed::new(payload, signature).unwrap()
+}
+
+#[test]
+fn a_payment_that_is_made_and_cannot_be_said_is_named_and_not_paid_anew() {
+    let town = Town::new();
+    let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+    let (long, short) = (long_card(&mut alice), alice.card().clone());
+    alice.give(Input::Renew { card: Box::new(long) }, &mut |_| {}).unwrap();
+    let invoice = bob.invoice(asset, Amount::new(120), 600).unwrap();
+    let unsent = alice.pay_invoice(&invoice).unwrap_err();
+    assert_eq!((unsent.code(), unsent.class()), ("WALLET_UNSENT", Class::Unreachable));
+    let made: Vec<TxId> = alice.device().outgoing().keys().copied().collect();
+    assert_eq!(made, [unsent.made().expect("it is named")]);
+    assert!(unsent.to_string().contains("do not pay anew"), "{unsent}");
+    assert_eq!(code(alice.pay_invoice(&invoice)), "WALLET_UNSENT", "it is the same payment");
+    alice.give(Input::Renew { card: Box::new(short) }, &mut |_| {}).unwrap();
+    let packets = alice.resend(bob.device().id()).unwrap();
+    bob.receive_packet(&packets[0]).unwrap();
     assert_eq!((balance(&alice, &asset), balance(&bob, &asset)), (880, 120));
 }
 
