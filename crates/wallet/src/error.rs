@@ -200,6 +200,7 @@ const fn class_of(trouble: &Trouble) -> Class {
         | Trouble::Late
         | Trouble::Silent
         | Trouble::Nobody
+        | Trouble::Unasked
         | Trouble::TooFew => Class::Unreachable,
         Trouble::Certificate(_)
         | Trouble::Proof(_)

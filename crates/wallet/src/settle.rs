@@ -52,7 +52,7 @@ pub struct Settling {
     pub doubts: Vec<NotaryError>,
 }
 
-/// Takes over what was learnt, and says which fork proofs are known by then.
+/// Takes over what was learnt, and says which fork proofs are known by that.
 type TakeOver<'a> =
     dyn FnMut(&mut Wallet, Learned, &mut Taken) -> Result<Vec<ForkProof>, WalletError> + 'a;
 
@@ -248,6 +248,11 @@ impl Wallet {
         let machine =
             carry(errand, &urls, progress, &mut |learned| take(self, learned, &mut taken))?;
         notaries.endpoints = std::mem::take(&mut taken.endpoints);
+        let known = self.device().forks();
+        notaries
+            .endpoints
+            .iter_mut()
+            .for_each(|told| told.keep_told(|key| known.contains_key(key)));
         notaries.keep(machine.splits().to_vec());
         if let Some(newest) = machine.newest() {
             notaries.kept = Some(newest.clone());

@@ -92,6 +92,18 @@ impl Ask {
         }
     }
 
+    /// Whether it is about what the errand is for, rather than good for everybody.
+    pub(super) const fn is_wanted(&self) -> bool {
+        match self {
+            Self::Submit(_) | Self::Inclusions(_) | Self::Exclusions(_) => true,
+            Self::Presence(_)
+            | Self::Certificate(_)
+            | Self::Growth { .. }
+            | Self::Forks(_)
+            | Self::Publish(_) => false,
+        }
+    }
+
     /// How long the answer may take altogether: then it is none.
     pub const fn within(&self) -> Duration {
         match self {
@@ -183,6 +195,14 @@ pub struct Growth {
     pub after: UnicityCertificate,
     /// One batch of leaves after another.
     pub steps: Vec<Step>,
+}
+
+impl Growth {
+    /// About how many bytes came: those of the leaves.
+    pub(super) fn bytes(&self) -> usize {
+        let leaves: usize = self.steps.iter().map(|step| step.leaves.len()).sum();
+        leaves.saturating_mul(size_of::<(Key, Value)>())
+    }
 }
 
 /// A batch of leaves by which the tree grew.

@@ -14,9 +14,12 @@ use super::ask::{EndpointId, Said};
 use super::desk::Desk;
 use super::{Trouble, Verdict, Verifier};
 
-/// How long a transaction may take altogether, before it is left for the next settlement.
+/// How long an endpoint may take for a transaction, from the first question on. Then it counts as one
+/// that failed.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two questions to a validator that has too much to do, times how often it said so.
+/// How long those who are enough may take, before all are asked.
+const ENOUGH: Duration = Duration::from_secs(15);
+/// Between two questions to a validator that has not decided, times how often it had too much to do.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause, in pauses.
 const MAX_PAUSES: u32 = 10;
@@ -37,9 +40,9 @@ pub enum Decision {
 /// What an endpoint says of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Word {
-    /// It waits there: to be asked again.
-    Queued,
-    /// To be asked again at this time.
+    /// Nothing yet: to be asked again, unless the question is open.
+    Asked,
+    /// It waits there, or there is too much to do: to be asked again at this time.
     Later(Duration, u32),
     /// It is decided, and a proof is still to be shown.
     Decided,
@@ -56,6 +59,24 @@ pub(super) enum Shown {
     Pending,
 }
 
+/// What came of asking an endpoint.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// When it was asked first.
+    since: Duration,
+    word: Word,
+}
+
+impl Told {
+    /// Whether something is still to be had of it.
+    const fn is_open(&self) -> bool {
+        match self.word {
+            Word::Asked | Word::Later(..) | Word::Decided => true,
+            Word::Unknown | Word::Failed => false,
+        }
+    }
+}
+
 /// A transaction that is not decided, or was.
 #[derive(Debug)]
 pub(super) struct Case {
@@ -63,57 +84,86 @@ pub(super) struct Case {
     /// It cannot be unlocked here and now: somebody else may have settled it.
     pub(super) locked: bool,
     pub(super) decision: Option<Decision>,
-    began: Option<Duration>,
-    words: BTreeMap<EndpointId, Word>,
+    told: BTreeMap<EndpointId, Told>,
+    /// Those who were enough have not decided it: all are asked.
+    wide: bool,
     last: Option<(EndpointId, Trouble)>,
 }
 
 impl Case {
     pub(super) fn new(claims: Claims, locked: bool) -> Self {
-        Self { claims, locked, decision: None, began: None, words: BTreeMap::new(), last: None }
+        let told = BTreeMap::new();
+        Self { claims, locked, decision: None, told, wide: false, last: None }
     }
 
     pub(super) fn tx(&self) -> TxId {
         self.claims.tx
     }
 
-    pub(super) fn begin(&mut self, now: Duration) {
-        self.began.get_or_insert(now);
+    /// An endpoint is asked.
+    pub(super) fn ask(&mut self, endpoint: EndpointId, now: Duration) {
+        self.told.entry(endpoint).or_insert(Told { since: now, word: Word::Asked });
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    pub(super) fn was_asked(&self, endpoint: EndpointId) -> bool {
+        self.told.contains_key(&endpoint)
     }
 
     pub(super) fn states(&self) -> impl Iterator<Item = StateId> {
         self.claims.spends.iter().map(Claim::state_id)
     }
 
+    fn word(&self, endpoint: EndpointId) -> Option<Word> {
+        self.told.get(&endpoint).map(|told| told.word)
+    }
+
+    fn note(&mut self, endpoint: EndpointId, word: Word) {
+        if let Some(told) = self.told.get_mut(&endpoint) {
+            told.word = word;
+        }
+    }
+
     /// Those to whom the question goes now: the best that have not failed, so many that one of them
-    /// is honest.
-    fn window(&self, desk: &Desk, enough: usize) -> Vec<EndpointId> {
-        let open = |at: &EndpointId| self.words.get(at) != Some(&Word::Failed);
-        desk.ranking().into_iter().filter(open).take(enough).collect()
+    /// is honest, and all once those have taken too long.
+    fn window(&self, desk: &Desk) -> Vec<EndpointId> {
+        desk.window(|at| self.word(at) != Some(Word::Failed), self.wide)
     }
 
     /// Whether an endpoint says that it is decided, and has not shown it.
     pub(super) fn is_to_be_shown_by(&self, endpoint: EndpointId) -> bool {
-        self.words.get(&endpoint) == Some(&Word::Decided)
+        self.word(endpoint) == Some(Word::Decided)
     }
 
-    /// Whether an endpoint is to be asked now.
-    pub(super) fn asks(&self, desk: &Desk, enough: usize, at: EndpointId, now: Duration) -> bool {
-        let is_due = match self.words.get(&at) {
-            None | Some(Word::Queued) => true,
-            Some(Word::Later(when, _)) => *when <= now,
+    /// Whether something is to be had of an endpoint.
+    pub(super) fn is_open_at(&self, desk: &Desk, at: EndpointId) -> bool {
+        self.told.get(&at).is_none_or(Told::is_open) && self.window(desk).contains(&at)
+    }
+
+    /// Whether an endpoint of which something is to be had is to be asked now.
+    pub(super) fn is_due(&self, at: EndpointId, now: Duration) -> bool {
+        match self.word(at) {
+            None | Some(Word::Asked) => true,
+            Some(Word::Later(when, _)) => when <= now,
             Some(Word::Decided | Word::Unknown | Word::Failed) => false,
-        };
-        is_due && self.window(desk, enough).contains(&at)
+        }
     }
 
     /// When something is to be done of itself.
-    pub(super) fn next_end(&self) -> Option<Duration> {
-        let later = self.words.values().filter_map(|word| match word {
-            Word::Later(when, _) => Some(*when),
-            Word::Queued | Word::Decided | Word::Unknown | Word::Failed => None,
+    pub(super) fn next_end(&self, now: Duration) -> Option<Duration> {
+        let open = self.told.values().filter(|told| told.is_open());
+        let ends = open.flat_map(|told| {
+            let later = match told.word {
+                Word::Later(when, _) => Some(when),
+                Word::Asked | Word::Decided | Word::Unknown | Word::Failed => None,
+            };
+            [later, Some(told.since + ENOUGH), Some(told.since + PATIENCE)]
         });
-        later.chain(self.began.map(|began| began + PATIENCE)).min()
+        // What is over was done then.
+        ends.flatten().filter(|end| *end > now).min()
     }
 
     /// What an endpoint says of the request.
@@ -123,30 +173,31 @@ impl Case {
         said: Result<Said, Trouble>,
         now: Duration,
     ) {
-        let word = match said {
-            Ok(Said::Certified) => Word::Decided,
-            Ok(Said::Spent { state, .. }) if self.states().any(|of| of == state) => Word::Decided,
+        match said {
+            Ok(Said::Certified) => self.note(endpoint, Word::Decided),
+            Ok(Said::Spent { state, .. }) if self.states().any(|of| of == state) => {
+                self.note(endpoint, Word::Decided);
+            }
             Ok(Said::Spent { .. }) => {
-                return self.failed(endpoint, Trouble::Answer("refusal of this request"));
+                self.failed(endpoint, Trouble::Answer("refusal of this request"));
             }
             Ok(Said::Queued) => {
+                self.note(endpoint, Word::Later(now + PAUSE, 1));
                 self.last = Some((endpoint, Trouble::Late));
-                Word::Queued
             }
-            Err(trouble) => return self.troubled(endpoint, trouble, now),
-        };
-        self.words.insert(endpoint, word);
+            Err(trouble) => self.troubled(endpoint, trouble, now),
+        }
     }
 
     /// An endpoint gave no answer.
     pub(super) fn troubled(&mut self, endpoint: EndpointId, trouble: Trouble, now: Duration) {
         match trouble {
             Trouble::Fault { later: true, .. } => {
-                let times = match self.words.get(&endpoint) {
+                let times = match self.word(endpoint) {
                     Some(Word::Later(_, times)) => (times + 1).min(MAX_PAUSES),
                     _ => 1,
                 };
-                self.words.insert(endpoint, Word::Later(now + PAUSE * times, times));
+                self.note(endpoint, Word::Later(now + PAUSE * times, times));
                 self.last = Some((endpoint, trouble));
             }
             // It may be there again, unless it is given up.
@@ -157,39 +208,50 @@ impl Case {
 
     /// Nothing more is to be had of an endpoint.
     pub(super) fn failed(&mut self, endpoint: EndpointId, trouble: Trouble) {
-        self.words.insert(endpoint, Word::Failed);
+        self.note(endpoint, Word::Failed);
         self.last = Some((endpoint, trouble));
     }
 
     /// No spend of it is known to an endpoint.
     pub(super) fn unknown(&mut self, endpoint: EndpointId) {
-        self.words.insert(endpoint, Word::Unknown);
+        self.note(endpoint, Word::Unknown);
     }
 
-    /// Decides it where nothing more is to be waited for.
-    pub(super) fn end(&mut self, desk: &Desk, enough: usize, now: Duration) {
+    /// Notes whose time is over, and decides it where nothing more is to be waited for.
+    pub(super) fn advance(&mut self, desk: &mut Desk, now: Duration) {
         if self.decision.is_some() {
             return;
         }
-        let window = self.window(desk, enough);
-        let is_unknown = |at: &EndpointId| self.words.get(at) == Some(&Word::Unknown);
-        if self.locked && !window.is_empty() && window.iter().all(is_unknown) {
-            self.decision = Some(Decision::Locked(self.claims.until()));
-            return;
+        for (at, told) in self.told.iter_mut().filter(|(_, told)| told.is_open()) {
+            if told.since + ENOUGH <= now {
+                self.wide = true;
+                desk.keeps_waiting(*at);
+            }
+            if told.since + PATIENCE <= now {
+                told.word = Word::Failed;
+                self.last.get_or_insert((*at, Trouble::Silent));
+            }
         }
-        let is_late = self.began.is_some_and(|began| began + PATIENCE <= now);
-        if window.is_empty() || is_late {
-            self.give_up();
+        let window = if self.is_new() { Vec::new() } else { self.window(desk) };
+        if window.is_empty() && (!self.is_new() || desk.is_empty()) {
+            return self.give_up(Trouble::Nobody);
+        }
+        if self.locked
+            && !window.is_empty()
+            && window.iter().all(|at| self.word(*at) == Some(Word::Unknown))
+        {
+            self.decision = Some(Decision::Locked(self.claims.until()));
         }
     }
 
-    /// It is left for the next settlement.
-    pub(super) fn give_up(&mut self) {
+    /// It is left for the next settlement: whose answer it was last, or else why.
+    pub(super) fn give_up(&mut self, why: Trouble) {
         if self.decision.is_none() {
-            let last = self.last.clone();
+            let asked = || self.told.keys().next().map(|at| (*at, Trouble::Silent));
+            let last = self.last.clone().or_else(asked);
             self.decision = Some(match last {
                 Some((endpoint, trouble)) => Decision::Failed(Some(endpoint), trouble),
-                None => Decision::Failed(None, Trouble::Nobody),
+                None => Decision::Failed(None, why),
             });
         }
     }

@@ -15,8 +15,8 @@ use super::{SplitView, Trouble, Verifier};
 const GRACE: Duration = Duration::from_secs(2);
 /// After so many absences an endpoint is asked no more.
 const MAX_STRIKES: u8 = 2;
-/// Most questions of one errand.
-pub const MAX_QUESTIONS: u64 = 1 << 14;
+/// Most questions about transactions and states that one endpoint is asked in one errand.
+pub const MAX_QUESTIONS: u64 = 1 << 12;
 /// Most disbelieved answers that are kept to be shown.
 pub const MAX_DOUBTS: usize = 64;
 /// Most rounds of which a certificate is kept for comparison.
@@ -37,6 +37,10 @@ pub(super) struct Station {
     open: Option<Open>,
     strikes: u8,
     disbelieved: bool,
+    /// It kept something waiting until all were asked.
+    late: bool,
+    /// How often it was asked about transactions and states.
+    asked: u64,
     /// The validator under whose key it answered this errand's nonce.
     pub(super) validator: Option<NodeId>,
     /// The latest certificate that it showed, checked.
@@ -53,8 +57,9 @@ struct Open {
 /// All endpoints, and what any of them has shown.
 #[derive(Debug)]
 pub(super) struct Desk {
+    trust: TrustBase,
     pub(super) stations: Vec<Station>,
-    asked: u64,
+    orders: u64,
     /// The newest round of any certificate that was verified, now or before.
     newest: Option<UnicityCertificate>,
     seen: Vec<UnicityCertificate>,
@@ -64,18 +69,25 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Endpoints of which nothing is known; `kept` is a certificate that was verified before.
-    pub(super) fn new(endpoints: usize, kept: Option<UnicityCertificate>) -> Self {
+    pub(super) fn new(
+        trust: TrustBase,
+        endpoints: usize,
+        kept: Option<UnicityCertificate>,
+    ) -> Self {
         let stations = (0..endpoints).map(|_| Station::default()).collect();
         let seen = kept.iter().cloned().collect();
-        Self { stations, asked: 0, newest: kept, seen, splits: Vec::new(), doubts: Vec::new() }
+        let (splits, doubts) = (Vec::new(), Vec::new());
+        Self { trust, stations, orders: 0, newest: kept, seen, splits, doubts }
     }
 
     /// Opens a question.
     pub(super) fn open(&mut self, endpoint: EndpointId, ask: Ask, now: Duration) -> Order {
-        self.asked += 1;
-        let id = AskId(self.asked);
+        self.orders += 1;
+        let id = AskId(self.orders);
         let until = now + ask.within() + GRACE;
-        self.stations[endpoint].open = Some(Open { id, ask: ask.clone(), until });
+        let station = &mut self.stations[endpoint];
+        station.asked += u64::from(ask.is_wanted());
+        station.open = Some(Open { id, ask: ask.clone(), until });
         Order { id, endpoint, ask }
     }
 
@@ -102,23 +114,42 @@ impl Desk {
         self.stations[endpoint].open.is_none()
     }
 
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.asked >= MAX_QUESTIONS
+    /// Whether an endpoint is asked no more: it was not there, or has used up its questions. That is
+    /// nobody else's end.
+    pub(super) fn is_gone(&self, endpoint: EndpointId) -> bool {
+        let station = &self.stations[endpoint];
+        station.strikes >= MAX_STRIKES || station.asked >= MAX_QUESTIONS
     }
 
-    pub(super) fn is_gone(&self, endpoint: EndpointId) -> bool {
-        self.stations[endpoint].strikes >= MAX_STRIKES
+    /// Whether there is nobody to ask.
+    pub(super) fn is_empty(&self) -> bool {
+        (0..self.stations.len()).all(|at| self.is_gone(at))
+    }
+
+    /// Whom to ask one thing: the best of those that are `open`, so many that the validators as which
+    /// they answered have an honest one among them; or `all` of them.
+    pub(super) fn window(&self, open: impl Fn(EndpointId) -> bool, all: bool) -> Vec<EndpointId> {
+        let mut names = BTreeSet::new();
+        let mut window = Vec::new();
+        for at in self.ranking() {
+            if open(at) && (all || !self.are_enough(&names)) {
+                names.extend(self.stations[at].validator.as_ref());
+                window.push(at);
+            }
+        }
+        window
     }
 
     /// Who can be asked, best first: whose answers were believed so far, who was there so far, who
-    /// showed the newest certificate.
+    /// kept nothing waiting, who has shown to be a validator, who showed the newest certificate.
     pub(super) fn ranking(&self) -> Vec<EndpointId> {
         let mut all: Vec<EndpointId> =
             (0..self.stations.len()).filter(|at| !self.is_gone(*at)).collect();
         all.sort_by_key(|at| {
             let station = &self.stations[*at];
             let round = station.latest.as_ref().map(CertifiedRoot::round);
-            (station.disbelieved, station.strikes, Reverse(round), *at)
+            let is_nobody = station.validator.is_none();
+            (station.disbelieved, station.strikes, station.late, is_nobody, Reverse(round), *at)
         });
         all
     }
@@ -127,6 +158,11 @@ impl Desk {
     pub(super) fn strike(&mut self, endpoint: EndpointId) {
         let station = &mut self.stations[endpoint];
         station.strikes = station.strikes.saturating_add(1);
+    }
+
+    /// An endpoint keeps something waiting for so long that all are asked: it is asked after others.
+    pub(super) fn keeps_waiting(&mut self, endpoint: EndpointId) {
+        self.stations[endpoint].late = true;
     }
 
     /// An endpoint's answer did not hold: it is asked last, and shown.
@@ -183,10 +219,12 @@ impl Desk {
     }
 
     /// Whether so many distinct validators answered the nonce that one of them is honest.
-    pub(super) fn has_honest(&self, trust: &TrustBase) -> bool {
-        let names: BTreeSet<&NodeId> =
-            self.stations.iter().filter_map(|s| s.validator.as_ref()).collect();
-        let stakes = names.into_iter().filter_map(|name| trust.node(name)).map(|node| node.stake);
-        trust.has_honest(stakes.fold(0, u64::saturating_add))
+    pub(super) fn has_honest(&self) -> bool {
+        self.are_enough(&self.stations.iter().filter_map(|s| s.validator.as_ref()).collect())
+    }
+
+    fn are_enough(&self, names: &BTreeSet<&NodeId>) -> bool {
+        let nodes = names.iter().filter_map(|name| self.trust.node(name));
+        self.trust.has_honest(nodes.fold(0, |stake, node| stake.saturating_add(node.stake)))
     }
 }

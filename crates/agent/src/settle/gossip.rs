@@ -1,7 +1,7 @@
-//! Take over the fork proofs that are published, and publish those that are known here (`SETTLE-13`).
+//! Take over the fork proofs that are published, and publish those that are known here (`SETTLE-13`, `SETTLE-19`).
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use tally_core::fork::ForkProof;
@@ -14,6 +14,8 @@ use super::desk::Desk;
 /// Most pages of fork proofs that are taken over of one endpoint at one contact; the rest comes at
 /// the next.
 const MAX_PAGES: u8 = 64;
+/// Most fork proofs that an endpoint is told at one contact; the rest at the next.
+const MAX_PUBLISHED: u8 = 64;
 
 /// What is known of an endpoint's fork proofs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -28,6 +30,7 @@ pub struct Told {
 struct Talk {
     told: Told,
     pages: u8,
+    published: u8,
     /// All of its proofs were taken over, as far as they are at one contact.
     heard: bool,
     /// It refused one, or is not there.
@@ -38,27 +41,39 @@ struct Talk {
 #[derive(Debug)]
 pub(super) struct Gossip {
     talks: Vec<Talk>,
-    known: Vec<ForkProof>,
+    /// What is to be told first comes first.
+    known: VecDeque<ForkProof>,
+    keys: BTreeSet<PublicKey>,
 }
 
 impl Gossip {
+    /// `known` are the proofs that are known here, what is to be told first before the others.
     pub(super) fn new(told: Vec<Told>, known: Vec<ForkProof>) -> Self {
-        let talk = |told| Talk { told, pages: 0, heard: false, over: false };
-        Self { talks: told.into_iter().map(talk).collect(), known }
+        let talk = |told| Talk { told, pages: 0, published: 0, heard: false, over: false };
+        let keys = known.iter().map(|proof| proof.key.clone()).collect();
+        Self { talks: told.into_iter().map(talk).collect(), known: known.into(), keys }
     }
 
-    /// Fork proofs that are known here by now: they are published with the others.
+    /// Fork proofs that are known here by now: they are published with the others. One that no endpoint
+    /// has told comes from a race that was lost, and goes first.
     pub(super) fn add(&mut self, proofs: Vec<ForkProof>) {
         for proof in proofs {
-            if self.known.iter().all(|known| known.key != proof.key) {
-                self.known.push(proof);
+            if !self.keys.insert(proof.key.clone()) {
+                continue;
+            }
+            match self.talks.iter().any(|talk| talk.told.keys.contains(&proof.key)) {
+                true => self.known.push_back(proof),
+                false => self.known.push_front(proof),
             }
         }
     }
 
     fn untold(&self, endpoint: EndpointId) -> Option<&ForkProof> {
-        let told = &self.talks[endpoint].told.keys;
-        self.known.iter().find(|proof| !told.contains(&proof.key))
+        let talk = &self.talks[endpoint];
+        if talk.published >= MAX_PUBLISHED {
+            return None;
+        }
+        self.known.iter().find(|proof| !talk.told.keys.contains(&proof.key))
     }
 
     pub(super) fn next(&self, desk: &Desk, endpoint: EndpointId) -> Option<Ask> {
@@ -104,7 +119,9 @@ impl Gossip {
         key: PublicKey,
         learned: &mut Vec<Learned>,
     ) {
-        self.talks[endpoint].told.keys.insert(key.clone());
+        let talk = &mut self.talks[endpoint];
+        talk.published = talk.published.saturating_add(1);
+        talk.told.keys.insert(key.clone());
         learned.push(Learned::Told { endpoint, key });
     }
 

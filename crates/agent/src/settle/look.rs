@@ -6,12 +6,14 @@ use alloc::vec::Vec;
 use tally_core::id::Digest;
 use tally_core::notary::{CertifiedRoot, Presence, PresenceError, UnicityCertificate};
 
-use super::ask::{Ask, EndpointId, Growth};
+use super::ask::{Ask, EndpointId, Growth, MAX_GROWTH_ANSWER};
 use super::desk::Desk;
 use super::{Trouble, Verifier};
 
 /// Most answers about growth that are taken of one endpoint at one contact.
-const MAX_GROWTHS: u16 = 256;
+const MAX_GROWTHS: u16 = 64;
+/// Most bytes of leaves in these answers, after which no other is asked for.
+const MAX_GROWN: usize = MAX_GROWTH_ANSWER;
 
 /// What one endpoint has shown.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,8 @@ struct Sight {
     /// Up to where its tree was shown to have only grown.
     grown: Option<CertifiedRoot>,
     growths: u16,
+    /// How much was answered about it, in bytes.
+    bytes: usize,
 }
 
 /// Looks at every endpoint once.
@@ -91,13 +95,25 @@ impl Look {
             return Some(Ask::Certificate(round));
         }
         let from = sight.grown.as_ref().or(kept.as_ref())?;
-        let open = from.round() < latest.round() && sight.growths < MAX_GROWTHS;
+        let open =
+            from.round() < latest.round() && sight.growths < MAX_GROWTHS && sight.bytes < MAX_GROWN;
         open.then(|| Ask::Growth { from: from.round(), to: latest.round() })
     }
 
     /// Whether nothing is left to ask anybody.
     pub(super) fn is_done(&self, desk: &Desk) -> bool {
         self.is_over() && (0..self.sights.len()).all(|at| self.next(desk, at).is_none())
+    }
+
+    /// Whose tree was not shown to have only grown up to what it showed as its latest.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = EndpointId> {
+        let kept = self.compare.as_ref().and_then(Option::as_ref);
+        let is_behind = move |(_, sight): &(EndpointId, &Sight)| {
+            let from = sight.grown.as_ref().or(kept);
+            let rounds = from.zip(sight.latest.as_ref()).map(|(a, b)| a.round() < b.round());
+            sight.trouble.is_none() && rounds == Some(true)
+        };
+        self.sights.iter().enumerate().filter(is_behind).map(|(at, _)| at)
     }
 
     /// An answer to the nonce.
@@ -171,6 +187,8 @@ impl Look {
         let sight = &mut self.sights[endpoint];
         let from = sight.grown.clone().unwrap_or(kept);
         sight.growths += 1;
+        sight.bytes =
+            sight.bytes.saturating_add(growth.as_ref().map_or(0, |growth| growth.bytes()));
         let next = match growth {
             Ok(growth) => match verifier.grown(&from, growth) {
                 Ok(next) if next.round() == from.round() => Err(Trouble::Shrunk(from.round())),

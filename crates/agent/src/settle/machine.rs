@@ -25,6 +25,10 @@ use super::{SplitView, Trouble, Verifier};
 
 /// How long an errand may take altogether. What is not done then is left for the next one.
 pub const MAX_TIME: Duration = Duration::from_secs(600);
+/// How long what is good for everybody may go on after what was wanted is known.
+const REST: Duration = Duration::from_secs(10);
+/// How long it may take if nothing else was wanted.
+const REST_ALONE: Duration = Duration::from_secs(60);
 
 /// What is wanted of the network.
 #[derive(Clone, Debug)]
@@ -92,6 +96,9 @@ pub struct Settling {
     deciding: Deciding,
     states: States,
     gossip: Option<Gossip>,
+    /// How long the rest may take, and since when nothing but the rest is open.
+    rest: Duration,
+    resting: Option<Duration>,
 }
 
 impl Settling {
@@ -103,8 +110,7 @@ impl Settling {
         let kept = kept.and_then(|kept| Some((kept.verify(&trust).ok()?, kept)));
         let (root, kept) = kept.unzip();
         let look = Look::new(endpoints.len(), nonce);
-        // Of 3f + 1 validators f + 1.
-        let enough = trust.nodes().count().div_ceil(3);
+        let is_alone = histories.is_empty() && states.is_empty();
         let judge = Judge::of_certified(trust.network(), &TpmProofs);
         let is_locked = |claims: &Claims| {
             let mut open = claims.spends.iter().filter(|claim| !claim.certified);
@@ -113,11 +119,13 @@ impl Settling {
         Self {
             now,
             elapsed: Duration::ZERO,
-            desk: Desk::new(endpoints.len(), kept),
+            desk: Desk::new(trust.clone(), endpoints.len(), kept),
             look: if watch { look.comparing(root) } else { look },
-            deciding: Deciding::new(histories, enough, is_locked),
-            states: States::new(states, enough),
+            deciding: Deciding::new(histories, is_locked),
+            states: States::new(states),
             gossip: forks.map(|known| Gossip::new(endpoints, known)),
+            rest: if is_alone { REST_ALONE } else { REST },
+            resting: None,
             trust,
         }
     }
@@ -140,33 +148,46 @@ impl Settling {
         while let Some((endpoint, ask)) = self.desk.overdue(self.elapsed) {
             self.missed(endpoint, &ask, Trouble::Silent);
         }
-        self.deciding.advance(&self.desk, self.elapsed, &mut learned);
+        self.deciding.advance(&mut self.desk, self.elapsed, &mut learned);
         if self.look.is_over() {
-            self.states.advance(&self.desk);
+            self.states.advance(&self.desk, self.elapsed);
         }
-        let is_late = self.elapsed >= MAX_TIME || self.desk.is_exhausted();
-        if is_late {
-            self.deciding.give_up(&mut learned);
+        if self.elapsed >= MAX_TIME {
+            self.deciding.give_up(self.elapsed, &mut learned);
             self.states.give_up();
         }
         let progress = self.deciding.progress();
-        if is_late || self.is_done() {
+        if self.is_done() {
             return Output { learned, progress, ..Output::default() };
         }
         Output { learned, asks: self.orders(), wake: Some(self.wake()), progress }
     }
 
-    fn is_done(&self) -> bool {
-        self.deciding.is_done()
-            && self.states.is_done()
-            && self.look.is_done(&self.desk)
-            && self.gossip.iter().all(|gossip| gossip.is_done(&self.desk))
+    /// Whether all is known that was wanted, and what is good for everybody is known too, or has had
+    /// its time.
+    fn is_done(&mut self) -> bool {
+        if !self.deciding.is_done() || !self.states.is_done() {
+            return false;
+        }
+        let rest = *self.resting.get_or_insert(self.elapsed) + self.rest;
+        let gossip = self.gossip.as_ref();
+        let is_open = !self.look.is_done(&self.desk)
+            || gossip.is_some_and(|gossip| !gossip.is_done(&self.desk));
+        if is_open && rest.min(MAX_TIME) > self.elapsed {
+            return false;
+        }
+        for at in self.look.unfinished() {
+            self.desk.doubt(at, Trouble::Silent);
+        }
+        true
     }
 
     fn wake(&self) -> Duration {
-        let ends = [self.desk.next_end(), self.deciding.next_end(), self.states.next_end()];
-        let later = ends.into_iter().flatten().filter(|end| *end > self.elapsed);
-        later.min().unwrap_or(MAX_TIME)
+        let rest = self.resting.map(|since| since + self.rest);
+        let wanted = [self.deciding.next_end(self.elapsed), self.states.next_end(self.elapsed)];
+        let ends = [self.desk.next_end(), rest].into_iter().chain(wanted);
+        let later = ends.flatten().filter(|end| *end > self.elapsed);
+        later.min().unwrap_or(MAX_TIME).min(MAX_TIME)
     }
 
     /// The next question to everyone who has none open.

@@ -17,7 +17,7 @@
 //! | `machine` | all of them as one |
 //!
 //! Fewer than a third of the validators, lying, old or silent, can only delay (spec `SETTLE-9` to
-//! `SETTLE-16`).
+//! `SETTLE-19`).
 
 mod ask;
 mod case;

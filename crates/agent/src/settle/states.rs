@@ -21,6 +21,8 @@ use super::{Trouble, Verifier};
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often it is.
 const MAX_AGAIN: u8 = 3;
+/// How long those who are enough may take, before all are asked.
+const ENOUGH: Duration = Duration::from_secs(15);
 
 /// What the network shows of a state.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,13 +47,14 @@ struct Sought {
 #[derive(Debug)]
 pub(super) struct States {
     sought: BTreeMap<StateId, Sought>,
-    enough: usize,
+    /// Since when they are asked for.
+    began: Option<Duration>,
 }
 
 impl States {
-    pub(super) fn new(states: Vec<StateId>, enough: usize) -> Self {
+    pub(super) fn new(states: Vec<StateId>) -> Self {
         let sought = states.into_iter().map(|state| (state, Sought::default())).collect();
-        Self { sought, enough }
+        Self { sought, began: None }
     }
 
     /// What is known of each state.
@@ -64,17 +67,24 @@ impl States {
         self.sought.values().all(|sought| sought.standing.is_some())
     }
 
+    /// Whether all are asked by now.
+    fn is_wide(&self, now: Duration) -> bool {
+        self.began.is_some_and(|began| began + ENOUGH <= now)
+    }
+
     pub(super) fn next(&self, desk: &Desk, at: EndpointId, now: Duration) -> Option<Ask> {
-        let asks = |sought: &&Sought| sought.asks(desk, self.enough, at, now);
+        let wide = self.is_wide(now);
+        let asks = |sought: &&Sought| sought.asks(desk, wide, at, now);
         let open = self.sought.iter().filter(|(_, sought)| asks(sought));
         let states: Vec<StateId> = open.map(|(state, _)| *state).take(MAX_AT_ONCE).collect();
         (!states.is_empty()).then_some(Ask::Exclusions(states))
     }
 
     /// Ends what nobody is left to be asked of.
-    pub(super) fn advance(&mut self, desk: &Desk) {
+    pub(super) fn advance(&mut self, desk: &Desk, now: Duration) {
+        self.began.get_or_insert(now);
         for sought in self.sought.values_mut() {
-            if sought.standing.is_none() && sought.window(desk, self.enough).is_empty() {
+            if sought.standing.is_none() && sought.window(desk, true).is_empty() {
                 sought.standing = Some(sought.unknown());
             }
         }
@@ -87,9 +97,12 @@ impl States {
         }
     }
 
-    pub(super) fn next_end(&self) -> Option<Duration> {
+    pub(super) fn next_end(&self, now: Duration) -> Option<Duration> {
         let open = self.sought.values().filter(|sought| sought.standing.is_none());
-        open.flat_map(|sought| sought.again.values().map(|(when, _)| *when)).min()
+        let again = open.flat_map(|sought| sought.again.values().map(|(when, _)| *when));
+        let wide = self.began.filter(|_| !self.is_done()).map(|began| began + ENOUGH);
+        // What is over was done then.
+        again.chain(wide).filter(|end| *end > now).min()
     }
 
     /// What an endpoint shows of the states that it was asked for.
@@ -152,14 +165,13 @@ impl Sought {
         }
     }
 
-    fn window(&self, desk: &Desk, enough: usize) -> Vec<EndpointId> {
-        let open = |at: &EndpointId| !self.failed.contains(at);
-        desk.ranking().into_iter().filter(open).take(enough).collect()
+    fn window(&self, desk: &Desk, wide: bool) -> Vec<EndpointId> {
+        desk.window(|at| !self.failed.contains(&at), wide)
     }
 
-    fn asks(&self, desk: &Desk, enough: usize, at: EndpointId, now: Duration) -> bool {
+    fn asks(&self, desk: &Desk, wide: bool, at: EndpointId, now: Duration) -> bool {
         let is_due = self.again.get(&at).is_none_or(|(when, _)| *when <= now);
-        self.standing.is_none() && is_due && self.window(desk, enough).contains(&at)
+        self.standing.is_none() && is_due && self.window(desk, wide).contains(&at)
     }
 
     /// An answer that does not count. Whoever is behind, or busy, is asked again some times.
@@ -195,7 +207,7 @@ impl Context<'_> {
         if is_spent {
             return Ok(Standing::Spent(root.round()));
         }
-        if !self.desk.has_honest(self.verifier.trust) {
+        if !self.desk.has_honest() {
             return Err(Trouble::TooFew);
         }
         let newest = self.look.present().ok_or(Trouble::TooFew)?;

@@ -71,9 +71,12 @@ pub enum Trouble {
     /// It has not answered when its time was over.
     #[error("it did not answer in time: it is asked again at the next settlement")]
     Silent,
-    /// There is nobody left to ask, or no time.
+    /// There is nobody left to ask.
     #[error("no validator is left to ask: settle again later, or add one (tally notary add)")]
     Nobody,
+    /// It was not asked for: what was before it took all the time.
+    #[error("it was not asked for in this settlement, which had too much to do: settle again")]
+    Unasked,
 }
 
 impl Trouble {
@@ -94,6 +97,7 @@ impl Trouble {
             Self::Late => "NOTARY_LATE",
             Self::Silent => "NOTARY_SILENT",
             Self::Nobody => "NOTARY_NOBODY",
+            Self::Unasked => "NOTARY_UNASKED",
         }
     }
 
@@ -104,7 +108,8 @@ impl Trouble {
             | Self::Fault { later: true, .. }
             | Self::Late
             | Self::Silent
-            | Self::Nobody => true,
+            | Self::Nobody
+            | Self::Unasked => true,
             Self::Fault { later: false, .. }
             | Self::Answer(_)
             | Self::Presence(_)

@@ -3,6 +3,7 @@
 use tally_core::cbor::{
     Blob, Decode, DecodeError, Encode, List, Reader, Writer, from_bytes, to_bytes,
 };
+use tally_core::device::MAX_STRANGE_FORKS;
 use tally_core::keys::PublicKey;
 use tally_core::notary::{TrustBase, UnicityCertificate};
 use tally_transport::http::{MAX_URL, Url};
@@ -13,8 +14,9 @@ use super::{MAX_TRUST_FILE, NotaryError, SplitView, read_trust_base};
 pub const MAX_NOTARIES: usize = 16;
 /// Most contradictions that are kept: one is enough to distrust a network.
 const MAX_SPLITS: usize = 4;
-/// Most convicted keys of which it is remembered that a validator was told.
-const MAX_TOLD: usize = 1024;
+/// Most convicted keys of which it is remembered that a validator was told: more than a wallet keeps
+/// proofs about strangers, or the same ones would be told again at every settlement.
+const MAX_TOLD: usize = 2 * MAX_STRANGE_FORKS;
 
 /// A validator that is asked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -108,10 +110,17 @@ impl Endpoint {
     /// does no harm.
     pub(crate) fn note_told(&mut self, key: PublicKey) {
         let mut told = std::mem::take(&mut self.told).into_vec();
-        if told.len() >= MAX_TOLD {
-            told.remove(0);
+        if !told.contains(&key) {
+            told.push(key);
         }
-        told.push(key);
+        let over = told.len().saturating_sub(MAX_TOLD);
+        self.told = List::truncated(told.split_off(over));
+    }
+
+    /// Forgets that it was told of what is not known here any more.
+    pub(crate) fn keep_told(&mut self, is_known: impl Fn(&PublicKey) -> bool) {
+        let mut told = std::mem::take(&mut self.told).into_vec();
+        told.retain(is_known);
         self.told = List::truncated(told);
     }
 }

@@ -1,6 +1,7 @@
 //! What a wallet keeps of its notaries, and reads of their trust base.
 
 use tally_core::cbor::Blob;
+use tally_core::device::MAX_STRANGE_FORKS;
 use tally_core::id::{Digest, NetworkId};
 use tally_core::keys::SecretKey;
 use tally_core::notary::{
@@ -119,4 +120,22 @@ fn what_is_kept_of_a_notary_is_read_as_it_was_written() {
     notaries.endpoints[0].note_told(secret(1).public());
     assert_eq!(notaries.endpoints().len(), 1, "the same address once");
     assert_eq!(Notaries::from_record(&notaries.to_record()).unwrap(), notaries);
+}
+
+#[test]
+fn it_is_remembered_of_all_proofs_that_are_kept_that_a_validator_was_told() {
+    let mut notaries = Notaries::new(write_trust_base(&trust()).as_bytes()).unwrap();
+    notaries.add(tally_transport::http::Url::new("http://127.0.0.1:1/").unwrap()).unwrap();
+    let key = |n: usize| {
+        let mut bytes = [1; 32];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        SecretKey::new(bytes).unwrap().public()
+    };
+    let told = &mut notaries.endpoints[0];
+    let keys: Vec<_> = (1..=MAX_STRANGE_FORKS + 1).map(key).collect();
+    keys.iter().for_each(|key| told.note_told(key.clone()));
+    told.note_told(keys[0].clone());
+    assert_eq!(told.told[..], keys, "each once");
+    told.keep_told(|key| *key == keys[1]);
+    assert_eq!(told.told[..], keys[1..2], "and of nothing else");
 }

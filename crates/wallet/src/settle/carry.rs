@@ -16,7 +16,7 @@ use tally_transport::http::Url;
 use crate::WalletError;
 use crate::notary::NotaryClient;
 
-/// What the wallet does with what was learnt: it says which fork proofs it knows by then.
+/// What the wallet does with what was learnt: it says which fork proofs it knows by that.
 pub(super) type Take<'a> = &'a mut dyn FnMut(Learned) -> Result<Vec<ForkProof>, WalletError>;
 
 /// Runs an errand to its end. `urls` are its endpoints.
@@ -30,13 +30,17 @@ pub(super) fn carry(
     let mut machine = settle::Settling::new(errand);
     let began = Instant::now();
     let mut shown = None;
-    let mut inputs = VecDeque::from([Input::Woke]);
+    // What takes time here takes none of an answer's: each is given as of when it came.
+    let (mut at, mut inputs) = (Duration::ZERO, VecDeque::from([Input::Woke]));
     loop {
         let mut end = None;
         while let Some(input) = inputs.pop_front() {
-            let output = machine.handle(began.elapsed(), input);
+            let output = machine.handle(at, input);
             for learned in output.learned {
-                inputs.push_back(Input::Forks(take(learned)?));
+                let known = take(learned)?;
+                if !known.is_empty() {
+                    inputs.push_back(Input::Forks(known));
+                }
             }
             lines.put(output.asks);
             if shown.replace(output.progress) != Some(output.progress) {
@@ -45,7 +49,9 @@ pub(super) fn carry(
             end = output.wake;
         }
         let Some(wake) = end else { return Ok(machine) };
-        inputs.push_back(lines.next(wake.saturating_sub(began.elapsed())));
+        let input;
+        (at, input) = lines.next(began, wake);
+        inputs.push_back(input);
     }
 }
 
@@ -53,9 +59,12 @@ pub(super) fn carry(
 struct Lines {
     urls: Vec<Url>,
     out: Vec<Option<Sender<(AskId, Ask)>>>,
-    home: Sender<(AskId, Answer)>,
-    answers: Receiver<(AskId, Answer)>,
+    home: Sender<Home>,
+    answers: Receiver<Home>,
 }
+
+/// An answer, and when it came.
+type Home = (Instant, AskId, Answer);
 
 impl Lines {
     fn new(urls: &[Url]) -> Self {
@@ -75,22 +84,26 @@ impl Lines {
         }
     }
 
-    /// The next answer, or that the time is over.
-    fn next(&self, within: Duration) -> Input {
-        match self.answers.recv_timeout(within) {
-            Ok((id, answer)) => Input::Answered(id, answer),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Input::Woke,
+    /// The next answer, or that the time is over; and how long after the beginning that was.
+    fn next(&self, began: Instant, wake: Duration) -> (Duration, Input) {
+        // What has come already is taken even when the time is over.
+        match self.answers.recv_timeout(wake.saturating_sub(began.elapsed())) {
+            Ok((at, id, answer)) => (at.duration_since(began), Input::Answered(id, answer)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                (began.elapsed(), Input::Woke)
+            }
         }
     }
 }
 
 /// A thread that puts questions to one endpoint, until nobody has any more.
-fn open(url: Url, home: Sender<(AskId, Answer)>) -> Sender<(AskId, Ask)> {
+fn open(url: Url, home: Sender<Home>) -> Sender<(AskId, Ask)> {
     let (line, questions) = channel::<(AskId, Ask)>();
     thread::spawn(move || {
         let client = NotaryClient::new(url);
         for (id, ask) in questions {
-            if home.send((id, client.ask(&ask))).is_err() {
+            let answer = client.ask(&ask);
+            if home.send((Instant::now(), id, answer)).is_err() {
                 break;
             }
         }

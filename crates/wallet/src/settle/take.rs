@@ -1,13 +1,13 @@
 //! Take over what an errand has learnt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tally_agent::settle::{EndpointId, Learned, Trouble};
 use tally_core::device::{Event, Input, Lost, Mode};
 use tally_core::evidence::{Proof, Settlement};
 use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
-use tally_core::keys::Signature;
+use tally_core::keys::{PublicKey, Signature};
 use tally_core::notary::InclusionProof;
 
 use crate::notary::Endpoint;
@@ -33,7 +33,7 @@ impl Taken {
 }
 
 impl Wallet {
-    /// Takes over one thing, and says which fork proofs are known here by then, if there may be more.
+    /// Takes over one thing, and says which fork proofs are known here by that.
     pub(super) fn take(
         &mut self,
         learned: Learned,
@@ -44,17 +44,22 @@ impl Wallet {
             Learned::Consents { tx, consents } => self.take_consents(tx, consents, show)?,
             Learned::Certified(settlement) => self.take_certified(settlement, taken, show)?,
             Learned::Lost { source, proof } => {
+                let before: BTreeSet<PublicKey> = self.device().forks().keys().cloned().collect();
                 self.take_lost(source, proof, taken, show)?;
-                return Ok(self.known_forks());
+                let forks = self.device().forks().iter();
+                let new = forks.filter(|(key, _)| !before.contains(*key));
+                return Ok(new.map(|(_, proof)| proof.clone()).collect());
             }
             Learned::Forks { endpoint, proofs, next } => {
-                for proof in proofs {
-                    let key = proof.key.clone();
-                    self.take_fork(proof, show)?;
-                    taken.endpoint(endpoint, |known| known.note_told(key));
-                }
-                taken.endpoint(endpoint, |known| known.forks = next);
-                return Ok(self.known_forks());
+                let keys: Vec<PublicKey> = proofs.iter().map(|proof| proof.key.clone()).collect();
+                self.take_forks(proofs, show)?;
+                let known = keys.iter().filter_map(|key| self.device().forks().get(key)).cloned();
+                let known = known.collect();
+                taken.endpoint(endpoint, |endpoint| {
+                    keys.into_iter().for_each(|key| endpoint.note_told(key));
+                    endpoint.forks = next;
+                });
+                return Ok(known);
             }
             Learned::Told { endpoint, key } => {
                 taken.endpoint(endpoint, |known| known.note_told(key));
@@ -63,8 +68,21 @@ impl Wallet {
         Ok(Vec::new())
     }
 
-    pub(super) fn known_forks(&self) -> Vec<ForkProof> {
-        self.device().forks().values().cloned().collect()
+    /// The fork proofs that are known here, to be published: those about contacts, about who is in the
+    /// history of what is held here, and about who took what is lost come before those that a stranger
+    /// may have made by the thousand.
+    pub(crate) fn known_forks(&self) -> Vec<ForkProof> {
+        let device = self.device();
+        let contacts = device.contacts().values().filter(|contact| contact.stranger.is_none());
+        let held = device.ledger().pockets().filter(|pocket| !pocket.amount().is_zero());
+        let near: BTreeSet<PublicKey> = contacts
+            .map(|contact| contact.owner.clone())
+            .chain(held.flat_map(|pocket| pocket.evidence.uncertified_keys()))
+            .chain(device.lost().values().map(|lost| lost.key.clone()))
+            .collect();
+        let (first, then): (Vec<&ForkProof>, Vec<&ForkProof>) =
+            device.forks().values().partition(|proof| near.contains(&proof.key));
+        first.into_iter().chain(then).cloned().collect()
     }
 
     /// What is no consent is passed over, and what was certified with it refused.
@@ -123,21 +141,37 @@ impl Wallet {
         Ok(())
     }
 
-    fn take_fork(
+    /// A page of fork proofs, as one change; if the device refuses one of them, each alone.
+    fn take_forks(
         &mut self,
-        proof: ForkProof,
+        proofs: Vec<ForkProof>,
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
-        self.tell(Input::Fork(Box::new(proof)), show).map(|_| ())
+        let input = |proof: &ForkProof| Input::Fork(Box::new(proof.clone()));
+        let all: Vec<Input> = proofs.iter().map(input).collect();
+        if self.tell_all(all.clone(), show)?.is_some() {
+            for one in all {
+                self.tell(one, show)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Tells the device; says why it refuses, if it does. What it refuses stops nothing else.
     fn tell(
         &mut self,
         input: Input,
         show: &mut dyn FnMut(&Event),
     ) -> Result<Option<Trouble>, WalletError> {
-        match self.run(vec![input], show) {
+        self.tell_all(vec![input], show)
+    }
+
+    /// Tells the device; says why it refuses, if it does. What it refuses stops nothing else.
+    fn tell_all(
+        &mut self,
+        inputs: Vec<Input>,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<Option<Trouble>, WalletError> {
+        match self.run(inputs, show) {
             Ok(_) => Ok(None),
             Err(WalletError::Device(error)) => {
                 self.ready()?;

@@ -3,10 +3,13 @@
 use tally_core::amount::Amount;
 use tally_core::device::{Event, Mode};
 use tally_core::evidence::Minted;
-use tally_core::id::AssetId;
+use tally_core::fork::{ForkProof, Spending};
+use tally_core::id::{AssetId, CoinId, TxId};
+use tally_core::keys::SecretKey;
 use tally_core::mint::MintStanding;
 use tally_core::notary::InclusionProof;
 use tally_core::object::MintFile;
+use tally_core::predicate::spend_digest;
 use tally_core::tier::Tier;
 use tally_transport::http::Url;
 
@@ -157,6 +160,47 @@ fn a_fork_that_two_payees_proved_reaches_everyone_through_the_notary() {
     bob.exchange_forks(&mut |_| {}).unwrap();
     dave.exchange_forks(&mut |_| {}).unwrap();
     assert!(dave.device().forks().contains_key(&key));
+}
+
+fn throwaway(n: u8) -> ForkProof {
+    let key = SecretKey::new([n; 32]).unwrap();
+    let coin = CoinId::new([7; 32]);
+    let spending = |tx: u8| {
+        let tx = TxId::new([tx; 32]);
+        Spending { coin, tx, signature: key.sign(&spend_digest(&coin, &tx)) }
+    };
+    ForkProof { key: key.public(), a: spending(1).into(), b: spending(2).into() }
+}
+
+#[test]
+fn a_page_of_fork_proofs_is_one_write() {
+    let town = Town::new();
+    let ([mut alice, mut bob], _) = town.people(["alice", "bob"]);
+    let validator = Validator::start();
+    validator.serve(&mut [&mut alice, &mut bob]);
+    let fork = |n| tally_core::device::Input::Fork(Box::new(throwaway(n)));
+    alice.run((1..=40).map(fork).collect(), &mut |_| {}).unwrap();
+    alice.exchange_forks(&mut |_| {}).unwrap();
+    // The page, that the next one is empty, and the record of the notary; a write a proof were 40.
+    bob.store.fuse = Some(Fuse::new(4, false));
+    bob.exchange_forks(&mut |_| {}).unwrap();
+    assert_eq!(bob.device().forks().len(), 40);
+    assert_eq!(bob.notaries().unwrap().endpoints()[0].told.len(), 40);
+}
+
+#[test]
+fn what_is_near_is_published_first() {
+    let town = Town::new();
+    let ([alice, mut bob, mut carol], asset) = town.people(["alice", "bob", "carol"]);
+    let key = alice.device().me().owner.clone();
+    let (mut alice, mut copy) = cloned(&town, alice);
+    pay(&mut alice, &mut bob, asset, 400).payer.unwrap();
+    pay(&mut copy, &mut carol, asset, 500).payer.unwrap();
+    let fork = |n| tally_core::device::Input::Fork(Box::new(throwaway(n)));
+    carol.run((1..=40).map(fork).collect(), &mut |_| {}).unwrap();
+    sync(&mut bob, &mut carol).payer.unwrap();
+    let known = carol.known_forks();
+    assert_eq!((known.len(), &known[0].key), (41, &key), "a contact before strangers");
 }
 
 #[test]

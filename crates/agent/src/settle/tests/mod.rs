@@ -2,7 +2,9 @@
 
 mod check;
 mod errands;
+mod length;
 mod lies;
 mod properties;
 mod states;
+mod window;
 mod world;

@@ -301,6 +301,14 @@ pub(super) fn says_certified<'a>(validator: u8) -> Manner<'a> {
     })
 }
 
+/// A validator that says of everything that it waits, and certifies nothing.
+pub(super) fn queues<'a>(validator: u8) -> Manner<'a> {
+    Box::new(move |network, ask| match ask {
+        Ask::Submit(all) => Some(Answer::Submitted(all.iter().map(|_| Ok(Said::Queued)).collect())),
+        other => Some(network.answer(network.latest(), validator, other)),
+    })
+}
+
 /// An errand to four endpoints that wants nothing yet.
 pub(super) fn errand() -> Errand {
     Errand {
@@ -321,6 +329,8 @@ pub(super) struct Run {
     pub(super) machine: Settling,
     pub(super) learned: Vec<Learned>,
     pub(super) took: Duration,
+    /// When all that was to be certified was decided.
+    pub(super) decided: Option<Duration>,
     /// How often each endpoint was asked.
     pub(super) asked: Vec<usize>,
 }
@@ -338,26 +348,39 @@ impl Run {
 
 /// Runs an errand to its end on a scripted clock, and holds it to one open question an endpoint.
 pub(super) fn run(network: &mut Network, errand: Errand, manners: &mut [Manner<'_>]) -> Run {
+    timed(network, errand, manners, |_, _| LATENCY)
+}
+
+/// As [`run`], where each answer takes its time.
+pub(super) fn timed(
+    network: &mut Network,
+    errand: Errand,
+    manners: &mut [Manner<'_>],
+    takes: impl Fn(EndpointId, &Ask) -> Duration,
+) -> Run {
     let mut machine = Settling::new(errand);
     let mut learned = Vec::new();
     let mut asked = alloc::vec![0; manners.len()];
     let mut open: BTreeMap<EndpointId, AskId> = BTreeMap::new();
     let mut coming: BTreeMap<(Duration, AskId), (EndpointId, Answer)> = BTreeMap::new();
-    let (mut clock, mut input) = (Duration::ZERO, Input::Woke);
+    let (mut clock, mut input, mut decided) = (Duration::ZERO, Input::Woke, None);
     for _ in 0..100_000 {
         let output = machine.handle(clock, input);
         learned.extend(output.learned.iter().cloned());
+        if output.progress.decided == output.progress.total {
+            decided.get_or_insert(clock);
+        }
         for Order { id, endpoint, ask } in &output.asks {
             let before = open.insert(*endpoint, *id);
             let is_late = before.is_some_and(|id| coming.keys().any(|(_, of)| *of == id));
             assert!(!is_late, "endpoint {endpoint} has two questions open");
             asked[*endpoint] += 1;
             if let Some(answer) = manners[*endpoint](network, ask) {
-                coming.insert((clock + LATENCY, *id), (*endpoint, answer));
+                coming.insert((clock + takes(*endpoint, ask), *id), (*endpoint, answer));
             }
         }
         let Some(wake) = output.wake else {
-            return Run { machine, learned, took: clock, asked };
+            return Run { machine, learned, took: clock, decided, asked };
         };
         assert!(wake > clock, "it is woken for something");
         input = match coming.first_key_value() {
