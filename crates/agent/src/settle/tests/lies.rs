@@ -82,6 +82,22 @@ fn who_says_certified_without_proof_is_asked_last_and_shown() {
 }
 
 #[test]
+fn who_lied_is_asked_after_others() {
+    let mut network = Network::new();
+    let histories = vec![(1..=4).map(|n| claims(n, n)).collect()];
+    let mut manners = with_one(0, says_certified(1));
+    // The second is asked together with the liar, and certifies the first one later.
+    let mut waited = false;
+    manners[1] = alloc::boxed::Box::new(move |network, ask| {
+        let is_first = matches!(ask, Ask::Submit(_)) && !core::mem::replace(&mut waited, true);
+        if is_first { Some(refused(true)) } else { honest(2)(network, ask) }
+    });
+    let run = run(&mut network, Errand { histories, ..errand() }, &mut manners);
+    assert!(run.machine.decisions().values().all(|d| *d == Decision::Certified));
+    assert_eq!(run.asked[0], 3, "who it is, the first transaction, and its proof");
+}
+
+#[test]
 fn who_is_cut_off_costs_its_own_deadline_once_and_delays_no_proof() {
     let mut network = Network::new();
     let histories = vec![vec![claims(1, 1)], vec![claims(2, 2)]];
