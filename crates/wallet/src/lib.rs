@@ -1,8 +1,8 @@
 //! Hold a person's money: pay and be paid, survive crashes, back up and restore.
 //!
 //! A [`Wallet`] is the native outside of one [`tally_agent`]: it stores the agent's turns, signs and
-//! proves with the seal, carries packets, and asks the network. Everything blocks; there is no
-//! background thread. `docs/wallet.md` has the recovery table.
+//! proves with the seal, carries packets, and asks the network. Everything blocks; only settling starts
+//! threads, one for each address that it asks. `docs/wallet.md` has the recovery table.
 
 mod assets;
 mod backup;
