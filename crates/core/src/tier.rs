@@ -48,7 +48,7 @@ impl Tier {
                 "holds if fewer than 1/3 of the validators are malicious and you settle before the lock ends"
             }
             Self::Sealed => {
-                "holds if the payer's hardware is genuine and unbroken, its enroller honest, and you settle before the lock ends"
+                "holds if the payer's hardware is genuine and unbroken, its enroller honest and known to the validators, and you settle before the lock ends"
             }
             Self::Certified => "holds if fewer than 1/3 of the validators are malicious",
         }
