@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tally_core::device::{self, Event, Mode, OutgoingState};
+use tally_core::device::{self, Event, OutgoingState};
 use tally_core::hash::sha256;
 use tally_core::id::{DeviceId, TxId};
 use tally_core::message::Message;
@@ -88,7 +88,7 @@ struct Standing {
     seq: u64,
     received: usize,
     forks: usize,
-    unmet: usize,
+    missing: u64,
     waiting: usize,
 }
 
@@ -512,15 +512,11 @@ impl Engine {
     }
 
     fn standing(&self, contact: DeviceId) -> Standing {
-        let unmet = match self.device.mode() {
-            Mode::Normal => 0,
-            Mode::ReceiveOnly(waiting) => waiting.len(),
-        };
         Standing {
-            seq: self.device.seq(),
+            seq: self.device.latest().0,
             received: self.device.incoming().len(),
             forks: self.device.forks().len(),
-            unmet,
+            missing: self.device.missing().count(),
             waiting: self.device.unreceipted(contact).count(),
         }
     }

@@ -161,6 +161,13 @@ pub enum Shown {
         /// With whom.
         contact: Who,
     },
+    /// A contact says that it has seen a later step of this wallet's, and shows none that it signed.
+    Claimed {
+        /// Who says so.
+        contact: Who,
+        /// The number of the step.
+        seq: u64,
+    },
     /// The wallet learnt of a step of its own.
     Recovered {
         /// The number of its last step.
@@ -256,6 +263,7 @@ impl Shown {
             },
             Event::Accused { kind } => Self::Accused { did: kind.text() },
             Event::Met { contact } => Self::Met { contact: who(contact) },
+            Event::Claimed { contact, seq } => Self::Claimed { contact: who(contact), seq: *seq },
             Event::Recovered { seq } => Self::Recovered { seq: *seq },
             Event::Settled { tx, direction, with, asset, amount, accepted } => Self::Settled {
                 tx: tx.to_string(),
@@ -352,6 +360,10 @@ impl Report for Shown {
             Self::Met { contact } => {
                 format!("met {}: both know what the other knew\n", contact.text())
             }
+            Self::Claimed { contact, seq } => format!(
+                "{} claims to have seen step {seq} of this wallet and does not show it: nothing changes\n",
+                contact.text()
+            ),
             Self::Recovered { seq } => format!("learnt of an own step: the last one is {seq}\n"),
             Self::Settled { direction, with, money, accepted, assumption, .. } => {
                 let what = moved(direction, with.as_ref());

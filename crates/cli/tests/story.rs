@@ -50,7 +50,12 @@ fn a_contact_who_cannot_be_met_can_be_given_up() {
     let (terminal, address) = world.listen("bob", 1);
     world.ok("phone", &format!("sync bob --connect {address}"));
     assert_eq!(lines(terminal).0, 0);
-    assert_eq!(world.ok("phone", "recover")["mode"], "normal", "one was met after all");
+    world.run("phone", "recover").fails(6, "RECOVERY_END_OPEN");
+    let by_word = world.ok("phone", "recover --nothing-paid-since-backup");
+    assert_eq!(
+        by_word["mode"], "normal",
+        "one was met after all, and the owner speaks for the other"
+    );
 }
 
 #[test]

@@ -148,15 +148,8 @@ impl Branch {
     }
 }
 
-/// Whether whoever signs both of these convicts itself.
-pub(crate) fn contradict(a: &Transaction, b: &Transaction) -> bool {
-    let shared = || a.body.inputs.iter().any(|input| b.body.inputs.contains(input));
-    let steps = || steps_conflict((&a.step, &a.link), (&b.step, &b.link)).is_some();
-    a.id() != b.id() && (shared() || steps())
-}
-
 /// How two steps, each with the link that it makes, contradict each other.
-fn steps_conflict(a: (&Step, &Link), b: (&Step, &Link)) -> Option<ForkKind> {
+pub(crate) fn steps_conflict(a: (&Step, &Link), b: (&Step, &Link)) -> Option<ForkKind> {
     let follows = |(earlier, link): (&Step, &Link), later: &Step| {
         earlier.seq.checked_add(1) == Some(later.seq) && earlier.head_after(link) != later.head
     };

@@ -1,13 +1,15 @@
 //! Say what two devices send each other. All of it travels encrypted (see the transport).
 
+mod history;
 mod meeting;
 mod room;
 
 use alloc::string::String;
 
+pub use history::{History, MAX_HISTORY, Told};
 pub use meeting::{
-    Answer, Findings, History, KeyHash, MAX_BRANCHES, MAX_FORKS, MAX_HISTORY, MAX_SEEN,
-    MAX_TOLD_FORKS, MAX_TOLD_LISTS, Seen, Sync, SyncEnd, SyncReply, ToldList, Wants,
+    Answer, Findings, KeyHash, MAX_BRANCHES, MAX_FORKS, MAX_SEEN, MAX_TOLD_FORKS, MAX_TOLD_LISTS,
+    Seen, Sync, SyncEnd, SyncReply, ToldList, Wants,
 };
 pub use room::{MAX_MESSAGE, Room};
 

@@ -137,12 +137,12 @@ impl Wallet {
     fn check_mode(&self) -> Finding {
         match self.device().mode() {
             Mode::Normal => Finding::new(true, "the wallet may pay", ""),
-            Mode::ReceiveOnly(waiting) => {
+            Mode::ReceiveOnly => {
                 let unmet = self.device().contacts().values();
                 let unmet = unmet.filter(|c| c.met == Meeting::Due).count();
                 let what = format!(
-                    "the wallet receives only: {unmet} contacts are to be met, {} steps wait",
-                    waiting.len()
+                    "the wallet receives only: {unmet} contacts are to be met, {} steps are missing",
+                    self.device().missing().count()
                 );
                 Finding::new(false, what, "sync with your contacts, then confirm: tally recover")
             }

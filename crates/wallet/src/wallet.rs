@@ -404,7 +404,8 @@ impl Wallet {
         }
         let notary = self.notaries.as_ref().map(Notaries::trust);
         let world = World { now: now(), seals: &TpmProofs, notary };
-        let Position { seq, head } = self.device().entry().to;
+        // It goes on from the latest step that it knows, whatever is missing below.
+        let Position { seq, head } = self.device().goes_on_from();
         let told = self.seal.check(seq, &head);
         let basis = match told {
             Rollback::None => Basis::Journal,

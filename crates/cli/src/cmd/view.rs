@@ -61,7 +61,7 @@ pub fn id(at: &Context) -> Result<Done, CliError> {
 pub fn mode(device: &Device) -> &'static str {
     match device.mode() {
         Mode::Normal => "normal",
-        Mode::ReceiveOnly(_) => "receive only",
+        Mode::ReceiveOnly => "receive only",
     }
 }
 

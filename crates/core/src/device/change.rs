@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Burned, Contact, Forgotten, Lost};
+use super::{Apart, Burned, Contact, Forgotten, Lost, OwnStep, Recovered};
 use crate::accept::AcceptPolicy;
 use crate::amount::Amount;
 use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record, to_bytes};
@@ -134,8 +134,8 @@ pub enum Mode {
     #[default]
     Normal,
     /// It was restored from a backup, or found behind: it receives only, until it knows its latest
-    /// step. Steps of its own that it was told of, and that do not fit yet, wait here.
-    ReceiveOnly(Vec<Hop>),
+    /// step.
+    ReceiveOnly,
 }
 
 /// One durable change. [`Change::key`] says under which key the whole record is stored.
@@ -170,6 +170,15 @@ pub enum Change {
     Fork(Box<ForkProof>),
     /// Whether the device may sign.
     Mode(Mode),
+    /// The device receives only, and was told of these steps of its own: how that was stored before
+    /// each step had a record. It is read, and not written any more.
+    Waiting(List<Hop, MAX_WAITING>),
+    /// A step of the device's own that it learnt from others.
+    OwnStep(Arc<OwnStep>),
+    /// What a restore leaves open.
+    Recovered(Box<Recovered>),
+    /// A pocket's coin is set apart, or is so no more.
+    Apart(CoinId, Option<Apart>),
     /// A mint that was seen, or that is forgotten.
     Minted {
         /// The asset.
@@ -225,7 +234,10 @@ impl Change {
                 of(9, &[tx.as_bytes(), coin.as_bytes().as_slice()].concat())
             }
             Self::Forgotten(Forgotten::Fork(key)) => of(10, key.as_bytes()),
-            Self::Mode(_) => of(11, &[]),
+            Self::Mode(_) | Self::Waiting(_) => of(11, &[]),
+            Self::OwnStep(step) => of(33, &step.step.seq.to_be_bytes()),
+            Self::Recovered(_) => of(34, &[]),
+            Self::Apart(pocket, _) => of(35, pocket.as_bytes()),
             Self::Minted { asset, serial, .. } => of(12, SerialId::of(asset, *serial).as_bytes()),
             Self::Settled { tx, .. } => of(20, tx.as_bytes()),
             Self::Lost(lost) => of(21, lost.source.as_bytes()),
@@ -240,7 +252,10 @@ impl Change {
     /// The record's bytes; nothing if the record is over and its key is to be removed.
     pub fn value(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Terms(_, None) | Self::Minted { mint: None, .. } | Self::Forgotten(_) => None,
+            Self::Terms(_, None)
+            | Self::Minted { mint: None, .. }
+            | Self::Apart(_, None)
+            | Self::Forgotten(_) => None,
             other => Some(to_bytes(other)),
         }
     }
@@ -265,6 +280,10 @@ impl Encode for Change {
             Self::Sighting(x) => pair(9, x),
             Self::Fork(x) => pair(10, x),
             Self::Mode(x) => pair(11, x),
+            Self::Waiting(x) => pair(11, x),
+            Self::OwnStep(x) => pair(33, x),
+            Self::Recovered(x) => pair(34, x),
+            Self::Apart(pocket, apart) => pair(35, &Pair(*pocket, *apart)),
             Self::Minted { asset, serial, mint } => pair(12, &Pair(*asset, Pair(*serial, *mint))),
             Self::Forgotten(x) => pair(13, x),
             Self::Settled { tx, at } => pair(20, &Pair(*tx, *at)),
@@ -293,7 +312,7 @@ impl Decode for Change {
                 8 => Pair::decode(r).map(|Pair(nonce, terms)| Self::Terms(nonce, terms)),
                 9 => Decode::decode(r).map(Self::Sighting),
                 10 => Decode::decode(r).map(Self::Fork),
-                11 => Decode::decode(r).map(Self::Mode),
+                11 => mode(r),
                 12 => Pair::decode(r).map(|Pair(asset, Pair(serial, mint))| Self::Minted {
                     asset,
                     serial,
@@ -305,6 +324,9 @@ impl Decode for Change {
                 30 => Decode::decode(r).map(Self::Enrollment),
                 31 => Decode::decode(r).map(Self::Revocation),
                 32 => Decode::decode(r).map(Self::Burned),
+                33 => Decode::decode(r).map(Self::OwnStep),
+                34 => Decode::decode(r).map(Self::Recovered),
+                35 => Pair::decode(r).map(|Pair(pocket, apart)| Self::Apart(pocket, apart)),
                 _ => Err(DecodeError::Unknown),
             }
         })
@@ -451,23 +473,24 @@ impl Decode for OutgoingState {
     }
 }
 
-/// Most steps of its own that a restored device keeps until they fit.
-pub(super) const MAX_WAITING: usize = 256;
+/// Most steps that one record of an earlier form holds.
+pub const MAX_WAITING: usize = 256;
 
 impl Encode for Mode {
     fn encode(&self, w: &mut Writer) {
         match self {
             Self::Normal => w.null(),
-            Self::ReceiveOnly(waiting) => waiting.as_slice().encode(w),
+            Self::ReceiveOnly => w.array(0),
         }
     }
 }
 
-impl Decode for Mode {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        if r.null()? {
-            return Ok(Self::Normal);
-        }
-        r.list(MAX_WAITING, Decode::decode).map(Self::ReceiveOnly)
+/// Reads whether the device may sign; in an earlier form, the steps that it was told of came along.
+fn mode(r: &mut Reader<'_>) -> Result<Change, DecodeError> {
+    if r.null()? {
+        return Ok(Change::Mode(Mode::Normal));
     }
+    let waiting = List::decode(r)?;
+    let none = waiting.is_empty();
+    Ok(if none { Change::Mode(Mode::ReceiveOnly) } else { Change::Waiting(waiting) })
 }

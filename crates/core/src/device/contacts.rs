@@ -168,7 +168,8 @@ impl Device {
             let Some((_, first)) = self.strangers.first().copied() else { break };
             self.add(&mut output, [Change::Forgotten(Forgotten::Contact(first))]);
         }
-        let known = self.has_dealt_with(&contact.device);
+        let paid = self.steps.last_to(&contact.owner).is_some();
+        let known = paid || self.has_dealt_with(&contact.device);
         let contact = Contact { stranger: Some(world.now).filter(|_| !known), ..contact };
         self.add(&mut output, [Change::Contact(Box::new(contact))]);
         Ok(output)
@@ -232,7 +233,7 @@ impl Device {
         if self.incoming.steps(device, 0, u64::MAX).any(held) {
             return Some(Rests::Value);
         }
-        let kept = self.relation(&device) == (contact.link, contact.received);
+        let kept = self.relation(&device, &contact.owner) == (contact.link, contact.received);
         (!kept).then_some(Rests::Links)
     }
 
@@ -248,9 +249,9 @@ impl Device {
             // A newer card of a known contact changes what it says of itself, not where we stand.
             Some(known) => Contact { name: card.name, card: Arc::new(signed), ..known.clone() },
             None => {
-                let (link, received) = self.relation(&device);
+                let (link, received) = self.relation(&device, &card.owner);
                 // Whom the backup does not know is not waited for.
-                let restored = matches!(self.mode, Mode::ReceiveOnly(_));
+                let restored = self.mode == Mode::ReceiveOnly;
                 let met = if restored { Meeting::New } else { Meeting::Due };
                 Contact { link, received, met, ..Contact::new(&card, signed, &self.id) }
             }
@@ -258,9 +259,12 @@ impl Device {
     }
 
     /// The heads of the two chains of payments with a device, as far as its payments are kept.
-    fn relation(&self, device: &DeviceId) -> (Link, Link) {
+    pub(super) fn relation(&self, device: &DeviceId, key: &PublicKey) -> (Link, Link) {
         let (first, _) = self.first_links(device);
-        let paid = self.outgoing.last(*device).map(|outgoing| outgoing.transaction.link);
+        let paid = self.outgoing.last(*device).map(|outgoing| &outgoing.transaction);
+        let paid = paid.map(|transaction| (transaction.step.seq, transaction.link));
+        let paid = paid.into_iter().chain(self.steps.last_to(key)).max_by_key(|(seq, _)| *seq);
+        let paid = paid.map(|(_, link)| link);
         let last = self.incoming.steps(*device, 0, u64::MAX).next_back();
         let received = last.and_then(|incoming| incoming.hop.as_ref()).map(|hop| hop.tx.link);
         (paid.unwrap_or(first), received.unwrap_or(first))
@@ -303,6 +307,7 @@ impl Device {
                 self.offers.remove(&device);
                 self.asked.remove(&device);
                 self.meetings.remove(&device);
+                self.talks.remove(&device);
             }
             Forgotten::Fork(key) => {
                 self.forks.remove(&key);

@@ -169,6 +169,21 @@ pub enum Input {
     },
     /// The owner says that every contact who was paid since the backup has been met.
     ConfirmRecovery(Basis),
+    /// The owner's word frees coins of an asset that are set apart, through one payment to oneself: if a
+    /// lost payee comes back with a payment of one of them, this device is convicted.
+    Free {
+        /// Which asset.
+        asset: AssetId,
+        /// The coins that the network shows to be unspent now.
+        unspent: Vec<CoinId>,
+    },
+    /// The notary shows that a coin that is here was spent.
+    Spent {
+        /// The coin.
+        coin: CoinId,
+        /// What the notary shows.
+        proof: Box<InclusionProof>,
+    },
     /// The notary has certified spends.
     Certified(Box<Settlement>),
     /// The notary shows that a state was spent otherwise than this device knows.
@@ -482,6 +497,14 @@ pub enum Event {
     Met {
         /// With whom.
         contact: DeviceId,
+    },
+    /// A contact says that it has seen a later step of this device's own, and cannot show one that this
+    /// device signed: it may lie, or have forgotten.
+    Claimed {
+        /// Who says so.
+        contact: DeviceId,
+        /// The number of the step.
+        seq: u64,
     },
     /// A restored device has learnt of a step of its own.
     Recovered {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use tally_tree::{Tree, Value};
 
-use super::Pocket;
+use super::{Apart, Pocket};
 use crate::amount::Amount;
 use crate::id::{AssetId, CoinId, Root};
 use crate::keys::PublicKey;
@@ -24,6 +24,8 @@ pub struct Ledger {
     ready: BTreeSet<(AssetId, Amount, CoinId)>,
     /// The pockets whose coins are set aside for somebody, or were until their lock ended.
     reserved: BTreeSet<CoinId>,
+    /// The pockets whose coins are set apart after a restore.
+    apart: BTreeMap<CoinId, Apart>,
     tree: Tree,
 }
 
@@ -79,14 +81,46 @@ impl Ledger {
         self.places.get(coin).and_then(|pocket| self.pocket(pocket))
     }
 
-    /// Sums of what is in the pockets, by asset. A sum that cannot be counted is left out.
+    /// Sums of what is in the pockets, by asset: what is in question too, and not what is known to be
+    /// spent. A sum that cannot be counted is left out.
     pub fn balances(&self) -> BTreeMap<AssetId, Amount> {
         let mut sums = BTreeMap::<AssetId, Amount>::new();
-        for (_, coin) in self.pockets.values().filter_map(|p| p.coin.as_ref()) {
+        let held = self.pockets.values().filter(|pocket| !self.is_spent(&pocket.id));
+        for (_, coin) in held.filter_map(|p| p.coin.as_ref()) {
             let sum = sums.entry(coin.asset).or_default();
             *sum = sum.checked_add(coin.amount).unwrap_or(*sum);
         }
         sums
+    }
+
+    /// The pockets whose coins are set apart, and why.
+    pub(super) fn set_apart(&self) -> impl Iterator<Item = (&Pocket, Apart)> {
+        let apart = self.apart.iter().filter_map(|(id, apart)| Some((self.pocket(id)?, *apart)));
+        apart.filter(|(pocket, _)| pocket.coin.is_some())
+    }
+
+    /// Why a pocket's coin is set apart, if it is.
+    pub(super) fn apart(&self, pocket: &CoinId) -> Option<Apart> {
+        self.apart.get(pocket).copied()
+    }
+
+    /// Whether a pocket's coin is known to be spent.
+    pub(super) fn is_spent(&self, pocket: &CoinId) -> bool {
+        matches!(self.apart(pocket), Some(Apart::Spent(_)))
+    }
+
+    /// Sets a pocket's coin apart, or frees it.
+    pub(super) fn set(&mut self, pocket: CoinId, apart: Option<Apart>) {
+        match apart {
+            Some(apart) => self.apart.insert(pocket, apart),
+            None => self.apart.remove(&pocket),
+        };
+        let place = self.pocket(&pocket).and_then(Pocket::ready);
+        match (place, apart) {
+            (Some(place), None) => drop(self.ready.insert(place)),
+            (Some(place), Some(_)) => drop(self.ready.remove(&place)),
+            (None, _) => {}
+        }
     }
 
     /// The pockets whose coins are set aside for somebody, or were until their lock ended.
@@ -120,7 +154,7 @@ impl Ledger {
         let (was, is) = (old.and_then(|old| old.ready()), pocket.ready());
         if was != is {
             was.map(|place| self.ready.remove(&place));
-            self.ready.extend(is);
+            self.ready.extend(is.filter(|(_, _, id)| !self.apart.contains_key(id)));
         }
         match &pocket.coin {
             Some((_, coin)) if matches!(coin.owner, Predicate::Reserved(_)) => {

@@ -25,6 +25,7 @@ pub(super) const MAX_PAGES: u32 = 128;
 impl Device {
     /// The owner meets a contact.
     pub(super) fn meet(&mut self, now: Time, contact: DeviceId) -> Result<Output, DeviceError> {
+        self.begin_talk(&contact);
         let first = self.open_meeting(contact)?;
         let mut output = self.retry(now, contact);
         output.send.insert(0, (contact, first));
@@ -48,8 +49,8 @@ impl Device {
             page,
             more: self.has_more(page),
             link: contact.received,
-            seq: self.before_unsigned(),
-            restored: matches!(self.mode, Mode::ReceiveOnly(_)),
+            seq: self.known_up_to(&contact.device),
+            restored: self.mode == Mode::ReceiveOnly || !self.recovered.missing.is_empty(),
             seen: List::truncated(self.sightings.seen(
                 before(page, MAX_SEEN),
                 MAX_SEEN,
@@ -84,6 +85,7 @@ impl Device {
     }
 
     pub(super) fn synced(&mut self, from: DeviceId, sync: &Sync) -> Result<Output, DeviceError> {
+        self.hear_claims(from, &sync.seen);
         let answer = self.answer(&from, sync)?;
         let mine = self.sync_with(self.contact(&from)?, sync.page, self.wants(sync));
         let close = |findings, history| {
@@ -111,6 +113,7 @@ impl Device {
             self.meetings.remove(&from);
         }
         let mut output = self.learn(world, &findings);
+        self.hear_claims(from, &sync.seen);
         output.extend(self.recover(world, &from, history)?);
         let end = |findings, history| Message::SyncEnd(SyncEnd { findings, history });
         let end = self.answer(&from, &sync)?.messages(end);

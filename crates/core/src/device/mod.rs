@@ -61,7 +61,8 @@ pub use io::{
 };
 pub use ledger::Ledger;
 pub use own::{MAX_RESERVATION, OwnError};
-pub use recovery::{Basis, RecoveryError};
+use payee::MAX_TERMS;
+pub use recovery::{Apart, Basis, Missing, OwnStep, Recovered, RecoveryError};
 pub use seals::Burned;
 pub use settle::{Lost, Unsettled};
 pub use sightings::Sightings;
@@ -123,6 +124,9 @@ pub struct Device {
     limits: forget::Limits,
     asked: BTreeMap<DeviceId, consent::Asked>,
     meetings: BTreeMap<DeviceId, u32>,
+    steps: recovery::OwnSteps,
+    recovered: Recovered,
+    talks: BTreeMap<DeviceId, recovery::Talk>,
 }
 
 impl Device {
@@ -155,6 +159,9 @@ impl Device {
             limits: forget::Limits::default(),
             asked: BTreeMap::new(),
             meetings: BTreeMap::new(),
+            steps: recovery::OwnSteps::default(),
+            recovered: Recovered::default(),
+            talks: BTreeMap::new(),
         }
     }
 
@@ -194,6 +201,8 @@ impl Device {
             Input::Restored => Ok(self.restored(world)),
             Input::GiveUp { contact } => self.give_up(contact),
             Input::ConfirmRecovery(basis) => self.confirm_recovery(basis),
+            Input::Free { asset, unspent } => self.free(world, asset, &unspent),
+            Input::Spent { coin, proof } => self.spent(world, coin, &proof),
             Input::Certified(settlement) => self.certified(world, &settlement),
             Input::Lost { source, proof } => self.lose(world, source, &proof),
             Input::Enrolled(certificate) => self.enroll(*certificate),
@@ -243,6 +252,17 @@ impl Device {
                 self.forks.insert(proof.key.clone(), *proof);
             }
             Change::Mode(mode) => self.mode = mode,
+            Change::Waiting(steps) => {
+                self.mode = Mode::ReceiveOnly;
+                self.steps.take_over(&steps);
+            }
+            Change::OwnStep(step) => self.steps.put(step),
+            Change::Recovered(recovered) => self.recovered = *recovered,
+            Change::Apart(pocket, apart) => {
+                self.ledger.set(pocket, apart);
+                let left = self.ledger.pocket(&pocket).map(|pocket| self.at_stake(pocket));
+                self.incoming.left(pocket, left.unwrap_or(Amount::ZERO));
+            }
             Change::Minted { asset, serial, mint } => self.mints.put(asset, serial, mint),
             Change::Enrollment(certificate) => self.enrolled.add(*certificate),
             Change::Revocation(list) => self.enrolled.revoke(*list),

@@ -119,7 +119,7 @@ impl Device {
                 .pick(&asset, amount, MAX_INPUTS, |p| p.reserved_for(world.now).is_none());
             return Err(match any {
                 Some(_) => self.why_none(world, &asset),
-                None => DeviceError::InsufficientFunds,
+                None => self.not_enough(&asset),
             });
         };
         let key = self.me.owner.clone();
@@ -138,7 +138,7 @@ impl Device {
         let key = self.may_pay(&payee)?.owner.clone();
         let theirs = |pocket: &&Pocket| {
             let asset = pocket.coin.as_ref().is_some_and(|(_, coin)| coin.asset == asset);
-            asset && pocket.is_ready() && pocket.reserved_for(world.now) == Some(&key)
+            asset && self.is_free(pocket) && pocket.reserved_for(world.now) == Some(&key)
         };
         let picked: Vec<&Pocket> = self.ledger.reserved().filter(theirs).take(MAX_INPUTS).collect();
         if picked.is_empty() {
@@ -159,7 +159,7 @@ impl Device {
     }
 
     /// The step that pays this device itself: its payee's challenge comes from the head before it.
-    fn pay_myself(
+    pub(super) fn pay_myself(
         &mut self,
         world: &World<'_>,
         draft: Draft,
@@ -171,7 +171,7 @@ impl Device {
         self.intend(world, self.id, draft, accept, Form::Payment)
     }
 
-    fn own_draft(
+    pub(super) fn own_draft(
         &self,
         world: &World<'_>,
         picked: &[&Pocket],
@@ -300,28 +300,34 @@ impl Device {
     /// Whether a coin is wholly certified, free and not set aside: value at somebody's risk must not
     /// look as if it were not, and a lock on it would hold nobody.
     fn is_movable(&self, world: &World<'_>, pocket: &Pocket) -> bool {
-        pocket.is_ready()
+        self.is_free(pocket)
             && pocket.reserved_for(world.now).is_none()
             && self.can_move(pocket)
             && self.locked_pocket(world, pocket).is_ok()
             && pocket.evidence.claims(&self.policies).iter().all(Claims::certified)
     }
 
+    /// Whether a coin can be spent, and is not set apart after a restore.
+    pub(super) fn is_free(&self, pocket: &Pocket) -> bool {
+        pocket.is_ready() && self.ledger.apart(&pocket.id).is_none()
+    }
+
     fn why_none(&self, world: &World<'_>, asset: &AssetId) -> DeviceError {
         let of_asset = |p: &&Pocket| p.coin.as_ref().is_some_and(|(_, coin)| coin.asset == *asset);
-        let coins = || self.ledger.pockets().filter(of_asset);
+        let apart = |p: &&Pocket| self.ledger.apart(&p.id).is_some();
+        let coins = || self.ledger.pockets().filter(of_asset).filter(|p| !apart(p));
         let away = |p: &Pocket| self.locked_pocket(world, p) == Err(DeviceError::SealAway);
         if coins().any(away) {
             DeviceError::SealAway
         } else if coins().any(|pocket| !pocket.amount().is_zero()) {
             OwnError::Uncertified.into()
         } else {
-            DeviceError::InsufficientFunds
+            self.not_enough(asset)
         }
     }
 }
 
-fn sum(picked: &[&Pocket]) -> Result<Amount, DeviceError> {
+pub(super) fn sum(picked: &[&Pocket]) -> Result<Amount, DeviceError> {
     let sum = Amount::checked_sum(picked.iter().map(|pocket| pocket.amount()));
     sum.ok_or(TradeError::Amount.into())
 }

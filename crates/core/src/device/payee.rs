@@ -87,7 +87,7 @@ impl Device {
     }
 
     /// Gives up the terms that end first, of those of a kind, until one more is not above `most`.
-    fn limit_terms(
+    pub(super) fn limit_terms(
         &mut self,
         output: &mut Output,
         most: usize,
@@ -368,6 +368,8 @@ impl Device {
             Change::Pocket(Arc::new(pocket)),
             Change::Contact(Box::new(contact)),
         ]);
+        let pocket = Incoming::coin(&tx);
+        self.came_in_doubt(&mut output, pocket, Some(&payment.accept.nonce));
         if let Some(error) = refused {
             let refuse = Refuse { code: error.code().into(), link: received };
             output.send.push((from, Message::Refuse(refuse)));
@@ -379,7 +381,7 @@ impl Device {
         output.sign.push(self.receipt(tx));
         output.events.push(event);
         output.learnt.push(Learnt::Received { tx, payer: from });
-        self.take_waiting(world, &mut output, &from);
+        self.take_waiting(world, &mut output, &pocket, Some(&from));
         Ok(output)
     }
 
@@ -445,6 +447,9 @@ impl Device {
         self.add(&mut output, met);
         self.remember_mints(&mut output, &evidence);
         output.events.push(event);
+        let pocket = Incoming::coin(&tx);
+        self.came_in_doubt(&mut output, pocket, None);
+        self.take_waiting(world, &mut output, &pocket, None);
         Ok(output)
     }
 }

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::payee::OFFER_LIFETIME;
 use super::{
-    Change, Contact, ContactError, Device, DeviceError, Event, Learnt, Mode, OnTerms, Outgoing,
-    OutgoingState, Output, Pocket, RecoveryError, World,
+    Apart, Change, Contact, ContactError, Device, DeviceError, Event, Learnt, Mode, OnTerms,
+    Outgoing, OutgoingState, Output, Pocket, RecoveryError, World,
 };
 use crate::accept::Refusal;
 use crate::amount::Amount;
@@ -197,7 +197,18 @@ impl Device {
         let picked = picked.or_else(|| any_reserved.then(|| pick(&|_| true)).flatten());
         // If only coins that cannot move would do, what follows says why they cannot.
         let picked = picked.or_else(|| self.ledger.pick(asset, amount, MAX_INPUTS, |_| true));
-        picked.ok_or(DeviceError::InsufficientFunds)
+        picked.ok_or_else(|| self.not_enough(asset))
+    }
+
+    /// Why there is not enough of an asset.
+    pub(super) fn not_enough(&self, asset: &AssetId) -> DeviceError {
+        let of =
+            |pocket: &Pocket| pocket.coin.as_ref().is_some_and(|(_, coin)| coin.asset == *asset);
+        let mut apart = self.set_apart().filter(|(_, apart)| !matches!(apart, Apart::Spent(_)));
+        if apart.any(|(pocket, _)| of(pocket)) {
+            return RecoveryError::SetApart.into();
+        }
+        DeviceError::InsufficientFunds
     }
 
     /// An offer of these pockets, behind whose coins is this evidence.

@@ -1,33 +1,42 @@
 //! Come back from a backup without ever signing from an old step.
 //!
 //! A restored device receives only. At each meeting its contacts give back the steps of its own
-//! that they hold, signed by itself; it takes them over in order. The owner confirms once everyone
-//! was met. What remains are assumptions: that nobody was paid since the backup whom the backup does
-//! not know, and that every contact gave back all that it holds (spec `RECOVER-1` to `RECOVER-5`).
+//! that they hold, signed by itself, and it does here what they did. Once everyone was met, the owner
+//! confirms, and the device goes on from the latest step that it knows. Coins that a step may have
+//! spent which nobody told are set apart. What remains are assumptions: that nobody was paid since the
+//! backup whom the backup does not know, and that every contact gave back all that it holds (spec
+//! `RECOVER-1` to `RECOVER-11`).
+
+mod apart;
+mod given;
+mod intents;
+mod learn;
+mod steps;
+mod word;
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::change::MAX_WAITING;
-use super::{Change, Contact, Device, DeviceError, Event, Meeting, Mode, Output, World};
-use crate::coin::Coin;
-use crate::evidence::{Evidence, Hop, Witness};
-use crate::id::{CoinId, DeviceId, TxId};
-use crate::message::{History, MAX_HISTORY, Sync};
-use crate::predicate::{Unlock, spend_digest};
-use crate::seal::SealIdentity;
-use crate::trade::Source;
+pub use apart::Apart;
+pub(super) use learn::Talk;
+pub(super) use steps::OwnSteps;
+pub use steps::{Missing, OwnStep, Recovered};
+
+use super::{
+    Change, Contact, Device, DeviceError, MAX_TERMS, Meeting, Mode, Output, Position, World,
+};
+use crate::id::{DeviceId, Head};
 
 /// What says that a restored device knows its latest step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Basis {
     /// A journal that was not set back ends at this very step.
     Journal,
-    /// At least one contact was met, and nobody is left to be met.
+    /// At least one contact was met, nobody is left to be met, and nobody was given up.
     Contacts,
-    /// The owner's word alone that nothing was paid since the backup. If it is wrong, the next
-    /// payment is a fork.
+    /// The owner's word alone that nothing was paid after the latest step that is known. If it is
+    /// wrong, the next payment is a fork.
     OwnersWord,
 }
 
@@ -41,9 +50,28 @@ pub enum RecoveryError {
     ReceiveOnly,
     /// Contacts are still to be met, or steps are missing.
     #[error(
-        "recovery is not complete, {0} contacts are still to be met and {1} steps do not fit yet: meet them (tally sync), or give up on whom you cannot meet (tally recover --give-up CONTACT)"
+        "recovery is not complete, {0} contacts are still to be met and {1} steps are missing: meet them (tally sync), or give up on whom you cannot meet (tally recover --give-up CONTACT)"
     )]
     Open(u32, u32),
+    /// A contact was given up, or the network shows a spend that nobody told of: whether a step was
+    /// signed after this one is not known.
+    #[error(
+        "nobody can say whether this wallet signed a step after step {0}, since a contact was given up or the network shows a payment that is not known here: meet them after all (tally sync), or give your word that there was none (tally recover --nothing-paid-since-backup): if there was, and its payee comes back, this wallet is convicted"
+    )]
+    EndOpen(u64),
+    /// Missing steps may have spent all coins that would do.
+    #[error(
+        "the coins that would pay this are set apart, since a lost payment may have spent them: pay with others, or meet whoever was paid (tally sync)"
+    )]
+    SetApart,
+    /// Nothing is set apart that the owner's word could free.
+    #[error("nothing is set apart that could be freed: see your balance (tally status)")]
+    NotApart,
+    /// The network does not show that what is set apart is unspent.
+    #[error(
+        "the network does not show that what is set apart is unspent, and without that nothing is freed: try again when enough validators are reached (tally status)"
+    )]
+    NotUnspent,
     /// Nobody was met, and no journal tells the latest step.
     #[error(
         "nothing confirms this wallet's latest step, since no contact was met and its journal is not here: meet somebody whom you may have paid since the backup (tally contact add, tally sync), or, only if you are sure that you paid nobody since, give your word (tally recover --nothing-paid-since-backup)"
@@ -57,6 +85,10 @@ impl RecoveryError {
         match self {
             Self::ReceiveOnly => "RECEIVE_ONLY",
             Self::Open(..) => "NOT_RECOVERED",
+            Self::EndOpen(_) => "RECOVERY_END_OPEN",
+            Self::SetApart => "SET_APART",
+            Self::NotApart => "NOT_SET_APART",
+            Self::NotUnspent => "NOT_UNSPENT",
             Self::Unconfirmed => "RECOVERY_UNCONFIRMED",
         }
     }
@@ -68,7 +100,7 @@ impl Device {
     /// What waits for the seal may have been signed and sent since.
     pub(super) fn restored(&mut self, world: &World<'_>) -> Output {
         let contacts: Vec<Contact> = self.contacts.values().cloned().collect();
-        let mut output = self.record([Change::Mode(Mode::ReceiveOnly(Vec::new()))]);
+        let mut output = self.record([Change::Mode(Mode::ReceiveOnly)]);
         self.doubt(world, &mut output);
         let unmet = |contact: Contact| {
             // A stranger was never paid as far as this device knows.
@@ -76,196 +108,14 @@ impl Device {
             Change::Contact(Box::new(Contact { met, ..contact }))
         };
         self.add(&mut output, contacts.into_iter().map(unmet));
+        // What is not among these is in question when it comes again.
+        self.limit_terms(&mut output, MAX_TERMS.saturating_add(1), |_, _| true);
+        let (before, missing) =
+            (self.terms.keys().copied().collect(), self.recovered.missing.clone());
+        self.add(&mut output, [Change::Recovered(Box::new(Recovered { before, missing }))]);
+        self.question_all(&mut output);
+        self.talks.clear();
         output
-    }
-
-    /// Payments that a restored contact made to this device, and that it may not remember.
-    pub(super) fn history_for(&self, contact: &Contact, theirs: &Sync) -> Option<Vec<Hop>> {
-        let next = theirs.seq.checked_add(1)?;
-        let later = self.incoming.steps(contact.device, next, u64::MAX);
-        // One more than is told at once: then it is known that there are more.
-        let told = later.filter_map(|i| i.hop.clone()).take(MAX_HISTORY + 1);
-        let mut hops: Vec<Hop> = told.collect();
-        if theirs.restored || !hops.is_empty() {
-            hops.extend(self.steps_behind(contact, next));
-            hops.sort_by_key(|hop| hop.tx.step.seq);
-            hops.dedup_by(|a, b| a.tx == b.tx);
-        }
-        // Whoever stands behind what it once signed is told, whether or not it knows that it does.
-        let behind = theirs.restored || !hops.is_empty();
-        behind.then_some(hops)
-    }
-
-    /// What a contact paid itself, as far as it lies behind coins that are here: nobody else was told.
-    fn steps_behind(&self, contact: &Contact, next: u64) -> Vec<Hop> {
-        let pockets = self.ledger.pockets().filter(|pocket| pocket.is_ready());
-        let hops = pockets.flat_map(|pocket| pocket.evidence.hops.iter());
-        let later = hops.filter(|hop| hop.tx.step.seq >= next);
-        let theirs = |hop: &&Hop| {
-            let first = hop.tx.body.outputs.first();
-            let mut branches = hop.branches();
-            first.is_some_and(|coin| coin.owner.key() == &contact.owner)
-                && branches.all(|branch| branch.signed_by(&contact.owner))
-        };
-        later.filter(theirs).map(Hop::bare).collect()
-    }
-
-    /// A contact was met and has given back what it holds of this device's own steps.
-    pub(super) fn recover(
-        &mut self,
-        world: &World<'_>,
-        from: &DeviceId,
-        told: Option<History>,
-    ) -> Result<Output, DeviceError> {
-        let Some(History { steps: told, more }) = told else { return Ok(Output::default()) };
-        let complete = !more;
-        // Whatever else is said of a step than what this device signed is not taken over.
-        let mine = told.iter().filter(|hop| self.is_my_step(hop)).map(Hop::bare);
-        // What is not signed here may have been, or another step in its place.
-        let news = |seq: u64| seq > self.seq || self.is_pending(seq);
-        let mine: Vec<Hop> = mine.filter(|hop| news(hop.tx.step.seq)).collect();
-        let mut output = match (&self.mode, mine.is_empty()) {
-            (Mode::Normal, true) => return Ok(Output::default()),
-            // This device signed steps that it does not know: it was set back without noticing.
-            (Mode::Normal, false) => self.restored(world),
-            (Mode::ReceiveOnly(_), _) => Output::default(),
-        };
-        let Mode::ReceiveOnly(waiting) = &self.mode else { return Ok(output) };
-        let mut waiting = waiting.clone();
-        let knows_more = !mine.is_empty();
-        for hop in mine {
-            // Of two forms of one step the one fits that unlocks its coins.
-            if !waiting.contains(&hop) {
-                waiting.push(hop);
-            }
-        }
-        waiting.sort_by_key(|hop| hop.tx.step.seq);
-        // The steps that come first are the ones that fit first; later ones are told again.
-        let complete = complete && waiting.len() <= MAX_WAITING;
-        waiting.truncate(MAX_WAITING);
-        let contact = self.contact(from)?.clone().told(knows_more, complete);
-        self.add(&mut output, [Change::Contact(Box::new(contact))]);
-        self.take_steps(world, &mut output, waiting, from);
-        Ok(output)
-    }
-
-    /// A coin came in; steps that wait may spend it.
-    pub(super) fn take_waiting(&mut self, world: &World<'_>, output: &mut Output, from: &DeviceId) {
-        if let Mode::ReceiveOnly(waiting) = &self.mode {
-            let waiting = waiting.clone();
-            self.take_steps(world, output, waiting, from);
-        }
-    }
-
-    /// Whether this device signed the step: nobody else can make it believe so, nor give the step
-    /// another form than it was signed in.
-    fn is_my_step(&self, hop: &Hop) -> bool {
-        let tx = hop.tx.id();
-        let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
-        let software = self.me.seal == SealIdentity::Software;
-        let mut signed = inputs.map(|(coin, witness)| {
-            let plain = matches!(witness.unlock, Unlock::Signature(_) | Unlock::Reserved(..));
-            let signature = witness.unlock.owner_signature();
-            (plain || !software) && self.me.owner.verify(&spend_digest(coin, &tx), signature)
-        });
-        !hop.tx.body.inputs.is_empty()
-            && hop.witnesses.len() == hop.tx.body.inputs.len()
-            && signed.all(|ok| ok)
-    }
-
-    /// Takes over the steps that follow from where this device stands.
-    ///
-    /// There may be more than was told at once, and payments to this device that it lost: then it
-    /// asks again.
-    fn take_steps(
-        &mut self,
-        world: &World<'_>,
-        output: &mut Output,
-        mut waiting: Vec<Hop>,
-        from: &DeviceId,
-    ) {
-        self.make_way(world, output, &waiting);
-        let before = self.seq;
-        while let Some((at, pockets)) = self.next_step(world, &waiting) {
-            let hop = waiting.swap_remove(at);
-            let sources: Vec<Source> = pockets.iter().filter_map(super::Pocket::source).collect();
-            self.take_step(output, &hop, &sources, &pockets);
-        }
-        waiting.retain(|hop| hop.tx.step.seq > self.seq);
-        waiting.sort_by_key(|hop| hop.tx.step.seq);
-        self.add(output, [Change::Mode(Mode::ReceiveOnly(waiting))]);
-        if self.seq > before {
-            output.events.push(Event::Recovered { seq: self.seq });
-            let again = self.open_meeting(*from).ok();
-            output.send.extend(again.map(|message| (*from, message)));
-        }
-    }
-
-    /// The step that waits and that is next: its coins are here, and it unlocks them.
-    fn next_step(&self, world: &World<'_>, waiting: &[Hop]) -> Option<(usize, Vec<super::Pocket>)> {
-        let next = self.seq.checked_add(1)?;
-        let pockets = |hop: &Hop| -> Option<Vec<super::Pocket>> {
-            let tx = hop.tx.id();
-            let inputs = hop.tx.body.inputs.iter().zip(hop.witnesses.iter());
-            let pocket = |(id, witness): (&CoinId, &Witness)| {
-                let pocket = self.ledger.holding(id)?;
-                let (_, coin) = pocket.coin.as_ref()?;
-                self.unlocks(world, id, coin, &tx, witness).then(|| pocket.clone())
-            };
-            inputs.map(pocket).collect()
-        };
-        let fits = |hop: &Hop| hop.tx.step.seq == next && hop.tx.step.head == self.head;
-        (0..)
-            .zip(waiting)
-            .filter(|(_, hop)| fits(hop))
-            .find_map(|(i, hop)| Some((i, pockets(hop)?)))
-    }
-
-    /// Whether a witness unlocks a coin for one of this device's own steps.
-    pub(super) fn unlocks(
-        &self,
-        world: &World<'_>,
-        id: &CoinId,
-        coin: &Coin,
-        tx: &TxId,
-        witness: &Witness,
-    ) -> bool {
-        // Its own proofs need nobody's word.
-        let judge = self.decided(world, &[]);
-        coin.owner.check(id, tx, &witness.unlock, world.now, &judge).is_ok()
-    }
-
-    fn take_step(
-        &mut self,
-        output: &mut Output,
-        hop: &Hop,
-        sources: &[Source],
-        pockets: &[super::Pocket],
-    ) {
-        let (step, link) = (hop.tx.step, hop.tx.link);
-        let mine = |(_, coin): &(CoinId, &Coin)| coin.owner.key() == &self.me.owner;
-        let owned = |(id, coin): (CoinId, &Coin)| (id, coin.clone());
-        let paid = hop.tx.made().next().filter(mine).map(owned);
-        let change = hop.tx.made().skip(1).find(mine).map(owned);
-        self.move_pockets(output, sources, link, change.clone());
-        self.open_pocket(output, link, paid.clone());
-        for (id, _) in paid.iter().chain(&change) {
-            let merged = pockets
-                .iter()
-                .try_fold(Evidence::default(), |all, pocket| all.merge(&pocket.evidence));
-            let evidence = merged.and_then(|all| all.with(hop.clone())).map(|all| all.behind(id));
-            let pocket = self.ledger.holding(id).cloned().zip(evidence.ok());
-            let pocket = pocket.map(|(pocket, evidence)| super::Pocket { evidence, ..pocket });
-            self.add(output, pocket.map(|p| Change::Pocket(Arc::new(p))));
-        }
-        let paid = |c: &&Contact| hop.tx.body.outputs.iter().any(|o| o.owner.key() == &c.owner);
-        let payee = self.contacts.values().find(paid).cloned();
-        let paid = |c| Contact { link, stranger: None, ..c };
-        let contact = payee.map(|c| Change::Contact(Box::new(paid(c))));
-        self.add(output, contact);
-        let found = self.found_signed(hop);
-        self.add(output, found);
-        self.add(output, [Change::Step { seq: step.seq, head: step.head_after(&link) }]);
     }
 
     /// The owner gives up on a contact who cannot be met.
@@ -278,35 +128,86 @@ impl Device {
         Ok(self.record([Change::Contact(Box::new(contact))]))
     }
 
-    /// The owner says that everyone who was paid since the backup has been met.
-    pub(super) fn confirm_recovery(&mut self, basis: Basis) -> Result<Output, DeviceError> {
-        let Mode::ReceiveOnly(waiting) = &self.mode else {
-            return Ok(Output::default());
-        };
-        let of = |met: Meeting| self.contacts.values().filter(move |c| c.met == met).count();
-        let unmet = of(Meeting::Due);
-        if unmet > 0 || !waiting.is_empty() {
-            let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            return Err(RecoveryError::Open(count(unmet), count(waiting.len())).into());
-        }
-        if basis == Basis::Contacts && of(Meeting::Met) == 0 {
-            return Err(RecoveryError::Unconfirmed.into());
-        }
-        Ok(self.record([Change::Mode(Mode::Normal)]))
+    /// The latest step of this device's that it knows to be signed: where it goes on from.
+    pub fn latest(&self) -> (u64, Head) {
+        let learnt = self.steps.last().filter(|step| step.step.seq >= self.seq);
+        learnt.map_or((self.seq, self.head), |step| (step.step.seq, step.head_after()))
     }
-}
 
-impl Contact {
-    /// The contact after it has given back what it holds: `knows_more` steps than this device did,
-    /// and whether that is all.
-    fn told(self, knows_more: bool, complete: bool) -> Self {
-        let met = match (complete, self.met) {
-            // Whoever was not waited for vouches by what it holds.
-            (_, Meeting::New) if !knows_more => Meeting::New,
-            (true, _) => Meeting::Met,
-            (false, _) => Meeting::Due,
-        };
-        let stranger = self.stranger.filter(|_| !knows_more);
-        Self { met, stranger, ..self }
+    /// Where the journal of a device is that lost nothing, and goes on from its latest step.
+    pub fn goes_on_from(&self) -> Position {
+        let (seq, head) = self.latest();
+        let is_own = (seq, head) == (self.seq, self.head);
+        if is_own { self.entry().to } else { Position { seq, head } }
+    }
+
+    /// The number of the latest step that is known to be signed. Others may have been signed in the place
+    /// of what waits for the seal.
+    fn last_signed(&self) -> u64 {
+        let (seq, head) = self.latest();
+        let own = self.unsigned_tail().last().map(|o| o.transaction.step.seq.saturating_sub(1));
+        own.filter(|_| (seq, head) == (self.seq, self.head)).unwrap_or(seq)
+    }
+
+    /// The steps of its own, up to the latest, that nobody has told it whole.
+    pub fn missing(&self) -> Missing {
+        let mut missing = self.recovered.missing.clone();
+        missing.extend(&self.steps.missing(self.seq, self.latest().0));
+        missing
+    }
+
+    /// The owner says that everyone who was paid since the backup has been met: the device goes on
+    /// from the latest step that it knows. What steps may have spent that are missing up to there is
+    /// set apart.
+    pub(super) fn confirm_recovery(&mut self, basis: Basis) -> Result<Output, DeviceError> {
+        if self.mode == Mode::Normal {
+            return Ok(Output::default());
+        }
+        let mut missing = self.missing();
+        let unmet = self.contacts.values().filter(|c| c.met == Meeting::Due).count();
+        if unmet > 0 {
+            let missing = u32::try_from(missing.count()).unwrap_or(u32::MAX);
+            let unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
+            return Err(RecoveryError::Open(unmet, missing).into());
+        }
+        self.vouches_for_the_end(basis, &missing)?;
+        let mut output = Output::default();
+        let (seq, head) = self.latest();
+        if !missing.is_empty() {
+            self.undo_intents(&mut output, &mut missing);
+        }
+        let before =
+            if missing.is_empty() { BTreeSet::new() } else { self.recovered.before.clone() };
+        let open: Vec<Change> = self.steps.open().cloned().map(Change::OwnStep).collect();
+        self.add(&mut output, open);
+        self.add(
+            &mut output,
+            [
+                Change::Step { seq, head },
+                Change::Recovered(Box::new(Recovered { before, missing })),
+                Change::Mode(Mode::Normal),
+            ],
+        );
+        self.review(&mut output);
+        Ok(output)
+    }
+
+    /// Whether it is known that no step was signed after the latest that is known.
+    fn vouches_for_the_end(&self, basis: Basis, missing: &Missing) -> Result<(), RecoveryError> {
+        match basis {
+            Basis::Journal | Basis::OwnersWord => return Ok(()),
+            Basis::Contacts => {}
+        }
+        let of = |met: Meeting| self.contacts.values().filter(|c| c.met == met).count();
+        if of(Meeting::Met) == 0 {
+            return Err(RecoveryError::Unconfirmed);
+        }
+        let given_up = of(Meeting::GivenUp);
+        // Of the steps that the network shows, as many as are missing may be among those.
+        let later = self.unknown_spends().saturating_sub(missing.count());
+        if given_up == 0 && later == 0 {
+            return Ok(());
+        }
+        Err(RecoveryError::EndOpen(self.last_signed()))
     }
 }

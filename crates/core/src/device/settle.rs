@@ -206,6 +206,7 @@ impl Device {
             output.events.push(settled_event(&incoming));
             self.add(&mut output, [Change::Incoming(Arc::new(incoming))]);
         }
+        self.free_certified(&mut output);
         Ok(output)
     }
 
@@ -275,8 +276,9 @@ impl Device {
         let own = key == self.me.owner;
         let fork = ForkProof { key, a: loser.into(), b: winner.into() };
         let mut output = self.add_fork(world, fork)?;
-        if own {
-            // What the network has certified is a step of this device's that it does not know.
+        // The owner's word freed the coin of a lost payment, knowing that it may have spent it. Else what
+        // the network has certified is a step of this device's that it does not know.
+        if own && !self.was_freed(&claim.tx) {
             output.extend(self.restored(world));
         }
         let before: BTreeSet<CoinId> = self.struck();
@@ -352,7 +354,8 @@ impl Device {
 
     /// What is left in a pocket at its owner's risk: nothing of what is lost.
     pub(super) fn at_stake(&self, pocket: &Pocket) -> Amount {
-        if self.is_lost(pocket) { Amount::ZERO } else { pocket.amount() }
+        let gone = self.is_lost(pocket) || self.ledger.is_spent(&pocket.id);
+        if gone { Amount::ZERO } else { pocket.amount() }
     }
 }
 
@@ -363,28 +366,38 @@ fn lost(
     claim: &Claim,
     proof: &InclusionProof,
 ) -> Result<(Lost, Spending), DeviceError> {
+    let (winner, at) = winner(world, judge, claim.source, &claim.owner, proof)?;
+    if winner.tx == claim.tx {
+        return Err(EvidenceError::Certification.into());
+    }
+    let key = Predicate::key(&claim.owner).clone();
+    Ok((Lost { source: claim.source, loser: claim.tx, winner: winner.tx, key, at }, winner))
+}
+
+/// Checks that the notary holds a spend of a state, signed by its owner; says which and when.
+pub(super) fn winner(
+    world: &World<'_>,
+    judge: Judge<'_>,
+    source: CoinId,
+    owner: &Predicate,
+    proof: &InclusionProof,
+) -> Result<(Spending, Time), DeviceError> {
     let refused = || DeviceError::from(EvidenceError::Certification);
     let trust = world.notary.ok_or_else(refused)?;
     let leaf = proof.leaf.as_ref().ok_or_else(refused)?;
-    let winner = TxId::new(*leaf.data.transaction.as_bytes());
-    if winner == claim.tx {
-        return Err(refused());
-    }
-    let wire = claim.owner.to_wire();
+    let tx = TxId::new(*leaf.data.transaction.as_bytes());
+    let wire = owner.to_wire();
     let spend = Spend {
         predicate: &wire,
-        source: claim.source.into(),
+        source: source.into(),
         transaction: leaf.data.transaction,
         expires_at: leaf.data.expires_at,
     };
     let engine = TallyEngine { judge };
     let certified = proof.verify(&spend, trust, &engine).map_err(|_| refused())?;
-    let unlock = Unlock::from_wire(&claim.owner, leaf.data.unlock.as_slice());
+    let unlock = Unlock::from_wire(owner, leaf.data.unlock.as_slice());
     let signature = unlock.map_err(|_| refused())?.0.owner_signature().clone();
-    let key = Predicate::key(&claim.owner).clone();
-    let lost =
-        Lost { source: claim.source, loser: claim.tx, winner, key, at: certified.reference_time() };
-    Ok((lost, Spending { coin: claim.source, tx: winner, signature }))
+    Ok((Spending { coin: source, tx, signature }, certified.reference_time()))
 }
 
 fn settled_event(incoming: &Incoming) -> Event {

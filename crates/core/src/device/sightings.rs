@@ -40,6 +40,18 @@ impl Sightings {
         self.at(key, seq).map(|branch| branch.step.head)
     }
 
+    /// Whether a step of a device was seen from number `seq` on.
+    pub(super) fn knows_from(&self, key: &PublicKey, seq: u64) -> bool {
+        self.by_seq.range((key.clone(), seq)..=(key.clone(), u64::MAX)).next().is_some()
+    }
+
+    /// The branches of a device that were seen from number `seq` on.
+    pub(super) fn branches_from(&self, key: &PublicKey, seq: u64) -> impl Iterator<Item = &Branch> {
+        let (first, last) = (CoinId::new([0; 32]), CoinId::new([0xff; 32]));
+        let theirs = self.by_coin.range((key.clone(), first)..=(key.clone(), last));
+        theirs.map(|(_, branch)| branch).filter(move |branch| branch.step.seq >= seq)
+    }
+
     /// The proof that `new` and something seen before contradict each other. Signatures were
     /// checked before a step comes here.
     pub fn contradiction(&self, new: &Sighting) -> Option<ForkProof> {

@@ -14,7 +14,6 @@ use super::{
     OutgoingState, Output, Pocket, Position, Sign, SpendToSign, World,
 };
 use crate::evidence::Hop;
-use crate::fork::contradict;
 use crate::id::{DeviceId, Nonce, TxId};
 use crate::predicate::{Predicate, spend_digest};
 use crate::seal::Slot;
@@ -38,14 +37,6 @@ impl Outgoing {
         match self.state {
             OutgoingState::Proving | OutgoingState::Intent | OutgoingState::GivenUp => false,
             OutgoingState::Signed | OutgoingState::Receipted => true,
-        }
-    }
-
-    /// Whether it waits for proofs or signatures.
-    fn is_pending(&self) -> bool {
-        match self.state {
-            OutgoingState::Proving | OutgoingState::Intent => true,
-            OutgoingState::Signed | OutgoingState::Receipted | OutgoingState::GivenUp => false,
         }
     }
 
@@ -129,7 +120,7 @@ impl Device {
     fn positions(&self) -> Vec<Position> {
         let mut positions = Vec::new();
         let mut at = Position { seq: self.seq, head: self.head };
-        while let Some(outgoing) = self.outgoing.unsigned(&at.head) {
+        while let Some(outgoing) = self.unsigned_at(&at) {
             if outgoing.state == OutgoingState::Intent {
                 positions.push(at);
             }
@@ -137,6 +128,15 @@ impl Device {
         }
         positions.push(at);
         positions
+    }
+
+    /// The payment whose step ends here, if it is not signed. What recovery undid because steps are
+    /// missing may have been signed: its number stays taken.
+    fn unsigned_at(&self, at: &Position) -> Option<&Outgoing> {
+        let taken = |outgoing: &Outgoing| {
+            outgoing.state == OutgoingState::GivenUp && self.recovered.missing.contains(at.seq)
+        };
+        self.outgoing.unsigned(&at.head).filter(|outgoing| !taken(outgoing))
     }
 
     /// What the seal's journal holds, if nothing was set back.
@@ -149,8 +149,9 @@ impl Device {
     /// The number of the last step before anything that is not signed: contacts are asked for what
     /// comes after it, for there they may hold other steps of this device.
     pub(super) fn before_unsigned(&self) -> u64 {
-        let first = self.outgoing.pending().next();
-        first.map_or(self.seq, |outgoing| outgoing.before().seq)
+        let (pending, tail) = (self.outgoing.pending().next(), self.unsigned_tail());
+        let first = pending.into_iter().chain(tail.last().copied());
+        first.map(|outgoing| outgoing.before().seq).fold(self.seq, u64::min)
     }
 
     /// Whether this device has a step with this number that is not signed.
@@ -196,7 +197,7 @@ impl Device {
     }
 
     /// Puts back what a payment took: its coins, the payee's link, and the step if it is the last.
-    fn give_up_payment(&mut self, output: &mut Output, outgoing: &Outgoing) {
+    pub(super) fn give_up_payment(&mut self, output: &mut Output, outgoing: &Outgoing) {
         let offer = &outgoing.payment.offer;
         let pockets = outgoing.sources.iter().map(|source| Pocket {
             id: source.pocket,
@@ -235,11 +236,11 @@ impl Device {
 
     /// Undoes the last steps as far as they were given up: their numbers are free again, since nobody
     /// can have seen them.
-    fn step_back(&mut self, output: &mut Output) {
+    pub(super) fn step_back(&mut self, output: &mut Output) {
         let mut undone = Vec::new();
         let mut at = Position { seq: self.seq, head: self.head };
         let given_up = |o: &&Outgoing| o.state == OutgoingState::GivenUp;
-        while let Some(outgoing) = self.outgoing.unsigned(&at.head).filter(given_up) {
+        while let Some(outgoing) = self.unsigned_at(&at).filter(given_up) {
             at = outgoing.before();
             undone.push(outgoing.clone());
         }
@@ -252,32 +253,6 @@ impl Device {
         let came: Vec<Incoming> = came.map(|i| Incoming::clone(i)).collect();
         let came = came.into_iter().map(|i| Incoming { after: at.seq, ..i });
         self.add(output, came.map(|incoming| Change::Incoming(Arc::new(incoming))));
-    }
-
-    /// Steps of this device came to light that were signed in the place of some that are not: those
-    /// were never signed, or never will be, and are given up with all that stands on them. What was
-    /// signed after all makes way too, and is taken over like any other step.
-    pub(super) fn make_way(&mut self, world: &World<'_>, output: &mut Output, told: &[Hop]) {
-        let signed = |outgoing: &Outgoing, hop: &Hop| {
-            let mut spends = outgoing.sources.iter().zip(hop.witnesses.iter());
-            hop.tx.id() == outgoing.tx
-                && spends.all(|(source, w)| {
-                    self.unlocks(world, &source.id, &source.coin, &outgoing.tx, w)
-                })
-        };
-        let in_the_way = |outgoing: &Outgoing| {
-            let mut hops = told.iter();
-            hops.any(|hop| contradict(&hop.tx, &outgoing.transaction) || signed(outgoing, hop))
-        };
-        // The latest first: each stands on the next.
-        let mut pending: Vec<Outgoing> = Vec::new();
-        let mut at = self.head;
-        while let Some(outgoing) = self.outgoing.unsigned(&at) {
-            at = outgoing.before().head;
-            pending.extend(Some(outgoing).filter(|o| o.is_pending()).cloned());
-        }
-        let count = pending.iter().rposition(in_the_way).map_or(0, |at| at.saturating_add(1));
-        pending.iter().take(count).for_each(|outgoing| self.give_up_payment(output, outgoing));
     }
 
     /// The record of a step that this device was told of, if it is a payment that it knows unsigned.

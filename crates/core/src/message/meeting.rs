@@ -6,9 +6,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Message, Room};
+use super::{History, Message, Room, Told};
 use crate::cbor::{Encode, List, record};
-use crate::evidence::{Hop, Sighting};
+use crate::evidence::Sighting;
 use crate::fork::{Branch, ForkProof};
 use crate::hash::{Tag, hash};
 use crate::id::Link;
@@ -25,8 +25,6 @@ pub const MAX_TOLD_LISTS: usize = 4;
 pub const MAX_FORKS: usize = 64;
 /// Most branches in one message.
 pub const MAX_BRANCHES: usize = 256;
-/// Most transactions that one message gives back to a restored device.
-pub const MAX_HISTORY: usize = 64;
 
 /// A step that was seen, in few bytes: enough to notice that two of them cannot both be honest.
 ///
@@ -148,9 +146,9 @@ pub struct Sync {
     pub more: bool,
     /// Where your payments to me stand.
     pub link: Link,
-    /// The number of my last step, so that you can tell me of later ones if I was restored.
+    /// The number of the step up to which I know my own, so that you can tell me of later ones.
     pub seq: u64,
-    /// Whether I was restored from a backup and need my history.
+    /// Whether I was restored from a backup, or know that steps of mine are missing.
     pub restored: bool,
     /// Steps that I have seen of others, of whom I can convict none.
     pub seen: List<Seen, MAX_SEEN>,
@@ -182,17 +180,6 @@ impl Findings {
         self.branches.is_empty() && self.forks.is_empty() && self.lists.is_empty()
     }
 }
-
-/// Steps of the receiver's that it may have lost, in order.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct History {
-    /// The steps, those that come first.
-    pub steps: List<Hop, MAX_HISTORY>,
-    /// Whether there are more: they are told when the receiver has taken these.
-    pub more: bool,
-}
-
-record!(History { steps, more });
 
 /// The answer to [`Sync`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -229,7 +216,7 @@ pub struct Answer {
     /// See [`Findings::lists`].
     pub lists: Vec<Revocation>,
     /// See [`History::steps`].
-    pub history: Option<Vec<Hop>>,
+    pub history: Option<Vec<Told>>,
 }
 
 impl Answer {
@@ -241,10 +228,7 @@ impl Answer {
     ) -> Vec<Message> {
         let empty = self.history.as_ref().map(|_| History::default());
         let mut room = Room::beside(&close(Findings::default(), empty));
-        let history = self.history.take().map(|mut steps| {
-            let told = room.fill(&mut steps);
-            History { steps: told, more: !steps.is_empty() }
-        });
+        let history = self.history.take().map(|told| History::page(&mut room, told));
         let last = self.findings(&mut room);
         let mut messages = Vec::new();
         loop {

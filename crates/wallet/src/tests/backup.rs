@@ -12,7 +12,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
 }
 
 fn is_receive_only(wallet: &Wallet) -> bool {
-    matches!(wallet.device().mode(), Mode::ReceiveOnly(_))
+    matches!(wallet.device().mode(), Mode::ReceiveOnly)
 }
 
 /// Alice backs up, pays Bob and Carol, and comes back from the backup on some machine.

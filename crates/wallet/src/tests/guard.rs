@@ -17,7 +17,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
 }
 
 fn is_receive_only(wallet: &Wallet) -> bool {
-    matches!(wallet.device().mode(), Mode::ReceiveOnly(_))
+    matches!(wallet.device().mode(), Mode::ReceiveOnly)
 }
 
 /// Alice, who has money and no contact, and a backup of her wallet.

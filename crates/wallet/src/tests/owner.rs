@@ -65,7 +65,8 @@ fn an_owner_who_gives_up_on_a_contact_pays_on_without_meeting_it() {
     alice.give_up(carol.device().id()).unwrap();
     drop(alice);
     let mut alice = Wallet::open(&dir, &setup).unwrap();
-    alice.confirm_recovery(false).unwrap();
+    assert_eq!(alice.confirm_recovery(false).unwrap_err().code(), "RECOVERY_END_OPEN");
+    alice.confirm_recovery(true).unwrap();
     assert_eq!(*alice.device().mode(), Mode::Normal);
     pay(&mut alice, &mut bob, asset, 10).payer.unwrap();
 }

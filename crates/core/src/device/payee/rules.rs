@@ -47,7 +47,7 @@ impl Device {
         let (offer, accept) = (&payment.offer, &payment.accept);
         let Some(terms) = self.terms.get(&accept.nonce) else {
             // A device that lost its memory does not know the terms that it gave.
-            let lost = matches!(self.mode, Mode::ReceiveOnly(_));
+            let lost = self.mode == Mode::ReceiveOnly;
             return if lost { Ok(()) } else { Err(TradeError::Terms) };
         };
         let for_them = terms.payer.is_none_or(|payer| payer == *from);

@@ -19,7 +19,7 @@ use crate::fork::{Branch, Side};
 use crate::id::{BodyHash, CoinId, Digest, Head, Link, NetworkId, Nonce, Root};
 use crate::keys::SecretKey;
 use crate::message::{
-    Accept, Answer, Commit, Findings, KeyHash, MAX_MESSAGE, Message, SyncEnd, SyncReply,
+    Accept, Answer, Commit, Findings, KeyHash, MAX_MESSAGE, Message, SyncEnd, SyncReply, Told,
 };
 use crate::packet::{MAX_ENVELOPE, MAX_HELLO, MAX_PACKET};
 use crate::predicate::Unlock;
@@ -225,7 +225,7 @@ fn long_hop(seq: u64) -> Hop {
 
 #[test]
 fn a_history_of_long_steps_is_told_as_far_as_it_fits() {
-    let hops: Vec<Hop> = (1..=64).map(long_hop).collect();
+    let hops: Vec<Told> = (1..=64).map(long_hop).map(Told::Whole).collect();
     let answer = Answer { history: Some(hops.clone()), ..Answer::default() };
     let close = |findings, history| Message::SyncEnd(SyncEnd { findings, history });
     let messages = answer.messages(close);

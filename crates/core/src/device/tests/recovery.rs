@@ -1,13 +1,25 @@
 //! A device comes back from a backup: what it may do, what it learns, and from whom.
 
+mod apart;
+mod intents;
+mod second_hand;
+mod word;
+
 use super::scene::Scene;
 use crate::cbor::List;
-use crate::device::{Basis, Event, Input, Mode, OutgoingState};
-use crate::message::{History, Message, SyncReply};
+use crate::device::{Basis, Change, Event, Input, Mode, OutgoingState};
+use crate::evidence::Hop;
+use crate::id::Nonce;
+use crate::message::{History, Message, SyncReply, Told};
 use crate::predicate::{Unlock, spend_digest};
 
 fn confirm(scene: &mut Scene) -> Result<(), &'static str> {
     scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).map_err(|e| e.code())
+}
+
+/// The owner's word that nothing was signed after the latest step that is known.
+fn by_word(scene: &mut Scene) -> Result<(), &'static str> {
+    scene.people[0].tell(Input::ConfirmRecovery(Basis::OwnersWord)).map_err(|e| e.code())
 }
 
 /// Alice, who pays Bob 100 and Carol 200 after her backup, and restores it.
@@ -30,8 +42,8 @@ fn a_restored_device_receives_only_until_all_were_met_and_then_pays_on() {
     assert_eq!(scene.balances(), [975, 125, 200], "it can be paid");
     assert_eq!(confirm(&mut scene), Err("NOT_RECOVERED"));
     scene.meet(0, 2);
-    assert_eq!(scene.people[0].device.seq(), 1, "the step before Carol's is not known yet");
-    assert_eq!(confirm(&mut scene), Err("NOT_RECOVERED"));
+    assert_eq!(scene.people[0].device.seq(), 3, "Carol's coin has the step before hers behind it");
+    assert_eq!(confirm(&mut scene), Err("NOT_RECOVERED"), "Bob may hold a later one");
     scene.meet(0, 1);
     assert_eq!(scene.people[0].device.seq(), 3);
     assert_eq!(scene.balances(), [675, 125, 200]);
@@ -41,6 +53,25 @@ fn a_restored_device_receives_only_until_all_were_met_and_then_pays_on() {
     assert_eq!(scene.balances(), [0, 125, 875]);
     scene.meet(1, 2);
     assert!(!scene.anyone_convicted());
+}
+
+#[test]
+fn terms_that_no_record_holds_are_given_up_at_a_restore() {
+    let mut scene = Scene::new(2, 1000);
+    scene.invoice(0, 1);
+    let (_, terms) = scene.people[0].device.terms().iter().next().expect("terms");
+    let of = |n: u16| {
+        let mut nonce = [9; 16];
+        nonce[..2].copy_from_slice(&n.to_be_bytes());
+        Change::Terms(Nonce::new(nonce), Some(terms.clone()))
+    };
+    let many: alloc::vec::Vec<Change> = (0..1100).map(of).collect();
+    scene.people[0].store(&many);
+    let backup = scene.people[0].disk.clone();
+    scene.people[0].restore(backup);
+    scene.people[0].restart();
+    assert_eq!(scene.people[0].device.terms().len(), 1024);
+    assert_eq!(scene.people[0].device.recovered.before.len(), 1024);
 }
 
 #[test]
@@ -68,7 +99,8 @@ fn a_contact_who_cannot_be_met_is_given_up_by_name() {
     scene.meet(0, 1);
     let contact = scene.id(2);
     scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
-    assert_eq!(confirm(&mut scene), Ok(()), "at the owner's own risk");
+    assert_eq!(confirm(&mut scene), Err("RECOVERY_END_OPEN"), "Carol may know of a later step");
+    assert_eq!(by_word(&mut scene), Ok(()), "at the owner's own risk");
 }
 
 #[test]
@@ -78,14 +110,16 @@ fn a_device_whom_nobody_met_stays_receive_only_unless_its_journal_or_its_owner_v
         scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
     }
     assert_eq!(confirm(&mut scene), Err("RECOVERY_UNCONFIRMED"), "all were given up");
-    assert!(matches!(scene.people[0].device.mode(), Mode::ReceiveOnly(_)));
+    assert_eq!(*scene.people[0].device.mode(), Mode::ReceiveOnly);
     for basis in [Basis::Journal, Basis::OwnersWord] {
         let mut other = scene.people[0].clone();
         let confirmed = other.tell(Input::ConfirmRecovery(basis));
         assert_eq!(confirmed.map_err(|e| e.code()), Ok(()));
     }
     scene.meet(0, 1);
-    assert_eq!(confirm(&mut scene), Ok(()), "one was met after all");
+    assert_eq!(confirm(&mut scene), Err("RECOVERY_END_OPEN"), "Carol is still given up");
+    scene.meet(0, 2);
+    assert_eq!(confirm(&mut scene), Ok(()), "all were met after all");
     let mut alone = Scene::new(1, 1000);
     alone.people[0].tell(Input::Restored).expect("always");
     assert_eq!(confirm(&mut alone), Err("RECOVERY_UNCONFIRMED"), "there is no contact");
@@ -125,7 +159,7 @@ fn a_device_that_was_set_back_unnoticed_learns_it_from_whom_it_paid() {
     scene.people[0].restart();
     assert_eq!(*scene.people[0].device.mode(), Mode::Normal);
     scene.meet(1, 0);
-    assert!(matches!(scene.people[0].device.mode(), Mode::ReceiveOnly(_)));
+    assert_eq!(*scene.people[0].device.mode(), Mode::ReceiveOnly);
     assert_eq!(scene.people[0].device.seq(), 1);
 }
 
@@ -134,9 +168,8 @@ fn recovery_survives_a_restart() {
     let mut scene = restored();
     scene.meet(0, 2);
     scene.people[0].restart();
-    assert!(
-        matches!(scene.people[0].device.mode(), Mode::ReceiveOnly(waiting) if waiting.len() == 1)
-    );
+    assert_eq!(*scene.people[0].device.mode(), Mode::ReceiveOnly);
+    assert_eq!(scene.people[0].device.latest().0, 3, "Carol's step is kept");
     scene.meet(0, 1);
     assert_eq!(confirm(&mut scene), Ok(()));
     assert!(scene.people[0].events.contains(&Event::Recovered { seq: 3 }));
@@ -179,6 +212,18 @@ fn more_steps_than_one_message_tells_are_all_learnt() {
     assert_eq!(confirm(&mut scene), Ok(()));
 }
 
+/// The first step that was told whole.
+fn first_told(history: Option<History>) -> Hop {
+    match history.expect("a history").steps.first() {
+        Some(Told::Whole(hop)) => hop.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn history<const N: usize>(hops: [Hop; N]) -> History {
+    History { steps: List::truncated(hops.map(Told::Whole).into()), more: false }
+}
+
 /// What Bob answers Alice, to be bent.
 fn reply_of_bob(scene: &mut Scene) -> SyncReply {
     let (alice, contact) = (scene.id(0), scene.id(1));
@@ -195,8 +240,7 @@ fn reply_of_bob(scene: &mut Scene) -> SyncReply {
 fn a_history_that_a_contact_made_up_is_passed_over() {
     let mut scene = restored();
     let mut reply = reply_of_bob(&mut scene);
-    let mut hops = reply.history.take().expect("a history").steps.into_vec();
-    let true_hop = hops[0].clone();
+    let true_hop = first_told(reply.history.take());
     // Bob signs a step in Alice's name, and alters one that she did sign.
     let mut invented = true_hop.clone();
     invented.tx.step.seq = 9;
@@ -208,13 +252,12 @@ fn a_history_that_a_contact_made_up_is_passed_over() {
     altered.tx.body.outputs = List::truncated([altered.tx.body.outputs[0].clone()].into());
     let mut bare = true_hop;
     bare.witnesses = List::default();
-    hops = [invented, altered, bare].into();
-    reply.history = Some(History { steps: List::truncated(hops), more: false });
+    reply.history = Some(history([invented, altered, bare]));
     let bob = scene.id(1);
     let before = scene.people[0].device.head();
     scene.people[0].hear(bob, &Message::SyncReply(reply)).expect("heard");
     assert_eq!(scene.people[0].device.head(), before);
-    assert_eq!(*scene.people[0].device.mode(), Mode::ReceiveOnly([].into()));
+    assert_eq!(scene.people[0].device.latest().0, 1, "nothing was taken");
     scene.people[0].out.clear();
     scene.meet(0, 1);
     scene.meet(0, 2);
@@ -225,13 +268,13 @@ fn a_history_that_a_contact_made_up_is_passed_over() {
 fn a_true_step_with_another_unlock_does_not_stand_in_its_way() {
     let mut scene = restored();
     let mut reply = reply_of_bob(&mut scene);
-    let hop = reply.history.take().expect("a history").steps[0].clone();
+    let hop = first_told(reply.history.take());
     let mut bent = hop.clone();
     let owner = bent.witnesses[0].unlock.owner_signature().clone();
     let mut witness = bent.witnesses[0].clone();
     witness.unlock = Unlock::Reserved(owner.clone(), owner);
     bent.witnesses = List::truncated([witness].into());
-    reply.history = Some(History { steps: List::truncated([bent, hop].into()), more: false });
+    reply.history = Some(history([bent, hop]));
     let bob = scene.id(1);
     scene.people[0].hear(bob, &Message::SyncReply(reply)).expect("heard");
     assert_eq!(scene.people[0].device.seq(), 2);

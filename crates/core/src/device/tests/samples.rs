@@ -8,7 +8,7 @@ use crate::accept::AcceptPolicy;
 use crate::card::Signed;
 use crate::cbor::{Blob, Decode, DecodeError, Encode, List, from_bytes, to_bytes};
 use crate::coin::Coin;
-use crate::device::{Change, Input, Mode};
+use crate::device::{Change, Input};
 use crate::evidence::tests::chain::{Chain, key, signature};
 use crate::evidence::{Evidence, Minted};
 use crate::fields::Fields;
@@ -168,7 +168,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     let [release, receipt] = super::own::messages();
     all.extend([&release, &receipt].map(|m| sample(m.name(), m)));
     all.push(sample("findings", &findings()));
-    let waiting = Change::Mode(Mode::ReceiveOnly(alloc::vec![hop]));
+    let waiting = Change::Waiting(List::truncated(alloc::vec![hop]));
     let over = Change::Terms(Nonce::new([1; 16]), None);
     all.extend([waiting, over, Change::Fork(proof.into())].iter().map(|c| sample("change", c)));
     let disks = scene.people.iter().flat_map(|p| p.disk.values().cloned());

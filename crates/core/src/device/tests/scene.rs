@@ -120,10 +120,13 @@ impl Person {
     pub(crate) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
         let notary = self.notary.clone();
         let world = World { now: self.now, seals: &FakeSeals, notary: notary.as_ref() };
+        // A wallet has its journal adopt this before it confirms.
         let confirmed = matches!(input, Input::ConfirmRecovery(_));
+        let adopted = confirmed.then(|| self.device.goes_on_from());
         let output = self.device.handle(&world, input)?;
-        if confirmed {
-            self.journal = Some(self.device.entry().to);
+        if adopted.is_some() {
+            assert_eq!(adopted, Some(self.device.entry().to), "what the journal holds");
+            self.journal = adopted;
         }
         self.follow(output);
         Ok(())
@@ -188,6 +191,27 @@ impl Person {
         self.disk = backup;
         self.restart();
         self.tell(Input::Restored).expect("always possible");
+    }
+
+    /// From here on this person may sign a step again if it is not `held` by anybody: that is what
+    /// recovery assumes of a payment that never arrived, and what whoever gives a false word does.
+    pub(crate) fn forget_signed(&mut self, held: impl Fn(&TxId) -> bool) {
+        self.signed.retain(|_, tx| held(tx));
+    }
+
+    /// The same for every step after this one.
+    pub(crate) fn forget_signed_after(&mut self, seq: u64) {
+        self.signed.retain(|signed, _| *signed <= seq);
+    }
+
+    /// What this person signed.
+    pub(crate) fn signed(&self) -> impl Iterator<Item = &TxId> {
+        self.signed.values()
+    }
+
+    /// What this person ever signed after this step.
+    pub(crate) fn signed_after(&self, seq: u64) -> impl Iterator<Item = &TxId> {
+        self.signed.iter().filter(move |(signed, _)| **signed > seq).map(|(_, tx)| tx)
     }
 
     /// What the seal answers, if it can be asked.
@@ -324,6 +348,8 @@ pub(crate) struct Scene {
     pub(crate) people: Vec<Person>,
     pub(crate) issuer: SecretKey,
     pub(crate) asset: AssetId,
+    /// Whose phones are gone: what is sent to them is lost.
+    pub(crate) gone: Vec<DeviceId>,
 }
 
 impl Scene {
@@ -354,7 +380,7 @@ impl Scene {
                 person.tell(Input::Contact(card.clone())).expect("a good card");
             }
         }
-        Self { people, issuer, asset }
+        Self { people, issuer, asset, gone: Vec::new() }
     }
 
     pub(crate) fn mint_to(&mut self, person: usize, serial: u64, units: u64) {
@@ -442,7 +468,11 @@ impl Scene {
     }
 
     pub(crate) fn next(&mut self) -> Option<(DeviceId, usize, Message)> {
-        let from = self.people.iter().position(|p| !p.out.is_empty())?;
+        for person in &mut self.people {
+            person.out.retain(|(to, _)| !self.gone.contains(to));
+        }
+        let here = |p: &Person| !p.out.is_empty() && !self.gone.contains(&p.id());
+        let from = self.people.iter().position(here)?;
         let (to, message) = self.people[from].out.pop_front()?;
         let to = self.people.iter().position(|p| p.id() == to).expect("somebody in the scene");
         Some((self.id(from), to, message))

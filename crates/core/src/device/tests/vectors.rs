@@ -276,7 +276,7 @@ fn the_published_vectors_are_what_this_implementation_does() {
 
 /// Codes that say what a device holds, or what it is in the midst of: no bytes alone lead to them. Tests
 /// of the device cause each.
-const WITHOUT_VECTOR: [&str; 22] = [
+const WITHOUT_VECTOR: [&str; 26] = [
     "TRADE_CHANGE",
     "TRADE_STEP",
     "TRADE_TERMS_EXPIRED",
@@ -298,6 +298,10 @@ const WITHOUT_VECTOR: [&str; 22] = [
     "OWN_NOTHING",
     "RECEIVE_ONLY",
     "NOT_RECOVERED",
+    "RECOVERY_END_OPEN",
+    "SET_APART",
+    "NOT_SET_APART",
+    "NOT_UNSPENT",
     "RECOVERY_UNCONFIRMED",
 ];
 

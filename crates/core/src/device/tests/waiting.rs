@@ -7,10 +7,11 @@ use super::scene::{LOCK, NOW, Person, Scene};
 use super::sealed::{mint_sealed, scene, tier};
 use crate::amount::Amount;
 use crate::cbor::List;
-use crate::device::{Basis, Input, Mode, OnTerms, Outgoing, OutgoingState, Output, Standing};
+use crate::device::{Basis, Input, Mode, OnTerms, Outgoing, OutgoingState, Standing};
 use crate::evidence::Witness;
 use crate::id::TxId;
 use crate::invoice::Invoice;
+use crate::message::{History, Told};
 use crate::predicate::Unlock;
 use crate::tier::Tier;
 
@@ -305,10 +306,10 @@ fn what_was_signed_after_the_backup_is_taken_over_as_it_was() {
         certified: None,
     };
     bare.witnesses = List::truncated(hop.witnesses.iter().map(plain).collect());
-    let world = scene.people[0].world();
-    let mut output = Output::default();
-    scene.people[0].device.make_way(&world, &mut output, &[bare]);
-    assert_eq!((output.changes.len(), state(&scene, &tx)), (0, OutgoingState::Intent));
+    let (world, bob) = (scene.people[0].world(), scene.id(1));
+    let told = History { steps: List::truncated([Told::Whole(bare)].into()), more: false };
+    scene.people[0].device.recover(&world, &bob, Some(told)).expect("a contact");
+    assert_eq!(state(&scene, &tx), OutgoingState::Intent);
     scene.meet(0, 1);
     assert_eq!(state(&scene, &tx), OutgoingState::Signed);
     assert_eq!(scene.people[0].device.outgoing()[&tx].payment, payment.payment);
