@@ -28,10 +28,13 @@ fn there_is_one_of_every_kind() {
         "sync",
         "sync reply",
         "sync end",
+        "own step",
+        "recovered",
+        "apart",
     ] {
         assert!(kinds.contains(message), "{message}");
     }
-    assert!(kinds.len() >= 22, "{kinds:?}");
+    assert!(kinds.len() >= 25, "{kinds:?}");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use crate::accept::AcceptPolicy;
 use crate::card::Signed;
 use crate::cbor::{Blob, Decode, DecodeError, Encode, List, from_bytes, to_bytes};
 use crate::coin::Coin;
-use crate::device::{Change, Input};
+use crate::device::{Apart, Change, Input, OwnStep, Recovered};
 use crate::evidence::tests::chain::{Chain, key, signature};
-use crate::evidence::{Evidence, Minted};
+use crate::evidence::{Evidence, Hop, Minted};
 use crate::fields::Fields;
 use crate::fork::{ForkProof, Side, Spending};
 use crate::hash::Tag;
@@ -138,6 +138,37 @@ fn findings() -> Message {
     Message::Findings(Findings { branches, forks, lists: List::truncated([list].into()) })
 }
 
+/// What a restore leaves: a step that was told whole, one of which a branch was seen, what is missing, and
+/// why coins are set apart.
+fn recovered(hop: &Hop) -> Vec<Sample> {
+    let branch = hop.branches().next().expect("an input");
+    let whole = OwnStep {
+        tx: hop.tx.id(),
+        step: hop.tx.step,
+        link: hop.tx.link,
+        forms: List::truncated([hop.clone()].into()),
+        branches: List::default(),
+        done: true,
+    };
+    let branches = List::truncated([branch].into());
+    let seen = OwnStep { forms: List::default(), branches, done: false, ..whole.clone() };
+    let missing = from_bytes(&to_bytes([1u64, 1, 3, 5].as_slice())).expect("two stretches");
+    let before = [Nonce::new([1; 16]), Nonce::new([2; 16])].into();
+    let recovered = Recovered { before, missing };
+    let apart = [Apart::Question, Apart::Freed, Apart::Spent(hop.tx.id())];
+    let mut all = alloc::vec![
+        sample("own step", &whole),
+        sample("own step", &seen),
+        sample("recovered", &recovered),
+    ];
+    all.extend(apart.iter().map(|why| sample("apart", why)));
+    let set = apart.map(|why| Change::Apart(CoinId::new([7; 32]), Some(why)));
+    let freed = Change::Apart(CoinId::new([7; 32]), None);
+    let changes = [Change::OwnStep(seen.into()), Change::Recovered(recovered.into()), freed];
+    all.extend(set.iter().chain(&changes).map(|change| sample("change", change)));
+    all
+}
+
 pub(crate) fn samples() -> Vec<Sample> {
     let (mut scene, travelled) = messages();
     let chain = evidence();
@@ -168,6 +199,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     let [release, receipt] = super::own::messages();
     all.extend([&release, &receipt].map(|m| sample(m.name(), m)));
     all.push(sample("findings", &findings()));
+    all.extend(recovered(&hop));
     let waiting = Change::Waiting(List::truncated(alloc::vec![hop]));
     let over = Change::Terms(Nonce::new([1; 16]), None);
     all.extend([waiting, over, Change::Fork(proof.into())].iter().map(|c| sample("change", c)));
