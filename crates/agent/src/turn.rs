@@ -146,9 +146,11 @@ macro_rules! readable {
                 !self.0.issued.is_empty()
             }
 
-            /// How many contacts there are or were sessions with.
+            /// How many contacts there are sessions with.
             pub fn sessions(&self) -> usize {
-                self.0.peers.contacts().len()
+                let peers = &self.0.peers;
+                let open = |contact: &DeviceId| peers.get(contact).is_some_and(|p| !p.lines.is_empty());
+                peers.contacts().iter().filter(|contact| open(contact)).count()
             }
 
             /// How many payments to this payee are signed and not receipted.

@@ -1,5 +1,6 @@
 //! Name every command and flag.
 
+mod recover;
 mod seals;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tally_core::time::Time;
 
+pub use recover::Recover;
 pub use seals::{
     AuditArgs, EnrollArgs, EnrollerCommand, EnrollerInit, SealChoice, SealCommand, TpmAddress,
 };
@@ -220,19 +222,7 @@ pub enum Command {
         backup_passphrase_file: Option<PathBuf>,
     },
     /// Confirm that everyone who was paid since the backup has been met
-    Recover {
-        /// Give up on meeting this contact: if it was paid since and tells later, that is a fork
-        #[arg(long, value_name = "CONTACT")]
-        give_up: Vec<String>,
-        /// Your word that nothing was paid since the backup, where nobody and no journal can confirm it:
-        /// if it is wrong, the next payment is a fork, and this identity is refused for good
-        #[arg(long)]
-        nothing_paid_since_backup: bool,
-        /// Give up on the TPM: coins under its counters wait for the end of their locks, and payments
-        /// that wait for its proof are not made; also where nothing is to be recovered
-        #[arg(long)]
-        without_tpm: bool,
-    },
+    Recover(Recover),
     /// The seal: what keeps this device from forking
     #[command(subcommand)]
     Seal(SealCommand),

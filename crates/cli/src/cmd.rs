@@ -20,6 +20,7 @@ mod own;
 mod pay;
 mod policy;
 mod receive;
+mod recover;
 mod seal;
 mod settle;
 mod shell;
@@ -76,9 +77,7 @@ pub fn run(cli: Cli, out: Out) -> Result<Done, CliError> {
         Command::Restore { file, backup_passphrase_file } => {
             backup::restore(&at()?, &file, backup_passphrase_file.as_deref())
         }
-        Command::Recover { give_up, nothing_paid_since_backup, without_tpm } => {
-            backup::recover(&at()?, out, &give_up, nothing_paid_since_backup, without_tpm)
-        }
+        Command::Recover(args) => recover::run(&at()?, out, &args),
         Command::Seal(SealCommand::Audit(args)) => audit::run(out, &args),
         Command::Seal(command) => seal::run(&at()?, out, command),
         Command::Enroller(command) => enroller::run(&cli.global, out, command),

@@ -1,6 +1,7 @@
 //! Say what happened in a wallet: to people in sentences, to programs as JSON.
 
 mod advice;
+mod apart;
 mod fork;
 mod names;
 mod own;
@@ -8,6 +9,7 @@ mod pending;
 mod worth;
 
 pub use advice::advice;
+pub use apart::{SetApart, Why};
 pub use names::{Money, Names, Who};
 pub use own::consented;
 pub use pending::Pending;
@@ -451,4 +453,20 @@ pub fn date(time: Time) -> String {
     const LAST: u64 = 253_402_300_799;
     let at = UNIX_EPOCH + Duration::from_secs(time.unix().min(LAST));
     humantime::format_rfc3339_seconds(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_shown_with_its_source() {
+        let contact = DeviceId::new([7; 32]);
+        let shown = Shown::of(&Names::default(), &Event::Claimed { contact, seq: 99 });
+        let text = shown.text();
+        assert!(text.contains(&contact.to_string()[..SHORT]) && text.contains("step 99"), "{text}");
+        let json = serde_json::to_value(&shown).expect("JSON");
+        assert_eq!((&json["event"], &json["seq"]), (&"claimed".into(), &99.into()));
+        assert_eq!(json["contact"]["device"], contact.to_string());
+    }
 }

@@ -190,6 +190,114 @@ fn what_is_reserved_online_is_paid_offline_and_shown_with_its_end() {
     assert_eq!(answer["events"][0]["did"], "took back", "{answer}");
 }
 
+/// Alice has certified coins of 4.00 and 100.00 and makes a backup. She pays Bob 3.00 from the one and Carol
+/// 4.50 from the other. Her phone is lost and the backup restored; Carol is met, and Bob is gone.
+fn restored() -> (World, Devnet) {
+    let world = World::with_money();
+    let network = network(&world);
+    for (number, who) in ["mint", "alice", "bob", "carol"].into_iter().enumerate() {
+        add(&world, &network, who, number);
+        // Of two validators one is honest: so many have to say that a coin is unspent.
+        add(&world, &network, who, (number + 1) % 4);
+    }
+    world.ok("mint", "mint COIN 4.00 --to alice.card --out four.mint");
+    world.ok("alice", "receive four.mint");
+    world.ok("alice", "settle");
+    fs::write(world.path("secret"), "correct horse").expect("written");
+    world.ok("alice", "backup alice.backup --backup-passphrase-file secret");
+    pay(&world, "alice", "bob", "3.00");
+    pay(&world, "alice", "carol", "4.50");
+    world.ok("phone", "restore alice.backup --backup-passphrase-file secret");
+    world.run("phone", "recover").fails(6, "NOT_RECOVERED");
+    let (terminal, address) = world.listen("carol", 1);
+    world.ok("phone", &format!("sync carol --connect {address}"));
+    lines(terminal);
+    (world, network)
+}
+
+/// What is set apart as a command shows it, which is one line: units, reason and what to do.
+fn apart(shown: &serde_json::Value) -> (u64, String, String) {
+    let list = shown["set_apart"].as_array().expect("a list");
+    assert_eq!(list.len(), 1, "{shown}");
+    let text = |field: &str| list[0][field].as_str().expect("text").to_owned();
+    (list[0]["units"].as_u64().expect("a number"), text("why"), text("next"))
+}
+
+#[test]
+fn a_wallet_whose_payee_is_lost_pays_on_and_frees_what_is_set_apart_by_its_owners_word() {
+    let (world, _network) = restored();
+    let open = world.run("phone", "recover --give-up bob");
+    let open = open.fails(6, "RECOVERY_END_OPEN")["error"].clone();
+    assert!(open["message"].as_str().expect("text").contains("after step 2"), "{open}");
+    let next = open["next"].as_str().expect("text");
+    assert!(next.contains("--nothing-paid-since-backup") && next.contains("convicts"), "{next}");
+    let ended = world.run("phone", "recover --nothing-paid-since-backup");
+    assert!(ended.stderr.contains("nothing after step 2"), "{}", ended.stderr);
+    let recovered = ended.ok();
+    assert_eq!((&recovered["mode"], &recovered["step"]), (&"normal".into(), &2.into()));
+    assert_eq!(recovered["missing_steps"], 1);
+    for shown in [&recovered, &world.ok("phone", "balance"), &world.ok("phone", "status")] {
+        let (units, why, next) = apart(shown);
+        assert_eq!((units, why.as_str()), (400, "in-question"));
+        assert!(next.ends_with("tally recover --free COIN"), "{next}");
+    }
+    let states = world.ok("phone", "status")["coins"].clone();
+    let states: Vec<_> = states.as_array().expect("a list").iter().map(|c| &c["state"]).collect();
+    assert!(states.contains(&&"set apart".into()) && states.len() == 2, "{states:?}");
+    let doctor = world.text("phone", "doctor");
+    assert_eq!(doctor.code, 1);
+    assert!(doctor.stdout.contains("4.00 COIN set apart"), "{}", doctor.stdout);
+    let (mut nobody, address) = world.listen("carol", 1);
+    let refused = world.run("phone", &format!("pay carol 97 COIN --connect {address}"));
+    refused.fails(6, "SET_APART");
+    let _ = nobody.kill();
+    nobody.wait().expect("it ends");
+    let (terminal, address) = world.listen("carol", 2);
+    // What is not in question pays without any word.
+    world.ok("phone", &format!("pay carol 1 COIN --connect {address}"));
+
+    let warned = world.run("phone", "recover --free").fails(2, "WORD_NEEDED")["error"].clone();
+    let sentence = warned["message"].as_str().expect("text");
+    assert!(sentence.contains("4.00 COIN") && sentence.contains("this device is convicted"));
+    let command = warned["next"].as_str().expect("text");
+    let command = command.rsplit("tally ").next().expect("a command");
+    assert_eq!(world.balance("phone"), "98.50", "nothing was done");
+    let ended = world.run("phone", command);
+    assert!(ended.stderr.contains("if a lost payee comes back"), "{}", ended.stderr);
+    let freed = ended.ok();
+    assert_eq!((&freed["certified"], &freed["freed"]["amount"]), (&true.into(), &"4.00".into()));
+    assert!(freed["set_apart"].is_null() && freed["warning"].is_string(), "{freed}");
+    assert!(world.ok("phone", "balance")["set_apart"].is_null());
+    world.run("phone", command).fails(6, "NOT_SET_APART");
+    world.ok("phone", &format!("pay carol 4 COIN --connect {address}"));
+    lines(terminal);
+    assert_eq!(world.ok("carol", "fork list")["forks"].as_array().map(Vec::len), Some(0));
+    assert_eq!(world.text("phone", "doctor").code, 0);
+}
+
+#[test]
+fn a_coin_that_the_network_shows_as_spent_is_struck_and_recovery_ends() {
+    let (world, _network) = restored();
+    world.ok("bob", "settle");
+    world.run("phone", "recover --give-up bob").fails(6, "RECOVERY_END_OPEN");
+    let recovered = world.ok("phone", "recover --nothing-paid-since-backup");
+    assert_eq!(recovered["mode"], "normal");
+    let (units, why, _) = apart(&recovered);
+    assert_eq!((units, why.as_str()), (400, "spent"));
+    assert_eq!(world.balance("phone"), "95.50");
+    let text = world.text("phone", "status").stdout;
+    assert!(text.contains("spent by an unknown payment"), "{text}");
+    world.run("phone", "recover --free COIN").fails(6, "NOT_SET_APART");
+    // Bob is found after all: what was left of the coin comes back, and nobody is convicted.
+    let (terminal, address) = world.listen("bob", 1);
+    world.ok("phone", &format!("sync bob --connect {address}"));
+    lines(terminal);
+    assert_eq!(world.balance("phone"), "96.50");
+    assert!(world.ok("phone", "status")["set_apart"].is_null());
+    pay(&world, "phone", "bob", "1.00");
+    assert_eq!(world.ok("bob", "fork list")["forks"].as_array().map(Vec::len), Some(0));
+}
+
 #[test]
 fn a_network_that_is_not_there_ends_with_4_and_changes_nothing() {
     let world = World::with_money();

@@ -221,6 +221,14 @@ impl Journal {
         }
     }
 
+    /// Where it ends, if it can be read.
+    pub fn end(&self) -> Option<Position> {
+        match &self.content {
+            Content::Open { last, .. } => Some(Position { seq: last.seq, head: last.head }),
+            Content::Absent | Content::Unreadable => None,
+        }
+    }
+
     /// Writes the step that is about to be signed; durable when this returns. Writing the latest step
     /// again changes nothing. Otherwise the journal must be at one of the places that the entry names.
     ///

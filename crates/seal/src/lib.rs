@@ -27,7 +27,7 @@ pub use secret::Entropy;
 pub use state::{Counters, SealKind, SealState};
 
 use journal::Rollback;
-use tally_core::device::Entry;
+use tally_core::device::{Entry, Position};
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, Signature};
 use tally_core::predicate::Sealed;
@@ -100,6 +100,9 @@ pub trait Seal: Send {
     /// Anything but [`Rollback::None`] and [`Rollback::FirstUse`] means: do not sign, receive only,
     /// until the wallet knows its latest step from elsewhere and has told it to [`Seal::adopt`].
     fn check(&self, seq: u64, head: &Head) -> Rollback;
+
+    /// Where the journal ends, if there is one that can be read.
+    fn journal(&self) -> Option<Position>;
 
     /// Writes the step that is about to be signed into the journal; durable when this returns. Steps
     /// that wait for a proof are not written: what never gets one was never taken.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use tally_core::cbor::to_bytes;
-use tally_core::device::Entry;
+use tally_core::device::{Entry, Position};
 use tally_core::hash::sha256;
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, SecretKey, Signature};
@@ -235,6 +235,10 @@ impl Seal for SoftwareSeal {
 
     fn check(&self, seq: u64, head: &Head) -> Rollback {
         self.journal.check(self.keystore.journal_expected(), seq, head)
+    }
+
+    fn journal(&self) -> Option<Position> {
+        self.journal.end()
     }
 
     fn observe(&mut self, entry: &Entry) -> Result<(), SealError> {

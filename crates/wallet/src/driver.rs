@@ -11,7 +11,7 @@ use tally_agent::{
     StepOrder,
 };
 use tally_core::card::Signed;
-use tally_core::device::{self, Device, Event};
+use tally_core::device::{self, Device, Event, Mode};
 use tally_core::id::DeviceId;
 use tally_seal::SealError;
 use tally_seal::tpm2::{AwayTpm, TpmError};
@@ -56,13 +56,19 @@ impl Wallet {
         self.run(vec![input], show)
     }
 
-    /// Gives the device the inputs, as one change, and does all that follows from it.
+    /// Gives the device the inputs, as one change, and does all that follows from it. What shows it that
+    /// it was set back or copied ends its sessions too.
     pub(crate) fn run(
         &mut self,
         inputs: Vec<device::Input>,
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
-        self.give(Input::Wish(inputs), show)?.whole().map(|_| ())
+        let before = *self.device().mode();
+        self.give(Input::Wish(inputs), show)?.whole()?;
+        if before == Mode::Normal && *self.device().mode() != Mode::Normal {
+            self.set_back()?;
+        }
+        Ok(())
     }
 
     /// Asks the seal again for what waits for it.

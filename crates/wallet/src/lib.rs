@@ -17,6 +17,7 @@ mod marks;
 pub mod notary;
 mod own;
 mod packets;
+mod recover;
 mod sealed;
 mod settle;
 mod store;

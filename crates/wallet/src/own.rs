@@ -61,7 +61,7 @@ impl Wallet {
         self.move_own(Input::Reserve { payee, asset, amount, until }, progress, show)
     }
 
-    fn move_own(
+    pub(crate) fn move_own(
         &mut self,
         input: Input,
         progress: &mut dyn FnMut(Progress),

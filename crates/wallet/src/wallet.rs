@@ -7,15 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
-use tally_core::device::{
-    Basis, Device, DeviceError, Event, Input, Me, Mode, Position, RecoveryError, World,
-};
+use tally_core::device::{Device, Event, Input, Me, Mode, Position};
 use tally_core::fields::Fields;
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
 use tally_core::id::{AssetId, DeviceId, NetworkId};
 use tally_core::policy::Policy;
-use tally_core::seal::TpmProofs;
 use tally_core::time::Time;
 use tally_seal::journal::Rollback;
 use tally_seal::machine::Machine;
@@ -357,81 +354,6 @@ impl Wallet {
         let mut events = Vec::new();
         self.act(Input::Fork(Box::new(proof)), &mut |e| events.push(e.clone()))?;
         Ok(events)
-    }
-
-    /// The owner gives up on meeting a contact before recovery is confirmed. Whatever that contact was
-    /// paid since the backup, and keeps to itself, may convict this wallet of a fork later.
-    ///
-    /// # Errors
-    /// [`WalletError::Device`] when there is no such contact.
-    pub fn give_up(&mut self, contact: DeviceId) -> Result<(), WalletError> {
-        self.act(Input::GiveUp { contact }, &mut |_| {}).map(|_| ())
-    }
-
-    /// The owner says that everyone who was paid since the backup has been met: sign again.
-    ///
-    /// The journal on this machine, or at least one contact, has to vouch for the latest step, unless
-    /// the owner does: `nothing_paid` is their word that nothing was paid since the backup. If it is
-    /// wrong, the next payment is a fork.
-    ///
-    /// # Errors
-    /// [`WalletError::Device`] while contacts or steps are missing, or nothing vouches for the latest
-    /// step; [`WalletError::Seal`] when the journal on this machine knows of a later step than the
-    /// wallet, so that signing would be a fork.
-    pub fn confirm_recovery(&mut self, nothing_paid: bool) -> Result<(), WalletError> {
-        self.recover(nothing_paid, false)
-    }
-
-    /// The same, by an owner who gives the wallet's TPM up: it broke, or stayed behind in another
-    /// machine. Coins under its counters wait for the end of their locks, and then move by the key
-    /// alone; payments that wait for its proofs are given up. A wallet that may sign does just that, and
-    /// has nothing to recover. Never do this while a copy of the wallet is still at work beside the TPM: the two would
-    /// contradict each other.
-    ///
-    /// # Errors
-    /// As [`Wallet::confirm_recovery`].
-    pub fn confirm_recovery_without_tpm(&mut self, nothing_paid: bool) -> Result<(), WalletError> {
-        self.recover(nothing_paid, true)
-    }
-
-    fn recover(&mut self, nothing_paid: bool, without_tpm: bool) -> Result<(), WalletError> {
-        self.ready()?;
-        if without_tpm {
-            self.look_at_counters(true)?;
-        }
-        if *self.device().mode() == Mode::Normal {
-            return Ok(());
-        }
-        let notary = self.notaries.as_ref().map(Notaries::trust);
-        let world = World { now: now(), seals: &TpmProofs, notary };
-        // It goes on from the latest step that it knows, whatever is missing below.
-        let Position { seq, head } = self.device().goes_on_from();
-        let told = self.seal.check(seq, &head);
-        let basis = match told {
-            Rollback::None => Basis::Journal,
-            _ if nothing_paid => Basis::OwnersWord,
-            _ => Basis::Contacts,
-        };
-        if let Rollback::Behind { .. } | Rollback::Contradiction = told {
-            // Whoever is still to be met may have the steps that are missing.
-            self.device().clone().handle(&world, Input::ConfirmRecovery(Basis::OwnersWord))?;
-            return Err(SealError::RolledBack(told).into());
-        }
-        self.device().clone().handle(&world, Input::ConfirmRecovery(basis))?;
-        if self.notaries.is_some() {
-            let spent = self.spent_elsewhere()?;
-            if spent > 0 {
-                return Err(DeviceError::from(RecoveryError::Open(0, spent)).into());
-            }
-        }
-        if !without_tpm {
-            self.look_at_counters(false)?;
-        }
-        if told != Rollback::None {
-            self.seal.adopt(seq, &head)?;
-        }
-        self.run(vec![Input::ConfirmRecovery(basis)], &mut |_| {})?;
-        self.remind(&mut |_| {})
     }
 }
 

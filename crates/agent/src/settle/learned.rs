@@ -7,7 +7,7 @@ use tally_core::evidence::Settlement;
 use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
 use tally_core::keys::{PublicKey, Signature};
-use tally_core::notary::InclusionProof;
+use tally_core::notary::{InclusionProof, StateId};
 
 use super::ask::EndpointId;
 
@@ -37,6 +37,13 @@ pub enum Learned {
     Lost {
         /// The state.
         source: CoinId,
+        /// The proof of it.
+        proof: Box<InclusionProof>,
+    },
+    /// A state that was looked up is spent.
+    Spent {
+        /// The state.
+        state: StateId,
         /// The proof of it.
         proof: Box<InclusionProof>,
     },

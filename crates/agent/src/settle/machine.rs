@@ -252,7 +252,7 @@ impl Settling {
                 let (desk, look, elapsed) = (&mut self.desk, &self.look, self.elapsed);
                 let now = self.now.plus(elapsed.as_secs());
                 let mut cx = Context { desk, verifier: &verifier, look, now, elapsed };
-                self.states.shown(&mut cx, at, &states, shown);
+                self.states.shown(&mut cx, at, &states, shown, learned);
             }
             (Ask::Forks(_), Answer::Forks(proofs, next)) => {
                 self.gossip.iter_mut().for_each(|g| g.heard(at, proofs.clone(), next, learned));

@@ -15,7 +15,7 @@ use super::ask::{Ask, EndpointId, Exclusion, MAX_AT_ONCE};
 use super::check::is_present;
 use super::desk::Desk;
 use super::look::Look;
-use super::{Trouble, Verifier};
+use super::{Learned, Trouble, Verifier};
 
 /// When an endpoint that showed an older round than the newest is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -112,15 +112,22 @@ impl States {
         endpoint: EndpointId,
         asked: &[StateId],
         answers: Vec<Result<Exclusion, Trouble>>,
+        learned: &mut Vec<Learned>,
     ) {
         let mut answers = answers.into_iter();
         for state in asked {
             let answer = answers.next().unwrap_or(Err(Trouble::Answer("list of proofs")));
             let Some(sought) = self.sought.get_mut(state) else { continue };
-            match answer.and_then(|answer| cx.standing(*state, &answer)) {
+            let standing = answer.and_then(|shown| Ok((cx.standing(*state, &shown)?, shown)));
+            match standing {
                 // Spent once is spent for ever, whatever else was shown.
-                Ok(spent @ Standing::Spent(_)) => sought.standing = Some(spent),
-                Ok(other) => {
+                Ok((spent @ Standing::Spent(_), Exclusion::Spent(proof))) => {
+                    let known = sought.standing.replace(spent);
+                    if !matches!(known, Some(Standing::Spent(_))) {
+                        learned.push(Learned::Spent { state: *state, proof });
+                    }
+                }
+                Ok((other, _)) => {
                     sought.standing.get_or_insert(other);
                 }
                 Err(trouble) => {

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tally_core::device::{Meeting, Mode};
+use tally_core::device::Meeting;
 use tally_wallet::Wallet;
 
 use super::view::mode;
 use crate::args::Backup;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
-use crate::output::{Done, Out, Report};
+use crate::output::{Done, Report};
+use crate::show::{Names, SetApart};
 
 #[derive(Serialize)]
 struct BackedUp {
@@ -54,6 +55,10 @@ struct Restored {
     mode: &'static str,
     step: u64,
     to_meet: Vec<String>,
+    /// How many steps of its own, up to the latest, it does not know.
+    missing_steps: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set_apart: Vec<SetApart>,
 }
 
 impl Report for Restored {
@@ -65,12 +70,16 @@ impl Report for Restored {
             if !self.to_meet.is_empty() {
                 text += &format!("still to meet: {}\n", self.to_meet.join(", "));
             }
+        } else if self.missing_steps > 0 {
+            text += &format!("{} of its own steps are not known here\n", self.missing_steps);
+            text += &self.set_apart.iter().map(SetApart::text).collect::<String>();
         }
         text
     }
 }
 
-fn restored(wallet: &Wallet) -> Done {
+/// What is shown of a wallet that was restored.
+pub fn restored(wallet: &Wallet) -> Done {
     let device = wallet.device();
     let unmet = device.contacts().values().filter(|contact| contact.met == Meeting::Due);
     let mode = mode(device);
@@ -82,6 +91,8 @@ fn restored(wallet: &Wallet) -> Done {
         mode,
         step: device.seq(),
         to_meet,
+        missing_steps: device.missing().count(),
+        set_apart: SetApart::all(device, &Names::of(device)),
     })
 }
 
@@ -89,33 +100,5 @@ fn restored(wallet: &Wallet) -> Done {
 pub fn restore(at: &Context, file: &Path, passphrase: Option<&Path>) -> Result<Done, CliError> {
     let passphrase = at.passphrase(passphrase)?;
     let wallet = tally_wallet::restore(file, &passphrase, &at.dir, &at.setup()?)?;
-    Ok(restored(&wallet))
-}
-
-/// Confirms that everyone who was paid since the backup has been met.
-///
-/// Whoever is given up on may have been paid since the backup, and convict this wallet of a fork.
-pub fn recover(
-    at: &Context,
-    out: Out,
-    give_up: &[String],
-    nothing_paid: bool,
-    without_tpm: bool,
-) -> Result<Done, CliError> {
-    let mut wallet = at.open()?;
-    for name in give_up {
-        let contact = wallet.find_contact(name)?;
-        wallet.give_up(contact)?;
-    }
-    if nothing_paid && *wallet.device().mode() != Mode::Normal {
-        out.note(
-            "WARNING: nobody confirms that this is the wallet's latest step. If it has paid anybody since the backup, its next payment is a fork: it is proved to all, and this identity is refused for good.",
-        );
-    }
-    if without_tpm {
-        wallet.confirm_recovery_without_tpm(nothing_paid)?;
-    } else {
-        wallet.confirm_recovery(nothing_paid)?;
-    }
     Ok(restored(&wallet))
 }

@@ -6,7 +6,7 @@ use tally_wallet::Finding;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{Done, Report};
-use crate::show::{Names, Pending};
+use crate::show::{Names, Pending, SetApart};
 
 #[derive(Serialize)]
 struct Checked {
@@ -34,6 +34,12 @@ impl From<&Pending> for Found {
     }
 }
 
+impl From<&SetApart> for Found {
+    fn from(apart: &SetApart) -> Self {
+        Self { ok: false, what: apart.what(), next: apart.next.clone() }
+    }
+}
+
 impl Report for Checked {
     fn text(&self) -> String {
         let line = |f: &Found| {
@@ -57,8 +63,12 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
             let mut findings = wallet.check();
             findings.extend(wallet.check_seal());
             let device = wallet.device();
-            let pending = Pending::all(device, &Names::of(device));
-            findings.into_iter().map(Found::from).chain(pending.iter().map(Found::from)).collect()
+            let names = Names::of(device);
+            let pending = Pending::all(device, &names);
+            let apart = SetApart::all(device, &names);
+            let findings = findings.into_iter().map(Found::from);
+            let findings = findings.chain(pending.iter().map(Found::from));
+            findings.chain(apart.iter().map(Found::from)).collect()
         }
         Err(error) => vec![Found {
             ok: false,

@@ -53,7 +53,7 @@ pub fn refresh(at: &Context, out: Out, asset: Option<&str>) -> Result<Done, CliE
     let mut wallet = at.open()?;
     let asset = match asset {
         Some(name) => wallet.find_asset(name)?,
-        None => only_asset(&wallet)?,
+        None => only_asset(&wallet, "tally refresh ASSET")?,
     };
     let mut seen = Vec::new();
     let mut show = |event: &Event| seen.push(event.clone());
@@ -61,7 +61,8 @@ pub fn refresh(at: &Context, out: Out, asset: Option<&str>) -> Result<Done, CliE
     Ok(done(&wallet, moved, &seen))
 }
 
-fn only_asset(wallet: &Wallet) -> Result<tally_core::id::AssetId, CliError> {
+/// The asset that is held, if it is one; `named` is the command that names one.
+pub fn only_asset(wallet: &Wallet, named: &str) -> Result<tally_core::id::AssetId, CliError> {
     let balances = wallet.device().ledger().balances();
     let mut held = balances.iter().filter(|(_, amount)| !amount.is_zero());
     match (held.next(), held.next()) {
@@ -73,7 +74,7 @@ fn only_asset(wallet: &Wallet) -> Result<tally_core::id::AssetId, CliError> {
         _ => Err(CliError::usage(
             "USAGE",
             "the wallet has more than one asset",
-            "name one: tally refresh ASSET",
+            &format!("name one: {named}"),
         )),
     }
 }

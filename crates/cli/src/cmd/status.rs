@@ -15,7 +15,7 @@ use super::view::mode;
 use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{Money, Names, Pending, Who, date, short, words};
+use crate::show::{Money, Names, Pending, SetApart, Who, Why, date, short, words};
 
 #[derive(Serialize)]
 struct Status {
@@ -25,6 +25,9 @@ struct Status {
     /// Payments that are not signed yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<Pending>,
+    /// What a restore left set apart, with what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set_apart: Vec<SetApart>,
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     notary: Option<Seen>,
@@ -35,7 +38,8 @@ struct Coin {
     coin: String,
     #[serde(flatten)]
     money: Money,
-    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost`, `waits for consent`,
+    /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost`, `set apart`,
+    /// `freed, not certified yet`, `spent by an unknown payment`, `waits for consent`,
     /// `waits for its payment` (its change, or what is paid to oneself) or `not valid`.
     state: &'static str,
     tier: &'static str,
@@ -113,6 +117,7 @@ impl Report for Status {
             );
         }
         text += &self.pending.iter().map(Pending::text).collect::<String>();
+        text += &self.set_apart.iter().map(SetApart::text).collect::<String>();
         text + &match &self.notary {
             None => "no notary: what is at risk stays so (tally notary add)\n".to_owned(),
             Some(seen) => {
@@ -205,7 +210,8 @@ pub fn run(at: &Context) -> Result<Done, CliError> {
     let lost = u64::try_from(device.lost().len()).unwrap_or(u64::MAX);
     let (coins, payments) = (coins.collect(), payments.collect());
     let pending = Pending::all(device, &names);
-    Ok(Done::new(&Status { mode: mode(device), coins, payments, pending, lost, notary }))
+    let (mode, set_apart) = (mode(device), SetApart::all(device, &names));
+    Ok(Done::new(&Status { mode, coins, payments, pending, set_apart, lost, notary }))
 }
 
 fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Time) -> Coin {
@@ -214,13 +220,15 @@ fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Tim
     let claims = pocket.map(|pocket| pocket.evidence.claims(device.policies())).unwrap_or_default();
     let certified = !claims.is_empty() && claims.iter().all(Claims::certified);
     let moved = holding.uncertified > 0 || holding.certified_at.is_some();
-    let state = match (lost, valid) {
-        (true, _) => "lost",
+    let apart = Why::of(device, &holding.pocket).map(Why::state);
+    let state = match (lost, valid, apart) {
+        (true, ..) => "lost",
+        (_, _, Some(apart)) => apart,
         _ if device.pending().any(|o| o.transaction.made().any(|(id, _)| id == holding.id)) => {
             "waits for its payment"
         }
         _ if pocket.is_some_and(|pocket| !pocket.is_ready()) => "waits for consent",
-        (_, false) => "not valid",
+        (_, false, _) => "not valid",
         _ if certified => "certified",
         _ if holding.tier == Tier::Signed => "at risk",
         _ if !moved => "fresh",

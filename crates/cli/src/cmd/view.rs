@@ -15,7 +15,7 @@ use tally_core::time::Time;
 use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{MINTED, Money, Names, Pending, Who, date, short, words};
+use crate::show::{MINTED, Money, Names, Pending, SetApart, Who, Why, date, short, words};
 
 #[derive(Serialize)]
 struct Identity {
@@ -72,6 +72,9 @@ struct Balance {
     /// Payments that are not signed yet: what they pay is in none of the assets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<Pending>,
+    /// What a restore left set apart, with what to do. What is spent is in none of the assets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set_apart: Vec<SetApart>,
 }
 
 #[derive(Serialize)]
@@ -129,6 +132,7 @@ impl Report for Balance {
             text += "This wallet receives only: see `tally doctor`.\n";
         }
         text += &self.pending.iter().map(Pending::text).collect::<String>();
+        text += &self.set_apart.iter().map(SetApart::text).collect::<String>();
         if self.assets.is_empty() {
             return text + "nothing yet\n";
         }
@@ -172,6 +176,9 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
     let names = Names::of(device);
     let mut assets: BTreeMap<AssetId, BTreeMap<Kind, OfTier>> = BTreeMap::new();
     for (holding, verified) in wallet.holdings()? {
+        if Why::of(device, &holding.pocket) == Some(Why::Spent) {
+            continue;
+        }
         let asset = holding.coin.asset;
         let tiers = assets.entry(asset).or_default();
         let minted = holding.minted;
@@ -224,8 +231,9 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
         Held { total, at_risk, tiers: tiers.into_values().rev().collect(), reserved }
     });
     let assets = held.collect();
-    let pending = Pending::all(wallet.device(), &names);
-    Ok(Done::new(&Balance { mode: mode(wallet.device()), assets, pending }))
+    let pending = Pending::all(device, &names);
+    let set_apart = SetApart::all(device, &names);
+    Ok(Done::new(&Balance { mode: mode(device), assets, pending, set_apart }))
 }
 
 /// What of an asset is set aside now, by whom and how long.

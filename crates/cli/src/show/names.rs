@@ -127,6 +127,14 @@ impl Money {
         }
     }
 
+    /// What names the asset in a command.
+    pub fn name(&self) -> &str {
+        match &self.ticker {
+            Some(ticker) if !self.shared => ticker,
+            _ => &self.asset,
+        }
+    }
+
     /// Such as `4.50 COIN`, or `4.50 COIN (4c2c31ff3ef2)` if two known assets are called so.
     pub fn text(&self) -> String {
         let asset = self.ticker.as_deref().unwrap_or_else(|| short(&self.asset));

@@ -128,7 +128,7 @@ pub struct Terms {
 record!(Terms { payer, asset, amount, owner, expires_at });
 
 /// Whether the device may sign.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Mode {
     /// It may.
     #[default]

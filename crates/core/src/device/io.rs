@@ -305,7 +305,7 @@ pub enum Sign {
 }
 
 /// A point of a device's history.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Position {
     /// The number of the step.
     pub seq: u64,

@@ -119,7 +119,7 @@ impl Device {
                 .pick(&asset, amount, MAX_INPUTS, |p| p.reserved_for(world.now).is_none());
             return Err(match any {
                 Some(_) => self.why_none(world, &asset),
-                None => self.not_enough(&asset),
+                None => self.not_enough(&asset, amount),
             });
         };
         let key = self.me.owner.clone();
@@ -322,7 +322,7 @@ impl Device {
         } else if coins().any(|pocket| !pocket.amount().is_zero()) {
             OwnError::Uncertified.into()
         } else {
-            self.not_enough(asset)
+            self.not_enough(asset, Amount::ZERO)
         }
     }
 }

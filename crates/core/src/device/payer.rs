@@ -197,15 +197,16 @@ impl Device {
         let picked = picked.or_else(|| any_reserved.then(|| pick(&|_| true)).flatten());
         // If only coins that cannot move would do, what follows says why they cannot.
         let picked = picked.or_else(|| self.ledger.pick(asset, amount, MAX_INPUTS, |_| true));
-        picked.ok_or_else(|| self.not_enough(asset))
+        picked.ok_or_else(|| self.not_enough(asset, amount))
     }
 
-    /// Why there is not enough of an asset.
-    pub(super) fn not_enough(&self, asset: &AssetId) -> DeviceError {
+    /// Why this amount of an asset is not there.
+    pub(super) fn not_enough(&self, asset: &AssetId, amount: Amount) -> DeviceError {
         let of =
             |pocket: &Pocket| pocket.coin.as_ref().is_some_and(|(_, coin)| coin.asset == *asset);
         let mut apart = self.set_apart().filter(|(_, apart)| !matches!(apart, Apart::Spent(_)));
-        if apart.any(|(pocket, _)| of(pocket)) {
+        let all = self.ledger.balances().get(asset).copied().unwrap_or_default();
+        if amount <= all && apart.any(|(pocket, _)| of(pocket)) {
             return RecoveryError::SetApart.into();
         }
         DeviceError::InsufficientFunds

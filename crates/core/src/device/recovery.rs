@@ -5,7 +5,7 @@
 //! confirms, and the device goes on from the latest step that it knows. Coins that a step may have
 //! spent which nobody told are set apart. What remains are assumptions: that nobody was paid since the
 //! backup whom the backup does not know, and that every contact gave back all that it holds (spec
-//! `RECOVER-1` to `RECOVER-11`).
+//! `RECOVER-1` to `RECOVER-12`).
 
 mod apart;
 mod given;
@@ -33,6 +33,9 @@ use crate::id::{DeviceId, Head};
 pub enum Basis {
     /// A journal that was not set back ends at this very step.
     Journal,
+    /// A journal ends here, at a step that nobody told, or at another one of this number; and the owner's
+    /// word that nothing was signed after it. If it is wrong, the next payment is a fork.
+    JournalBeyond(Position),
     /// At least one contact was met, nobody is left to be met, and nobody was given up.
     Contacts,
     /// The owner's word alone that nothing was paid after the latest step that is known. If it is
@@ -56,7 +59,7 @@ pub enum RecoveryError {
     /// A contact was given up, or the network shows a spend that nobody told of: whether a step was
     /// signed after this one is not known.
     #[error(
-        "nobody can say whether this wallet signed a step after step {0}, since a contact was given up or the network shows a payment that is not known here: meet them after all (tally sync), or give your word that there was none (tally recover --nothing-paid-since-backup): if there was, and its payee comes back, this wallet is convicted"
+        "nobody can say whether this wallet signed a step after step {0}, since a contact was given up or the network shows a payment that is not known here; meet them after all (tally sync), or give your word that there is no step after step {0} (tally recover --nothing-paid-since-backup), which convicts this wallet if there is one and its payee comes back"
     )]
     EndOpen(u64),
     /// Missing steps may have spent all coins that would do.
@@ -143,7 +146,7 @@ impl Device {
 
     /// The number of the latest step that is known to be signed. Others may have been signed in the place
     /// of what waits for the seal.
-    fn last_signed(&self) -> u64 {
+    pub fn last_signed(&self) -> u64 {
         let (seq, head) = self.latest();
         let own = self.unsigned_tail().last().map(|o| o.transaction.step.seq.saturating_sub(1));
         own.filter(|_| (seq, head) == (self.seq, self.head)).unwrap_or(seq)
@@ -170,9 +173,9 @@ impl Device {
             let unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
             return Err(RecoveryError::Open(unmet, missing).into());
         }
-        self.vouches_for_the_end(basis, &missing)?;
+        self.vouches_for_the_end(basis)?;
         let mut output = Output::default();
-        let (seq, head) = self.latest();
+        let (seq, head) = self.end(basis, &mut missing);
         if !missing.is_empty() {
             self.undo_intents(&mut output, &mut missing);
         }
@@ -192,20 +195,29 @@ impl Device {
         Ok(output)
     }
 
+    /// The step that the device goes on from. Up to the place of a journal that ends further on, all
+    /// steps are missing: they were signed, as far as this device can tell.
+    fn end(&self, basis: Basis, missing: &mut Missing) -> (u64, Head) {
+        let latest = self.latest();
+        let Basis::JournalBeyond(at) = basis else { return latest };
+        let in_place_of_what_waits = at.seq == latest.0 && self.last_signed() < at.seq;
+        if at.seq <= latest.0 && !in_place_of_what_waits {
+            return latest;
+        }
+        missing.add(at.seq.min(latest.0.saturating_add(1)), at.seq);
+        (at.seq, at.head)
+    }
+
     /// Whether it is known that no step was signed after the latest that is known.
-    fn vouches_for_the_end(&self, basis: Basis, missing: &Missing) -> Result<(), RecoveryError> {
-        match basis {
-            Basis::Journal | Basis::OwnersWord => return Ok(()),
-            Basis::Contacts => {}
-        }
+    fn vouches_for_the_end(&self, basis: Basis) -> Result<(), RecoveryError> {
         let of = |met: Meeting| self.contacts.values().filter(|c| c.met == met).count();
-        if of(Meeting::Met) == 0 {
-            return Err(RecoveryError::Unconfirmed);
-        }
-        let given_up = of(Meeting::GivenUp);
-        // Of the steps that the network shows, as many as are missing may be among those.
-        let later = self.unknown_spends().saturating_sub(missing.count());
-        if given_up == 0 && later == 0 {
+        let given_up = match basis {
+            Basis::OwnersWord | Basis::JournalBeyond(_) => return Ok(()),
+            Basis::Journal => 0,
+            Basis::Contacts if of(Meeting::Met) == 0 => return Err(RecoveryError::Unconfirmed),
+            Basis::Contacts => of(Meeting::GivenUp),
+        };
+        if given_up == 0 && self.shown_beyond() == 0 {
             return Ok(());
         }
         Err(RecoveryError::EndOpen(self.last_signed()))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tally_core::device::Entry;
+use tally_core::device::{Entry, Position};
 use tally_core::id::{Digest, Head, TxId};
 use tally_core::keys::{PublicKey, Signature};
 use tally_core::predicate::Sealed;
@@ -133,6 +133,10 @@ impl Seal for AwayTpm {
 
     fn check(&self, seq: u64, head: &Head) -> Rollback {
         self.software.check(seq, head)
+    }
+
+    fn journal(&self) -> Option<Position> {
+        self.software.journal()
     }
 
     fn observe(&mut self, entry: &Entry) -> Result<(), SealError> {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tally_agent::settle::{EndpointId, Learned, Trouble};
-use tally_core::device::{Event, Input, Lost, Mode};
+use tally_core::device::{Event, Input, Lost};
 use tally_core::evidence::{Proof, Settlement};
 use tally_core::fork::ForkProof;
 use tally_core::id::{CoinId, TxId};
 use tally_core::keys::{PublicKey, Signature};
-use tally_core::notary::InclusionProof;
+use tally_core::notary::{InclusionProof, StateId};
 
 use crate::notary::Endpoint;
 use crate::{Wallet, WalletError};
@@ -50,6 +50,7 @@ impl Wallet {
                 let new = forks.filter(|(key, _)| !before.contains(*key));
                 return Ok(new.map(|(_, proof)| proof.clone()).collect());
             }
+            Learned::Spent { state, proof } => self.take_spent(state, proof, show)?,
             Learned::Forks { endpoint, proofs, next } => {
                 let keys: Vec<PublicKey> = proofs.iter().map(|proof| proof.key.clone()).collect();
                 self.take_forks(proofs, show)?;
@@ -131,14 +132,24 @@ impl Wallet {
         taken: &mut Taken,
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
-        let normal = *self.device().mode() == Mode::Normal;
         self.tell(Input::Lost { source, proof }, show)?;
-        if normal && *self.device().mode() != Mode::Normal {
-            // Its own key signed the winner: it was set back or copied.
-            self.set_back()?;
-        }
         taken.lost.extend(self.device().lost().get(&source).cloned());
         Ok(())
+    }
+
+    /// A coin that is here is spent for the network: a step of this wallet's that it does not know.
+    fn take_spent(
+        &mut self,
+        state: StateId,
+        proof: Box<InclusionProof>,
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), WalletError> {
+        let held = self.device().ledger().pockets().filter_map(|p| Some(p.coin.as_ref()?.0));
+        let spent = held.filter(|coin| self.state_of(coin) == Some(state)).last();
+        match spent {
+            Some(coin) => self.tell(Input::Spent { coin, proof }, show).map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// A page of fork proofs, as one change; if the device refuses one of them, each alone.

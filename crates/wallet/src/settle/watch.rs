@@ -95,17 +95,6 @@ impl Wallet {
         Ok(self.send(errand, &mut |_| {}, &mut |_| {})?.standings)
     }
 
-    /// How many coins that this wallet believes to have are spent for the network: so many steps of its
-    /// own it does not know. A network that shows nothing that counts says nothing.
-    pub(crate) fn spent_elsewhere(&mut self) -> Result<u32, WalletError> {
-        let pockets = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
-        let coins: Vec<CoinId> = pockets.filter_map(|p| Some(p.coin.as_ref()?.0)).collect();
-        let states = coins.iter().filter_map(|coin| self.state_of(coin)).collect();
-        let standings = self.standings(states)?;
-        let spent = standings.values().filter(|known| matches!(known, Standing::Spent(_)));
-        Ok(u32::try_from(spent.count()).unwrap_or(u32::MAX))
-    }
-
     /// The state that a coin of this wallet's is for a notary: of a coin that is here, or that was
     /// paid away.
     pub fn state_of(&self, coin: &CoinId) -> Option<StateId> {

@@ -64,7 +64,8 @@ fn a_restored_wallet_receives_only_until_its_contacts_were_met_and_then_pays_wit
 }
 
 #[test]
-fn a_journal_that_knows_more_than_all_contacts_keeps_a_restored_wallet_from_signing() {
+fn a_journal_that_knows_more_than_all_contacts_keeps_a_restored_wallet_from_signing_without_a_word()
+{
     let town = Town::new();
     let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
     let mut stranger = town.create("stranger");
@@ -79,6 +80,20 @@ fn a_journal_that_knows_more_than_all_contacts_keeps_a_restored_wallet_from_sign
     sync(&mut alice, &mut bob).payer.unwrap();
     assert_eq!(code(alice.confirm_recovery(false)), "SEAL_ROLLED_BACK");
     assert!(is_receive_only(&alice));
+    assert_eq!(alice.last_known_step(), 1);
+    alice.confirm_recovery(true).unwrap();
+    assert_eq!((alice.device().seq(), alice.device().missing().count()), (1, 1));
+    assert_eq!(code(pay(&mut alice, &mut bob, asset, 1).payer), "SET_APART");
+    drop(alice);
+    let mut alice = Wallet::open(&town.dir("restored"), &setup).unwrap();
+    assert!(!is_receive_only(&alice), "its journal fits");
+    // The one whom nobody told of comes back.
+    alice.add_contact(stranger.card().clone()).unwrap();
+    sync(&mut alice, &mut stranger).payer.unwrap();
+    assert_eq!((balance(&alice, &asset), alice.device().missing().count()), (950, 0));
+    pay(&mut alice, &mut bob, asset, 950).payer.unwrap();
+    sync(&mut bob, &mut alice).payer.unwrap();
+    assert!(bob.device().forks().is_empty() && stranger.device().forks().is_empty());
 }
 
 #[test]

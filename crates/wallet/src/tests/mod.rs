@@ -13,6 +13,7 @@ mod own;
 mod owner;
 mod packets;
 mod patched;
+mod recover;
 mod scene;
 mod sealed;
 mod settle;

@@ -327,7 +327,7 @@ fn a_notary_is_kept_with_its_trust_base_and_comes_back_from_a_backup() {
 }
 
 #[test]
-fn a_restored_wallet_whose_coin_is_spent_for_the_network_does_not_sign() {
+fn a_restored_wallet_whose_coin_is_spent_for_the_network_does_not_sign_before_another_word() {
     let town = Town::new();
     let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
     let validator = Validator::start();
@@ -340,9 +340,11 @@ fn a_restored_wallet_whose_coin_is_spent_for_the_network_does_not_sign() {
     let mut restored = crate::restore(&file, &phrase, &town.dir("restored"), &setup).unwrap();
     // Whoever gives up on the one who was paid would sign a fork; the network knows better.
     restored.give_up(bob.device().id()).unwrap();
-    assert_eq!(restored.confirm_recovery(true).unwrap_err().code(), "NOT_RECOVERED");
+    let refused = restored.confirm_recovery(true).unwrap_err();
+    assert_eq!(refused.code(), "RECOVERY_END_OPEN", "the word was given before this was known");
+    assert_eq!(balance(&restored, &asset), 0, "what is spent is struck");
     sync(&mut restored, &mut bob).payer.unwrap();
-    restored.confirm_recovery(true).unwrap();
+    restored.confirm_recovery(false).unwrap();
     assert_eq!(balance(&restored, &asset), 600);
 }
 

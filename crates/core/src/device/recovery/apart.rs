@@ -105,9 +105,15 @@ impl Device {
         self.add(output, free.into_iter().map(|id| Change::Apart(id, None)));
     }
 
+    /// How many steps there are, at least, after the latest that is known, as the network shows: as many
+    /// of those that it shows as are missing may be among those.
+    pub fn shown_beyond(&self) -> u64 {
+        self.unknown_spends().saturating_sub(self.missing().count())
+    }
+
     /// How many transactions the network shows to have spent coins of this device, and that no step
     /// that is known here is.
-    pub(super) fn unknown_spends(&self) -> u64 {
+    fn unknown_spends(&self) -> u64 {
         let mut spent: Vec<TxId> = self
             .ledger
             .set_apart()

@@ -143,15 +143,14 @@ struct Loss {
     before: Vec<Act>,
     after: Vec<Act>,
     gone: [bool; 2],
+    /// Whether the journal is at hand.
+    journal: bool,
 }
 
 fn loss() -> impl Strategy<Value = Loss> {
     let acts = || prop::collection::vec(act(), 0..25);
-    (acts(), acts(), any::<[bool; 2]>()).prop_map(|(before, after, gone)| Loss {
-        before,
-        after,
-        gone,
-    })
+    (acts(), acts(), any::<[bool; 2]>(), any::<bool>())
+        .prop_map(|(before, after, gone, journal)| Loss { before, after, gone, journal })
 }
 
 impl Loss {
@@ -194,6 +193,15 @@ fn recover(scene: &mut Scene, loss: &Loss) -> bool {
     }
     for contact in scene.gone.clone() {
         scene.people[0].tell(Input::GiveUp { contact }).expect("a contact");
+    }
+    let at = scene.people[0].device.goes_on_from();
+    let journal = scene.people[0].journal.filter(|journal| loss.journal && journal.seq >= at.seq);
+    if let Some(journal) = journal {
+        // As a wallet does that finds its journal: the owner's word is true.
+        let basis = if journal == at { Basis::Journal } else { Basis::JournalBeyond(journal) };
+        let confirmed = scene.people[0].tell(Input::ConfirmRecovery(basis));
+        confirmed.expect("recovery always has an end");
+        return false;
     }
     let refused = scene.people[0].tell(Input::ConfirmRecovery(Basis::Contacts)).err();
     let asked_from = match refused {
@@ -277,11 +285,8 @@ fn hardware_loss() -> impl Strategy<Value = Loss> {
         2 => act(),
     ];
     let acts = prop::collection::vec(act, 0..16);
-    (acts.clone(), acts, any::<[bool; 2]>()).prop_map(|(before, after, gone)| Loss {
-        before,
-        after,
-        gone,
-    })
+    (acts.clone(), acts, any::<[bool; 2]>(), any::<bool>())
+        .prop_map(|(before, after, gone, journal)| Loss { before, after, gone, journal })
 }
 
 /// The coins of the first person that are not in question.

@@ -1,6 +1,7 @@
 //! A device comes back from a backup: what it may do, what it learns, and from whom.
 
 mod apart;
+mod beyond;
 mod intents;
 mod second_hand;
 mod word;

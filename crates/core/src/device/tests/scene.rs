@@ -10,8 +10,8 @@ use crate::amount::Amount;
 use crate::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
 use crate::cbor::{Blob, List, from_bytes, to_bytes};
 use crate::device::{
-    Change, Device, DeviceError, Entry, Event, Input, Me, Output, Position, Sign, SpendToSign,
-    Terms, World,
+    Basis, Change, Device, DeviceError, Entry, Event, Input, Me, Output, Position, Sign,
+    SpendToSign, Terms, World,
 };
 use crate::evidence::Minted;
 use crate::id::{AssetId, DeviceId, Head, NetworkId, Nonce, TxId};
@@ -120,13 +120,16 @@ impl Person {
     pub(crate) fn tell(&mut self, input: Input) -> Result<(), DeviceError> {
         let notary = self.notary.clone();
         let world = World { now: self.now, seals: &FakeSeals, notary: notary.as_ref() };
-        // A wallet has its journal adopt this before it confirms.
-        let confirmed = matches!(input, Input::ConfirmRecovery(_));
-        let adopted = confirmed.then(|| self.device.goes_on_from());
+        // A wallet has its journal adopt this before it confirms, unless the journal is further on.
+        let confirmed = match &input {
+            Input::ConfirmRecovery(basis) => Some((self.device.goes_on_from(), *basis)),
+            _ => None,
+        };
         let output = self.device.handle(&world, input)?;
-        if adopted.is_some() {
-            assert_eq!(adopted, Some(self.device.entry().to), "what the journal holds");
-            self.journal = adopted;
+        if let Some((adopted, basis)) = confirmed {
+            let to = self.device.entry().to;
+            assert!(to == adopted || basis == Basis::JournalBeyond(to), "{adopted:?}, {to:?}");
+            self.journal = Some(to);
         }
         self.follow(output);
         Ok(())

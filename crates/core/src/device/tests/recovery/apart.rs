@@ -56,6 +56,7 @@ fn what_a_missing_step_may_have_spent_is_set_apart_and_the_rest_pays() {
     scene.people[0].restart();
     assert_eq!(apart(&scene.people[0]), [(400, Apart::Question)], "after a restart too");
     assert_eq!(scene.start(0, 3, 101).map_err(|e| e.code()), Err("SET_APART"));
+    assert_eq!(scene.start(0, 3, 501).map_err(|e| e.code()), Err("INSUFFICIENT_FUNDS"));
     scene.pay(0, 3, 100);
     assert_eq!(scene.balances()[3], 100, "the change of the later step is not in question");
     assert!(!scene.anyone_convicted());
