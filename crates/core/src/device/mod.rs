@@ -61,7 +61,7 @@ pub use io::{
 };
 pub use ledger::Ledger;
 pub use own::{MAX_RESERVATION, OwnError};
-use payee::MAX_TERMS;
+use payee::MAX_ALL_TERMS;
 pub use recovery::{Apart, Basis, Missing, OwnStep, Recovered, RecoveryError};
 pub use seals::Burned;
 pub use settle::{Lost, Unsettled};

@@ -35,6 +35,10 @@ pub(super) const MAX_TERMS: usize = 1024;
 pub(super) const MAX_TERMS_OF_ONE: usize = 4;
 /// Most terms that are open for all strangers who offer something.
 pub(super) const MAX_TERMS_OF_STRANGERS: usize = 256;
+/// Most terms that are open for all contacts who offer something.
+const MAX_TERMS_OF_CONTACTS: usize = 1024;
+/// Most terms that are open at once.
+pub(super) const MAX_ALL_TERMS: usize = MAX_TERMS + MAX_TERMS_OF_STRANGERS + MAX_TERMS_OF_CONTACTS;
 
 /// An offer that was answered. It does not survive a restart: the payer then sends all in one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -74,12 +78,11 @@ impl Device {
             None => self.limit_terms(&mut output, MAX_TERMS, |_, payer| payer.is_none()),
             Some(one) => {
                 self.limit_terms(&mut output, MAX_TERMS_OF_ONE, |_, payer| payer == Some(one));
-                if self.is_stranger(&one) {
-                    let strange = |me: &Self, payer: Option<DeviceId>| {
-                        payer.is_some_and(|payer| me.is_stranger(&payer))
-                    };
-                    self.limit_terms(&mut output, MAX_TERMS_OF_STRANGERS, strange);
-                }
+                let strange = self.is_stranger(&one);
+                let most = if strange { MAX_TERMS_OF_STRANGERS } else { MAX_TERMS_OF_CONTACTS };
+                self.limit_terms(&mut output, most, |me, payer| {
+                    payer.is_some_and(|payer| me.is_stranger(&payer) == strange)
+                });
             }
         }
         self.add(&mut output, [Change::Terms(nonce, Some(terms))]);

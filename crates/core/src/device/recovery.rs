@@ -24,7 +24,7 @@ pub(super) use steps::OwnSteps;
 pub use steps::{Missing, OwnStep, Recovered};
 
 use super::{
-    Change, Contact, Device, DeviceError, MAX_TERMS, Meeting, Mode, Output, Position, World,
+    Change, Contact, Device, DeviceError, MAX_ALL_TERMS, Meeting, Mode, Output, Position, World,
 };
 use crate::id::{DeviceId, Head};
 
@@ -112,7 +112,7 @@ impl Device {
         };
         self.add(&mut output, contacts.into_iter().map(unmet));
         // What is not among these is in question when it comes again.
-        self.limit_terms(&mut output, MAX_TERMS.saturating_add(1), |_, _| true);
+        self.limit_terms(&mut output, MAX_ALL_TERMS.saturating_add(1), |_, _| true);
         let (before, missing) =
             (self.terms.keys().copied().collect(), self.recovered.missing.clone());
         self.add(&mut output, [Change::Recovered(Box::new(Recovered { before, missing }))]);

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::cbor::{Decode, DecodeError, Encode, List, Reader, Writer, record};
-use crate::device::MAX_TERMS;
+use crate::device::MAX_ALL_TERMS;
 use crate::evidence::Hop;
 use crate::fork::{Branch, steps_conflict};
 use crate::id::{CoinId, Head, Link, Nonce, TxId};
@@ -329,7 +329,11 @@ impl Encode for Recovered {
 impl Decode for Recovered {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.record(2, |r| {
-            let before = r.list(MAX_TERMS, Decode::decode)?.into_iter().collect();
+            let before: Vec<Nonce> = r.list(MAX_ALL_TERMS, Decode::decode)?;
+            if !before.is_sorted_by(|a, b| a < b) {
+                return Err(DecodeError::OutOfRange);
+            }
+            let before = before.into_iter().collect();
             Ok(Self { before, missing: Decode::decode(r)? })
         })
     }

@@ -8,6 +8,7 @@ mod word;
 
 use super::scene::Scene;
 use crate::cbor::List;
+use crate::device::MAX_ALL_TERMS;
 use crate::device::{Basis, Change, Event, Input, Mode, OutgoingState};
 use crate::evidence::Hop;
 use crate::id::Nonce;
@@ -66,13 +67,13 @@ fn terms_that_no_record_holds_are_given_up_at_a_restore() {
         nonce[..2].copy_from_slice(&n.to_be_bytes());
         Change::Terms(Nonce::new(nonce), Some(terms.clone()))
     };
-    let many: alloc::vec::Vec<Change> = (0..1100).map(of).collect();
+    let many: alloc::vec::Vec<Change> = (0..2400).map(of).collect();
     scene.people[0].store(&many);
     let backup = scene.people[0].disk.clone();
     scene.people[0].restore(backup);
     scene.people[0].restart();
-    assert_eq!(scene.people[0].device.terms().len(), 1024);
-    assert_eq!(scene.people[0].device.recovered.before.len(), 1024);
+    assert_eq!(scene.people[0].device.terms().len(), MAX_ALL_TERMS);
+    assert_eq!(scene.people[0].device.recovered.before.len(), MAX_ALL_TERMS);
 }
 
 #[test]
