@@ -1,7 +1,8 @@
 //! Play people with agents: their keys, their disks, and what happens between them.
 //!
-//! A [`Person`] is a real agent with a key in memory, a [`Disk`] that can lose power, and a journal. A
-//! [`Scene`] is people who know each other and an asset, and carries what they say. Everything follows
+//! A [`Person`] is a real agent with a key in memory, a [`Disk`] that can lose power, a journal, and a
+//! [`Chip`] if it is sealed. A [`Scene`] is people who know each other and an asset, and carries what they
+//! say to each other and to a [`Network`] of four validators, each with its [`Manner`]. Everything follows
 //! from what is given: there is no clock and no randomness here either.
 //!
 //! ```
@@ -13,12 +14,22 @@
 //! # Ok::<(), tally_testkit::Ended>(())
 //! ```
 
+mod certificate;
+mod chip;
 mod disk;
 mod mint;
+mod network;
 mod person;
+mod restore;
 mod scene;
+mod sealed;
+mod settle;
 
+pub use chip::{Chip, Fate, enroller};
 pub use disk::{Disk, PowerCut};
 pub use mint::{mint, policy};
+pub use network::{Manner, Network, VALIDATORS};
 pub use person::{Ended, Given, Person};
+pub use restore::Backup;
 pub use scene::{NOW, Scene};
+pub use settle::Settled;

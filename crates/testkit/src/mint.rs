@@ -9,8 +9,11 @@ use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
 use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
 use tally_core::predicate::Predicate;
 
-/// An asset with two decimals, of one issuer.
+use crate::chip::enroller;
+
+/// An asset with two decimals, of one issuer, who takes the word of every chip's enroller.
 pub fn policy(issuer: &SecretKey) -> Policy {
+    let enrollers = List::new(vec![enroller().public()]).expect("one enroller");
     Policy {
         version: POLICY_VERSION,
         network: NetworkId::LOCAL,
@@ -20,7 +23,7 @@ pub fn policy(issuer: &SecretKey) -> Policy {
         issuers: List::new(vec![issuer.public()]).expect("one issuer"),
         threshold: 1,
         max_supply: None,
-        offline: OfflineRules::default(),
+        offline: OfflineRules { enrollers, ..OfflineRules::default() },
         metadata: None,
     }
 }

@@ -1,9 +1,11 @@
-//! Give an agent a key, a disk and a journal, and do what it wants done.
+//! Give an agent a key, a seal, a disk and a journal, and do what it wants done.
 
 use std::collections::VecDeque;
 
+use tally_agent::settle::Told;
 use tally_agent::{
-    AgentError, Conn, Cx, Done, Effect, Idle, Input, Keys, Loaded, Refused, SignOrder, Way,
+    AgentError, Conn, Cx, Done, Effect, Idle, Input, Keys, Loaded, Refused, SignOrder, StepOrder,
+    Way,
 };
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::Blob;
@@ -12,11 +14,13 @@ use tally_core::fields::{Fields, MAX_FIELD};
 use tally_core::hash::sha256;
 use tally_core::id::{AssetId, DeviceId, Head, NetworkId};
 use tally_core::keys::SecretKey;
-use tally_core::seal::SealIdentity;
+use tally_core::notary::{TrustBase, UnicityCertificate};
+use tally_core::seal::{SealCertificate, SealIdentity};
 use tally_core::time::Time;
 use tally_transport::session::KemSecret;
 use zeroize::Zeroizing;
 
+use crate::chip::Chip;
 use crate::disk::{Disk, PowerCut};
 
 /// Why an input led nowhere.
@@ -53,7 +57,7 @@ impl Given {
     }
 }
 
-/// Somebody's key, agent, disk and journal.
+/// Somebody's key, seal, agent, disk and journal.
 #[derive(Debug)]
 pub struct Person {
     key: SecretKey,
@@ -67,6 +71,16 @@ pub struct Person {
     pub journal: Option<(u64, Head)>,
     /// Whether the key is at hand. What is ordered meanwhile is not answered.
     pub key_is_here: bool,
+    /// The hardware seal, if there is one.
+    pub chip: Option<Chip>,
+    /// How many batches are known, outside of the disk, to be on it.
+    pub(crate) mark: usize,
+    /// The validators whose certificates count, if any.
+    pub(crate) trust: Option<TrustBase>,
+    /// The newest certificate that was verified.
+    pub(crate) kept: Option<UnicityCertificate>,
+    /// What is known of each validator's fork proofs.
+    pub(crate) told: Vec<Told>,
     /// Seconds by which this person's clock is ahead.
     pub clock_ahead: u64,
     /// What was shown so far.
@@ -78,12 +92,33 @@ pub struct Person {
 impl Person {
     /// Somebody whose key is made of one byte, from 1 to 255, on the local network.
     pub fn new(seed: u8) -> Self {
-        let key = SecretKey::new([seed.max(1); 32]).expect("a small scalar");
-        let me =
-            Me { owner: key.public(), seal: SealIdentity::Software, network: NetworkId::LOCAL };
-        let name = Name::new(&format!("person {seed}")).expect("a name");
+        Self::with([seed.max(1); 32], None)
+    }
+
+    /// One of many whom nobody knows.
+    pub fn stranger(number: u32) -> Self {
+        Self::with(sha256(&number.to_be_bytes()), None)
+    }
+
+    /// The same with a hardware seal, which is enrolled.
+    pub fn sealed(seed: u8) -> Self {
+        let chip = Chip::new(seed);
+        let certificate = Box::new(chip.certificate().clone());
+        let mut person = Self::with([seed.max(1); 32], Some(chip));
+        let enrolled = person.wish(Time::from_unix(1), device::Input::Enrolled(certificate));
+        enrolled.expect("a good enrollment");
+        person
+    }
+
+    fn with(secret: [u8; 32], chip: Option<Chip>) -> Self {
+        let key = SecretKey::new(secret).expect("a scalar");
+        let certificate = chip.as_ref().map(Chip::certificate);
+        let seal = certificate.map(|certificate| SealIdentity::Hardware(certificate.seal()));
+        let seal = seal.unwrap_or(SealIdentity::Software);
+        let me = Me { owner: key.public(), seal, network: NetworkId::LOCAL };
+        let name = Name::new(&format!("person {}", secret[0])).expect("a name");
         let session_key = kem_of(&key).public().to_bytes().to_vec();
-        let card = card_with(&key, &name, session_key, Fields::default());
+        let card = card_with(&key, &name, certificate, session_key, Fields::default());
         let mut person = Self {
             key,
             me,
@@ -93,6 +128,11 @@ impl Person {
             disk: Disk::default(),
             journal: None,
             key_is_here: true,
+            chip,
+            mark: 0,
+            trust: None,
+            kept: None,
+            told: Vec::new(),
             clock_ahead: 0,
             shown: Vec::new(),
             inputs: 0,
@@ -102,9 +142,21 @@ impl Person {
         person
     }
 
+    /// Trusts these validators from now on.
+    pub fn trusts(&mut self, now: Time, trust: &TrustBase) {
+        self.trust = Some(trust.clone());
+        let trust = Some(Box::new(trust.clone()));
+        let keep = Input::Keep { issued: Vec::new(), meta: Vec::new(), trust };
+        self.give(now, keep).expect("nothing is refused");
+    }
+
+    fn certificate(&self) -> Option<&SealCertificate> {
+        self.chip.as_ref().map(Chip::certificate)
+    }
+
     /// Another card of the same person, under a session key that may be none.
     pub fn card_with(&self, session_key: Vec<u8>) -> Signed {
-        card_with(&self.key, &self.name, session_key, Fields::default())
+        card_with(&self.key, &self.name, self.certificate(), session_key, Fields::default())
     }
 
     /// Another card of the same person, with so many bytes in fields that nobody has to know.
@@ -114,13 +166,13 @@ impl Person {
             fields = fields.with(key, part.to_vec()).expect("few and short");
         }
         let session_key = kem_of(&self.key).public().to_bytes().to_vec();
-        card_with(&self.key, &self.name, session_key, fields)
+        card_with(&self.key, &self.name, self.certificate(), session_key, fields)
     }
 
     /// Another card of the same person, made at some time.
     pub fn card_made_at(&self, time: Time) -> Signed {
         let session_key = kem_of(&self.key).public().to_bytes().to_vec();
-        card_with(&self.key, &self.name, session_key, Fields::at(time))
+        card_with(&self.key, &self.name, self.certificate(), session_key, Fields::at(time))
     }
 
     /// The card that others keep.
@@ -153,22 +205,38 @@ impl Person {
         *self.device().mode() == Mode::Normal
     }
 
-    /// Starts again from what is durable, and goes on as a wallet does.
+    /// Starts again from what is durable, and goes on as a wallet does: what is behind what is known
+    /// outside of the disk receives only.
     pub fn restart(&mut self, now: Time) {
         self.load();
-        let Entry { to, from } = self.device().entry();
-        let mut places = core::iter::once(to).chain(from);
-        let behind = self.journal.is_some_and(|at| !places.any(|p| at == (p.seq, p.head)));
-        let input = if behind { Input::SetBack } else { Input::Remind };
+        let behind = self.journal_differs() || self.disk.writes < self.mark;
+        let input = match (self.is_normal(), behind) {
+            (true, false) => Input::Remind,
+            (true, true) => Input::SetBack,
+            (false, true) if self.disk.writes < self.mark => Input::SetBack,
+            (false, _) => return,
+        };
+        self.mark = self.disk.writes;
         self.give(now, input).expect("a wallet opens whatever waits in it");
     }
 
-    fn load(&mut self) {
+    /// Whether the journal is at none of the places where it may be.
+    pub(crate) fn journal_differs(&self) -> bool {
+        let Entry { to, from } = self.device().entry();
+        !core::iter::once(to).chain(from).any(|at| self.journal_is_at(&at))
+    }
+
+    fn journal_is_at(&self, place: &Position) -> bool {
+        let at = self.journal.unwrap_or_else(|| (0, Head::genesis(&self.id())));
+        at == (place.seq, place.head)
+    }
+
+    pub(crate) fn load(&mut self) {
         let loaded = Loaded {
             me: self.me.clone(),
             name: self.name.clone(),
             card: self.card.clone(),
-            trust: None,
+            trust: self.trust.clone(),
             changes: self.disk.changes(),
             sessions: self.disk.sessions(),
             issued: self.disk.issued(),
@@ -201,7 +269,7 @@ impl Person {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for effect in self.turn(now, input)? {
-                inputs.extend(self.perform(effect, &mut given));
+                inputs.extend(self.perform(now, effect, &mut given));
             }
         }
         Ok(given)
@@ -223,12 +291,13 @@ impl Person {
             }
         };
         let committed = pollster::block_on(turn.commit(&mut self.disk));
+        self.mark = self.disk.writes;
         let (idle, effects) = committed.map_err(|(_, cut)| cut)?.into_parts();
         self.agent = Some(idle);
         Ok(effects)
     }
 
-    fn perform(&mut self, effect: Effect, given: &mut Given) -> Option<Input> {
+    fn perform(&mut self, now: Time, effect: Effect, given: &mut Given) -> Option<Input> {
         match effect {
             Effect::Show(event) => {
                 given.shown.push((*event).clone());
@@ -239,20 +308,23 @@ impl Person {
             Effect::Invoice(invoice) => given.invoice = Some(*invoice),
             Effect::Unsendable { why, .. } => given.unsendable.push(why),
             Effect::Sign(order) if self.key_is_here => return Some(self.sign(&order)),
-            Effect::Observe(step) => {
-                let Entry { to, from } = &step.entry;
-                let at = self.journal.unwrap_or_else(|| (0, Head::genesis(&self.id())));
-                let is_there = |place: &Position| at == (place.seq, place.head);
-                let fits = is_there(to) || from.iter().any(is_there);
-                if fits {
-                    self.journal = Some((to.seq, to.head));
-                }
-                return Some(Input::Observed { tx: step.tx, fits });
-            }
-            // No hardware: nothing is under a counter, and a key that is away does not answer.
+            Effect::Observe(step) => return Some(self.observe(&step)),
+            Effect::FreeCounter(taken) => return Some(self.counter(now, &taken)),
+            Effect::Prove(order) => return self.prove(order),
+            // A key that is away does not answer.
             _ => {}
         }
         None
+    }
+
+    /// Writes a step into the journal, which does not go back.
+    fn observe(&mut self, step: &StepOrder) -> Input {
+        let Entry { to, from } = &step.entry;
+        let fits = self.journal_is_at(to) || from.iter().any(|at| self.journal_is_at(at));
+        if fits {
+            self.journal = Some((to.seq, to.head));
+        }
+        Input::Observed { tx: step.tx, fits }
     }
 
     fn sign(&self, order: &SignOrder) -> Input {
@@ -265,16 +337,23 @@ fn kem_of(key: &SecretKey) -> KemSecret {
     KemSecret::from_seed(sha256(key.public().as_bytes()))
 }
 
-fn card_with(key: &SecretKey, name: &Name, session_key: Vec<u8>, fields: Fields) -> Signed {
+fn card_with(
+    key: &SecretKey,
+    name: &Name,
+    enrollment: Option<&SealCertificate>,
+    session_key: Vec<u8>,
+    fields: Fields,
+) -> Signed {
+    let seal = enrollment.map(|enrollment| SealIdentity::Hardware(enrollment.seal()));
     let card = Card {
         version: CARD_VERSION,
         network: NetworkId::LOCAL,
         name: name.clone(),
         owner: key.public(),
-        seal: SealIdentity::Software,
+        seal: seal.unwrap_or(SealIdentity::Software),
         session_key: Blob::new(session_key).expect("a short key"),
         fields,
-        enrollment: None,
+        enrollment: enrollment.cloned(),
     };
     Signed::card(&card, key).expect("a short card")
 }

@@ -13,6 +13,7 @@ use tally_core::predicate::Predicate;
 use tally_core::time::Time;
 
 use crate::mint::{mint, policy};
+use crate::network::Network;
 use crate::person::{Ended, Given, Person};
 
 /// The time at which every scene begins.
@@ -33,6 +34,10 @@ pub struct Scene {
     pub now: Time,
     /// How many messages the next connection carries before it breaks, if it does.
     pub cut_after: Option<usize>,
+    /// The network.
+    pub network: Network,
+    /// How many errands to the network there were.
+    pub(crate) errands: u64,
     serial: u64,
 }
 
@@ -40,12 +45,18 @@ impl Scene {
     /// `people` of them, the first of whom has `units` in one pocket. All accept payments of any
     /// size, so that a test says what it does not want.
     pub fn new(people: u8, units: u64) -> Self {
+        Self::with((1..=people).map(Person::new).collect(), units)
+    }
+
+    /// The same, of these people, who know nobody yet.
+    pub fn with(mut people: Vec<Person>, units: u64) -> Self {
         let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
         let policy = policy(&issuer);
         let asset = policy.id();
-        let mut people: Vec<Person> = (1..=people).map(Person::new).collect();
+        let network = Network::new(NOW);
         let cards: Vec<Signed> = people.iter().map(Person::card).collect();
         for (i, person) in people.iter_mut().enumerate() {
+            person.trusts(NOW, network.trust());
             let mut wish = |wish| person.wish(NOW, wish).expect("a good wish");
             wish(device::Input::Policy(policy.clone()));
             wish(device::Input::AcceptPolicy(anything()));
@@ -53,7 +64,9 @@ impl Scene {
                 wish(device::Input::Contact(card.clone()));
             }
         }
-        let mut scene = Self { people, issuer, asset, now: NOW, cut_after: None, serial: 0 };
+        let (now, cut_after) = (NOW, None);
+        let mut scene =
+            Self { people, issuer, asset, now, cut_after, network, errands: 0, serial: 0 };
         if units > 0 {
             scene.mint_to(0, units);
         }

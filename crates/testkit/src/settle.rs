@@ -1,0 +1,243 @@
+//! Run a person's errands to the network on a clock of their own, and take over what was learnt.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tally_agent::settle::{
+    Answer, AskId, Decision, Errand, Input, Learned, Order, Settling, SplitView, Standing, Told,
+    Trouble,
+};
+use tally_agent::{AgentError, Input as Tell};
+use tally_core::device;
+use tally_core::evidence::{Claims, Proof, Settlement};
+use tally_core::fork::ForkProof;
+use tally_core::hash::sha256;
+use tally_core::id::{CoinId, Digest, TxId};
+use tally_core::notary::StateId;
+use tally_core::predicate::Predicate;
+use tally_core::time::Time;
+
+use crate::network::VALIDATORS;
+use crate::person::{Ended, Person};
+use crate::scene::Scene;
+
+/// How long an answer takes.
+const LATENCY: Duration = Duration::from_millis(20);
+/// Most things that happen in one errand: more would be a loop.
+const MAX_EVENTS: usize = 100_000;
+
+/// Answers on their way, by when they come.
+type Coming = BTreeMap<(Duration, AskId), Answer>;
+
+/// What a settlement has come to.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// What became of each transaction that was to be certified.
+    pub decisions: BTreeMap<TxId, Decision>,
+    /// What was shown of each state that was looked up.
+    pub standings: BTreeMap<StateId, Standing>,
+    /// The states whose races were lost.
+    pub lost: BTreeSet<CoinId>,
+    /// What the device does not take over though it was shown, and why.
+    pub refused: BTreeMap<TxId, AgentError>,
+    /// Contradictions between certificates.
+    pub splits: Vec<SplitView>,
+}
+
+impl Settled {
+    /// What is certified now, and was not before.
+    pub fn certified(&self) -> BTreeSet<TxId> {
+        let is_certified = |(_, d): &(&TxId, &Decision)| **d == Decision::Certified;
+        self.decisions.iter().filter(is_certified).map(|(tx, _)| *tx).collect()
+    }
+
+    /// What could not be decided, and why.
+    pub fn failed(&self) -> Vec<(TxId, Trouble)> {
+        let failed = |(tx, decision): (&TxId, &Decision)| match decision {
+            Decision::Failed(_, trouble) => Some((*tx, trouble.clone())),
+            _ => None,
+        };
+        self.decisions.iter().filter_map(failed).collect()
+    }
+}
+
+impl Scene {
+    /// Somebody has everything certified that is not, and exchanges fork proofs.
+    ///
+    /// # Errors
+    /// [`Ended`], of whatever was to be taken over.
+    pub fn settle(&mut self, person: usize) -> Result<Settled, Ended> {
+        self.give(person, Tell::Remind)?;
+        let device = self.people[person].device();
+        let histories: Vec<Vec<Claims>> =
+            device.unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
+        let forks = Some(self.people[person].known_forks());
+        let errand = Errand { watch: true, forks, histories, ..self.errand(person) };
+        self.run(person, errand)
+    }
+
+    /// Somebody looks at the network whether the coins that are here are spent: those that are, are spent
+    /// here too.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub fn look_up(&mut self, person: usize) -> Result<Settled, Ended> {
+        let states = self.people[person].coins().into_keys().collect();
+        let errand = Errand { states, ..self.errand(person) };
+        self.run(person, errand)
+    }
+
+    fn errand(&mut self, person: usize) -> Errand {
+        self.errands += 1;
+        self.network.tick(self.now);
+        let who = &self.people[person];
+        let mut endpoints = who.told.clone();
+        endpoints.resize(VALIDATORS, Told::default());
+        Errand {
+            trust: self.network.trust().clone(),
+            endpoints,
+            kept: who.kept.clone(),
+            nonce: Digest::new(sha256(&self.errands.to_be_bytes())),
+            now: self.now.plus(who.clock_ahead),
+            watch: false,
+            forks: None,
+            histories: Vec::new(),
+            states: Vec::new(),
+        }
+    }
+
+    fn ask(&mut self, orders: Vec<Order>, clock: Duration, coming: &mut Coming) {
+        for Order { id, endpoint, ask } in orders {
+            let answer = self.network.answer(endpoint, self.now, &ask);
+            coming.insert((clock + LATENCY, id), answer);
+        }
+    }
+
+    fn run(&mut self, person: usize, errand: Errand) -> Result<Settled, Ended> {
+        let mut machine = Settling::new(errand);
+        let mut settled = Settled::default();
+        let mut coming = Coming::new();
+        let (mut clock, mut input) = (Duration::ZERO, Input::Woke);
+        for _ in 0..MAX_EVENTS {
+            let output = machine.handle(clock, input);
+            let mut wake = output.wake;
+            self.ask(output.asks, clock, &mut coming);
+            for learned in output.learned {
+                let known = self.people[person].take(self.now, learned, &mut settled)?;
+                let output = machine.handle(clock, Input::Forks(known));
+                self.ask(output.asks, clock, &mut coming);
+                wake = output.wake;
+            }
+            let Some(wake) = wake else {
+                self.people[person].keep(&machine);
+                settled.decisions = machine.decisions();
+                settled.standings = machine.standings();
+                settled.splits = machine.splits().to_vec();
+                return Ok(settled);
+            };
+            input = match coming.first_key_value() {
+                Some(((at, _), _)) if *at <= wake => {
+                    let ((at, id), answer) = coming.pop_first().expect("it was there");
+                    clock = at;
+                    Input::Answered(id, answer)
+                }
+                _ => {
+                    clock = wake;
+                    Input::Woke
+                }
+            };
+        }
+        unreachable!("an errand ends")
+    }
+}
+
+/// What a wallet does with what was learnt.
+impl Person {
+    fn known_forks(&self) -> Vec<ForkProof> {
+        self.device().forks().values().cloned().collect()
+    }
+
+    /// The coins that are here, by the states that they are for the network.
+    fn coins(&self) -> BTreeMap<StateId, CoinId> {
+        let ready = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
+        let coins = ready.filter_map(|pocket| pocket.coin.as_ref());
+        let state = |id: &CoinId, owner: &Predicate| StateId::of(&owner.to_wire(), &(*id).into());
+        coins.map(|(id, coin)| (state(id, &coin.owner), *id)).collect()
+    }
+
+    fn keep(&mut self, machine: &Settling) {
+        if let Some(newest) = machine.newest() {
+            self.kept = Some(newest.clone());
+        }
+    }
+
+    /// Takes over one thing, and says which fork proofs are known by then.
+    fn take(
+        &mut self,
+        now: Time,
+        learned: Learned,
+        settled: &mut Settled,
+    ) -> Result<Vec<ForkProof>, Ended> {
+        self.told.resize(VALIDATORS, Told::default());
+        match learned {
+            Learned::Consents { tx, consents } => {
+                if self.device().outgoing().contains_key(&tx) {
+                    self.tell(now, device::Input::Consents { tx, consents })?;
+                }
+            }
+            Learned::Certified(settlement) => self.take_certified(now, &settlement, settled)?,
+            Learned::Lost { source, proof } => {
+                self.tell(now, device::Input::Lost { source, proof })?;
+                settled.lost.insert(source);
+            }
+            Learned::Spent { state, proof } => {
+                if let Some(coin) = self.coins().get(&state).copied() {
+                    self.tell(now, device::Input::Spent { coin, proof })?;
+                }
+            }
+            Learned::Forks { endpoint, proofs, next } => {
+                for proof in proofs {
+                    self.told[endpoint].keys.insert(proof.key.clone());
+                    self.tell(now, device::Input::Fork(Box::new(proof)))?;
+                }
+                self.told[endpoint].since = next;
+            }
+            Learned::Told { endpoint, key } => {
+                self.told[endpoint].keys.insert(key);
+            }
+        }
+        Ok(self.known_forks())
+    }
+
+    /// All together; if the device refuses something of it, those of each transaction alone.
+    fn take_certified(
+        &mut self,
+        now: Time,
+        settlement: &Settlement,
+        settled: &mut Settled,
+    ) -> Result<(), Ended> {
+        let all = device::Input::Certified(Box::new(settlement.clone()));
+        if self.tell(now, all)?.is_none() {
+            return Ok(());
+        }
+        let mut each: BTreeMap<TxId, Vec<Proof>> = BTreeMap::new();
+        for proof in &settlement.proofs {
+            each.entry(proof.tx).or_default().push(proof.clone());
+        }
+        for (tx, proofs) in each {
+            let alone = Settlement { certificate: settlement.certificate.clone(), proofs };
+            let refused = self.tell(now, device::Input::Certified(Box::new(alone)))?;
+            settled.refused.extend(refused.map(|why| (tx, why)));
+        }
+        Ok(())
+    }
+
+    /// Tells the device; says why it refuses, if it does. What it refuses stops nothing else.
+    fn tell(&mut self, now: Time, input: device::Input) -> Result<Option<AgentError>, Ended> {
+        match self.wish(now, input) {
+            Ok(_) => Ok(None),
+            Err(Ended::Refused(why)) => Ok(Some(why)),
+            Err(cut) => Err(cut),
+        }
+    }
+}
