@@ -112,6 +112,10 @@ impl Engine {
         self.peers.put(from, peer);
         step.touched.insert(from);
         let nonce = Nonce::new(step.noise.draw());
+        let receipt = match &message {
+            Message::Receipt(receipt) => Some(receipt.tx),
+            _ => None,
+        };
         let message = device::Input::Message { from, message: Box::new(message), nonce };
         let inputs = stranger.map(device::Input::Stranger).into_iter().chain([message]).collect();
         if needs_counter {
@@ -119,6 +123,9 @@ impl Engine {
         }
         for input in inputs {
             self.tell(step, input, Some(&via))?;
+        }
+        if let Some(tx) = receipt {
+            self.receipt_came(&from, &tx);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A side that cannot open a packet, because it lost its sessions, answers with a plea: the byte 3
 //! and the greatest generation that it has heard of the sender, 8 bytes. The sender then says hello
-//! anew and sends its last messages again, once a connection. A side that is told something for
+//! anew and sends its last messages again, once a connection (spec `HELLO-8`). A side that is told something for
 //! somebody else answers with the byte 4, and hangs up. Neither byte is authenticated: all that a
 //! forged one costs is a new session, or the connection.
 
@@ -43,7 +43,8 @@ pub(crate) struct Talk {
     stage: Stage,
     /// What was said last, to be said again if the other side cannot read it.
     last: Vec<Item>,
-    /// Whether the other side was heard since, so that what is said next begins `last` anew.
+    /// Whether the other side has answered since, so that what is said next begins `last` anew. What
+    /// it says by itself may have been on its way before it could read anything.
     heard: bool,
     /// What hellos on this connection may still cost.
     budget: Budget,
@@ -170,6 +171,20 @@ impl Talk {
     }
 }
 
+/// Whether a message shows that its sender has read what was said to it.
+const fn is_answer(message: &Message) -> bool {
+    match message {
+        Message::Accept(_)
+        | Message::Commit(_)
+        | Message::Receipt(_)
+        | Message::Refuse(_)
+        | Message::SyncReply(_)
+        | Message::SyncEnd(_)
+        | Message::Findings(_) => true,
+        Message::Offer(_) | Message::Payment(_) | Message::Sync(_) | Message::Release(_) => false,
+    }
+}
+
 fn waiting(tx: TxId, why: &AgentError) -> AgentError {
     AgentError::Waiting { tx, why: why.to_string() }
 }
@@ -265,7 +280,7 @@ impl Engine {
         let via = Via { contact: opened.from, line: opened.line, packet };
         if let Some(talk) = self.conns.get_mut(&conn) {
             talk.contact = Some(opened.from);
-            talk.heard = true;
+            talk.heard |= is_answer(&opened.message);
             talk.budget.vouch();
         }
         self.hear(step, opened, via)
@@ -518,6 +533,15 @@ impl Engine {
             forks: self.device.forks().len(),
             missing: self.device.missing().count(),
             waiting: self.device.unreceipted(contact).count(),
+        }
+    }
+
+    /// A receipt came. One that was known before, of a payment that its payee had lost, tells the
+    /// owner nothing, and a connection all the same that it need not be waited for.
+    pub(crate) fn receipt_came(&mut self, from: &DeviceId, tx: &TxId) {
+        if self.is_receipted(tx) {
+            let with = self.conns.values_mut().filter(|talk| talk.contact == Some(*from));
+            with.for_each(|talk| talk.in_flight.retain(|known| known != tx));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use tally_agent::{AgentError, Done, Input};
 use tally_core::device::Event;
+use tally_core::hash::sha256;
 use tally_testkit::{Ended, Scene};
 
 /// Has somebody pay so often by code, with none of the codes reaching the payee.
@@ -100,4 +101,47 @@ fn a_connection_that_nobody_opened_changes_nothing() {
     assert!(given.packets.is_empty() && given.over.is_empty());
     scene.give(0, Input::Closed { conn, why: None }).unwrap();
     assert_eq!(scene.people[0].disk.writes, before);
+}
+
+#[test]
+fn a_meeting_with_a_payee_that_was_set_back_ends_whoever_begins_it() {
+    for (one, other) in [(0, 1), (1, 0)] {
+        let mut scene = Scene::new(2, 1000);
+        let then = scene.people[1].disk.clone();
+        scene.pay(0, 1, 200).unwrap();
+        scene.pay(0, 1, 50).unwrap();
+        let now = scene.now;
+        scene.people[1].set_back(now, then);
+        assert_eq!(scene.balances(), [750, 0]);
+        assert_eq!(scene.meet(one, other), Ok(Done::Met), "{one} begins");
+        assert_eq!(scene.balances(), [750, 250]);
+        scene.people[1].recover(now, false).unwrap();
+        scene.pay(1, 0, 250).unwrap();
+    }
+}
+
+/// Codes that get lost and connections that break leave each side with other keys than the other.
+#[test]
+fn a_meeting_ends_whatever_keys_the_two_have() {
+    for seed in 0..200_u64 {
+        let mut picks = sha256(&seed.to_be_bytes()).into_iter().map(usize::from);
+        let mut scene = Scene::new(2, 1000);
+        scene.pay(0, 1, 500).unwrap();
+        for _ in 0..8 {
+            let (pick, one) = (picks.next().unwrap(), picks.next().unwrap() % 2);
+            scene.cut_after = (pick % 2 == 0).then_some(picks.next().unwrap() % 9);
+            match pick / 2 % 3 {
+                0 => drop(scene.meet(one, 1 - one)),
+                1 => drop(scene.pay(one, 1 - one, 3)),
+                _ => {
+                    let invoice = scene.invoice(1 - one, 7).unwrap();
+                    scene.give(one, Input::PayInvoice(Box::new(invoice))).unwrap();
+                }
+            }
+        }
+        scene.cut_after = None;
+        let one = picks.next().unwrap() % 2;
+        assert_eq!(scene.meet(one, 1 - one), Ok(Done::Met), "seed {seed}");
+        assert_eq!(scene.balances().iter().sum::<u64>(), 1000);
+    }
 }

@@ -91,7 +91,7 @@ impl Device {
         let close = |findings, history| {
             Message::SyncReply(SyncReply { sync: mine.clone(), findings, history })
         };
-        let mut output = Output::default();
+        let mut output = self.go_on_from_theirs(&from, sync)?;
         output.send.extend(answer.messages(close).into_iter().map(|message| (from, message)));
         if sync.page == 0 {
             output.send.extend(self.lost_payments(&from, sync));
@@ -115,6 +115,7 @@ impl Device {
         let mut output = self.learn(world, &findings);
         self.hear_claims(from, &sync.seen);
         output.extend(self.recover(world, &from, history)?);
+        output.extend(self.go_on_from_theirs(&from, &sync)?);
         let end = |findings, history| Message::SyncEnd(SyncEnd { findings, history });
         let end = self.answer(&from, &sync)?.messages(end);
         output.send.extend(end.into_iter().map(|message| (from, message)));

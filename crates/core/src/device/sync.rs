@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Change, Device, DeviceError, Event, Outgoing, Output, Sightings, World};
+use super::{Change, Contact, Device, DeviceError, Event, Outgoing, Output, Sightings, World};
 use crate::evidence::Sighting;
 use crate::fork::ForkProof;
 use crate::id::{DeviceId, Link, Nonce};
@@ -128,6 +128,23 @@ impl Device {
             new.put(step.clone());
         }
         None
+    }
+
+    /// A payee whose chain of payments ends before a step of this device's that only others told of does
+    /// not have that payment, which cannot be sent again: the chain goes on from where the payee has it.
+    pub(super) fn go_on_from_theirs(
+        &mut self,
+        payee: &DeviceId,
+        theirs: &Sync,
+    ) -> Result<Output, DeviceError> {
+        let contact = self.contact(payee)?;
+        let told = self.steps.last_to(&contact.owner).is_some_and(|(_, link)| link == contact.link);
+        let is_here = self.outgoing.after(*payee, theirs.link).is_some();
+        if theirs.page > 0 || contact.link == theirs.link || !told || is_here {
+            return Ok(Output::default());
+        }
+        let contact = Contact { link: theirs.link, ..contact.clone() };
+        Ok(self.record([Change::Contact(Box::new(contact))]))
     }
 
     /// My payments to a contact that does not have them: it lost them, or never got them.
