@@ -1,0 +1,205 @@
+//! How a life ends, and what must be true of it then.
+
+use tally_agent::Goal;
+use tally_core::amount::Amount;
+use tally_core::device::{OutgoingState, Pocket};
+use tally_core::predicate::Predicate;
+use tally_testkit::{Manner, Person, VALIDATORS};
+
+use crate::events::{Life, PEOPLE, UNITS};
+
+/// How often each kind of thing came about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) paid: u64,
+    pub(crate) moved: u64,
+    pub(crate) certified: u64,
+    pub(crate) chips: u64,
+    pub(crate) given_up: u64,
+    pub(crate) restored: u64,
+    /// Whoever came back of whom the owner had to give its word.
+    pub(crate) words: u64,
+    /// Payments of all that is free that somebody took and moved on.
+    pub(crate) moved_on: u64,
+}
+
+impl Made {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.paid += other.paid;
+        self.moved += other.moved;
+        self.certified += other.certified;
+        self.chips += other.chips;
+        self.given_up += other.given_up;
+        self.restored += other.restored;
+        self.words += other.words;
+        self.moved_on += other.moved_on;
+    }
+
+    /// Whether everything that may happen did.
+    pub(crate) fn is_rich(&self) -> bool {
+        let all = [self.paid, self.moved, self.certified, self.chips, self.restored, self.moved_on];
+        all.iter().all(|times| *times > 20) && self.given_up > 0
+    }
+}
+
+impl Life {
+    /// Everybody finds the key and the chip again, meets everybody and settles, with one validator of
+    /// four that may do what it likes. Then whoever came back goes on, and all pay once more.
+    pub(crate) fn ends(&mut self) -> Made {
+        self.say(|| "the end".into());
+        self.scene.network.manners = [Manner::Honest; VALIDATORS];
+        let at = self.random.below(VALIDATORS);
+        self.scene.network.manners[at] = self.bad_manner();
+        for person in 0..PEOPLE {
+            self.scene.people[person].key_is_here = true;
+            let now = self.scene.now;
+            self.scene.people[person].put_chip(now, true).expect("it is only noted");
+            self.scene.restart(person);
+        }
+        self.all_meet();
+        self.all_meet();
+        self.goes_on();
+        self.all_meet();
+        self.all_settle();
+        self.is_good();
+        self.all_pay();
+        self.all_settle();
+        self.is_certified();
+        self.locks_end();
+        self.made
+    }
+
+    /// When the last lock has ended, what waited for it is signed, and nothing waits any more.
+    fn locks_end(&mut self) {
+        self.scene.now = self.scene.now.plus(40 * 24 * 60 * 60);
+        for person in 0..PEOPLE {
+            self.scene.restart(person);
+        }
+        self.all_meet();
+        self.all_settle();
+        self.is_good();
+        for (one, person) in self.scene.people.iter().enumerate() {
+            let waits = person.device().pending().count();
+            assert_eq!(waits, 0, "life {}: {one} has payments without an end", self.seed);
+        }
+        self.all_pay();
+        self.all_settle();
+        self.is_certified();
+    }
+
+    fn all_meet(&mut self) {
+        for one in 0..PEOPLE {
+            for other in (0..PEOPLE).filter(|other| *other != one) {
+                let met = self.scene.meet(one, other);
+                assert!(met.is_ok(), "life {}: {one} meets {other}: {met:?}", self.seed);
+            }
+        }
+    }
+
+    /// Whoever came back goes on: by its journal, by what contacts gave back, or by its owner's word where
+    /// the network or the journal shows a step that nobody knows.
+    fn goes_on(&mut self) {
+        for one in 0..PEOPLE {
+            let looked = self.scene.look_up(one);
+            assert!(looked.is_ok(), "life {}: {looked:?}", self.seed);
+            let (now, person) = (self.scene.now, &mut self.scene.people[one]);
+            if person.is_normal() {
+                continue;
+            }
+            if person.recover(now, false).is_err() {
+                let recovered = person.recover(now, true);
+                assert!(recovered.is_ok(), "life {}: {one}: {recovered:?}", self.seed);
+                self.made.words += 1;
+            }
+        }
+    }
+
+    /// Everybody settles all: nothing is refused, lost or left, but what only its payee can settle.
+    fn all_settle(&mut self) {
+        for one in 0..PEOPLE {
+            let settled = self.scene.settle(one);
+            assert!(settled.is_ok(), "life {}: {one}: {settled:?}", self.seed);
+            let Ok(settled) = settled else { continue };
+            self.made.certified += settled.certified().len() as u64;
+            let (seed, failed) = (self.seed, settled.failed());
+            assert!(failed.is_empty(), "life {seed}: {one} cannot settle: {failed:?}");
+            assert!(settled.lost.is_empty(), "life {seed}: {one} lost {:?}", settled.lost);
+            assert!(settled.refused.is_empty(), "life {seed}: {one}: {:?}", settled.refused);
+            assert!(settled.splits.is_empty(), "life {seed}: {one} saw a split");
+        }
+    }
+
+    fn is_good(&self) {
+        let seed = self.seed;
+        let (total, minted) = (self.scene.balances().iter().sum::<u64>(), PEOPLE as u64 * UNITS);
+        if self.made.restored == 0 {
+            assert_eq!(total, minted, "life {seed}: money came or went");
+        }
+        assert!(total <= minted, "life {seed}: {total} units of {minted}");
+        for (one, person) in self.scene.people.iter().enumerate() {
+            let device = person.device();
+            assert!(device.forks().is_empty(), "life {seed}: somebody was convicted");
+            assert!(person.is_normal(), "life {seed}: {one} may not pay");
+            let waits = device
+                .outgoing()
+                .values()
+                .filter(|o| o.state == OutgoingState::Signed && o.payee != person.id());
+            assert_eq!(waits.count(), 0, "life {seed}: payments of {one} wait");
+            let waits = device.pending().filter(|o| device.can_sign(o, self.scene.now)).count();
+            assert_eq!(waits, 0, "life {seed}: signatures of {one} wait");
+        }
+    }
+
+    /// Everybody pays all of a coin that is free, whoever gets it moves it on, and the third as well.
+    fn all_pay(&mut self) {
+        for one in 0..PEOPLE {
+            let Some(units) = self.largest_free(&self.scene.people[one]) else { continue };
+            for hop in 0..PEOPLE {
+                let (from, to) = ((one + hop) % PEOPLE, (one + hop + 1) % PEOPLE);
+                let (payee, asset) = (self.scene.id(to), self.scene.asset);
+                // What waits for the end of a lock is signed first.
+                if self.scene.people[from].device().pending().any(|o| o.payee == payee) {
+                    break;
+                }
+                let goal = Goal::Pay { payee, asset, amount: Amount::new(units) };
+                let paid = self.scene.connect(from, to, goal);
+                self.say(|| format!("{from} pays {to} {units} units: {paid:?}"));
+                assert!(paid.is_ok(), "life {}: {from} cannot pay {units}: {paid:?}", self.seed);
+                self.made.moved_on += u64::from(hop > 0);
+            }
+        }
+    }
+
+    /// What somebody has in one coin that nothing is to be said against.
+    fn largest_free(&self, person: &Person) -> Option<u64> {
+        let (device, now) = (person.device(), self.scene.now);
+        let is_apart = |pocket: &Pocket| device.set_apart().any(|(apart, _)| apart.id == pocket.id);
+        let is_locked = |owner: &Predicate| device.locked_until(owner, now).is_some();
+        let free = device.ledger().pockets().filter(|pocket| {
+            let owner = pocket.coin.as_ref().map(|(_, coin)| &coin.owner);
+            pocket.is_ready()
+                && !is_apart(pocket)
+                && !device.is_lost(pocket)
+                && pocket.reserved_for(now).is_none()
+                && owner.is_some_and(|owner| !is_locked(owner))
+        });
+        free.map(|pocket| pocket.amount().units()).filter(|units| *units > 0).max()
+    }
+
+    /// All that anybody accepted is certified. Whoever came back may have paid on what came in by a step
+    /// of which others told, whose history they settle.
+    fn is_certified(&self) {
+        let seed = self.seed;
+        for (one, person) in self.scene.people.iter().enumerate() {
+            let came_back = self.made.restored > 0 && one == self.careless;
+            for incoming in person.device().incoming().values().filter(|i| i.accepted) {
+                let tx = incoming.tx;
+                assert!(
+                    self.scene.network.certifies(&tx) && (incoming.settled || came_back),
+                    "life {seed}: payment {tx} to {one} is not certified"
+                );
+            }
+            assert!(person.device().forks().is_empty(), "life {seed}: a conviction");
+        }
+    }
+}
