@@ -73,6 +73,10 @@ life seed="1":
 lives-long:
     LIVES=10000 cargo test --release -p tally-testkit --test lives
 
+# Take out one rule at a time, and live lives until one fails: docs/simulation.md; hours.
+campaign *rules:
+    scripts/campaign.sh {{ rules }}
+
 # What fails under four validators as processes: kills, a frozen one, a cut network, a full disk.
 faults-notary:
     cargo test -p tally-cli --features processes --test faults
