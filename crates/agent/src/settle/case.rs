@@ -244,6 +244,14 @@ impl Case {
         }
     }
 
+    /// It was decided by what an endpoint showed: after all were asked, those who have not shown it have
+    /// kept it waiting.
+    pub(super) fn decide(&mut self, desk: &mut Desk, by: EndpointId, decision: Decision) {
+        self.decision = Some(decision);
+        let waiting = self.told.iter().filter(|(at, told)| **at != by && told.is_open());
+        waiting.filter(|_| self.wide).for_each(|(at, _)| desk.keeps_waiting(*at));
+    }
+
     /// It is left for the next settlement: whose answer it was last, or else why.
     pub(super) fn give_up(&mut self, why: Trouble) {
         if self.decision.is_none() {

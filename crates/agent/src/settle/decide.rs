@@ -252,11 +252,11 @@ impl Deciding {
                 Ok(Shown::Certified(shown)) => {
                     certified.extend(shown);
                     moved = true;
-                    case.decision = Some(Decision::Certified);
+                    case.decide(desk, endpoint, Decision::Certified);
                 }
                 Ok(Shown::Lost(source, proof)) => {
                     moved = true;
-                    case.decision = Some(Decision::Lost(source));
+                    case.decide(desk, endpoint, Decision::Lost(source));
                     learned.push(Learned::Lost { source, proof });
                 }
                 Ok(Shown::Pending) if case.locked => case.unknown(endpoint),

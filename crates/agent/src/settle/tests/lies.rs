@@ -117,6 +117,7 @@ fn when_nobody_is_there_it_ends_and_says_so() {
     let run = run(&mut network, Errand { histories, states, ..errand() }, &mut manners);
     let decision = &run.machine.decisions()[&claim(1, 1).tx];
     assert!(matches!(decision, Decision::Failed(..)), "{decision:?}");
+    assert_eq!(run.asked, [2; 4], "who was absent twice is asked no more");
     let standing = &run.machine.standings()[&claim(2, 2).state_id()];
     assert!(matches!(standing, Standing::Unknown(..)), "{standing:?}");
 }
