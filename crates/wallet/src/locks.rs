@@ -74,10 +74,10 @@ impl Wallet {
     pub fn locks(&mut self) -> Vec<CoinLock> {
         let mine = self.device().me().seal;
         let coins = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
-        let coins = coins.filter_map(|pocket| pocket.coin.as_ref());
-        let locked = coins.filter_map(|(id, coin)| match &coin.owner {
+        let coins = coins.filter_map(|pocket| Some((pocket.id, pocket.coin.as_ref()?)));
+        let locked = coins.filter_map(|(pocket, (id, coin))| match &coin.owner {
             Predicate::Sealed(sealed) if mine == SealIdentity::Hardware(sealed.slot.seal) => {
-                let stuck = self.device().locked_until(&coin.owner, now()).is_some();
+                let stuck = self.device().locked_until(&pocket, &coin.owner, now()).is_some();
                 let standing = if stuck { LockStanding::Burned } else { LockStanding::Ready };
                 let (asset, amount) = (coin.asset, coin.amount);
                 Some(CoinLock {

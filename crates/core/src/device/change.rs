@@ -179,6 +179,9 @@ pub enum Change {
     Recovered(Box<Recovered>),
     /// A pocket's coin is set apart, or is so no more.
     Apart(CoinId, Option<Apart>),
+    /// A pocket's coin came under a lock of this device's hardware that it did not give: its slot is never
+    /// left, and its key moves it once the lock has ended.
+    Foreign(CoinId),
     /// A mint that was seen, or that is forgotten.
     Minted {
         /// The asset.
@@ -238,6 +241,7 @@ impl Change {
             Self::OwnStep(step) => of(33, &step.step.seq.to_be_bytes()),
             Self::Recovered(_) => of(34, &[]),
             Self::Apart(pocket, _) => of(35, pocket.as_bytes()),
+            Self::Foreign(pocket) => of(36, pocket.as_bytes()),
             Self::Minted { asset, serial, .. } => of(12, SerialId::of(asset, *serial).as_bytes()),
             Self::Settled { tx, .. } => of(20, tx.as_bytes()),
             Self::Lost(lost) => of(21, lost.source.as_bytes()),
@@ -284,6 +288,7 @@ impl Encode for Change {
             Self::OwnStep(x) => pair(33, x),
             Self::Recovered(x) => pair(34, x),
             Self::Apart(pocket, apart) => pair(35, &Pair(*pocket, *apart)),
+            Self::Foreign(pocket) => pair(36, pocket),
             Self::Minted { asset, serial, mint } => pair(12, &Pair(*asset, Pair(*serial, *mint))),
             Self::Forgotten(x) => pair(13, x),
             Self::Settled { tx, at } => pair(20, &Pair(*tx, *at)),
@@ -326,6 +331,7 @@ impl Decode for Change {
                 32 => Decode::decode(r).map(Self::Burned),
                 33 => Decode::decode(r).map(Self::OwnStep),
                 34 => Decode::decode(r).map(Self::Recovered),
+                36 => Decode::decode(r).map(Self::Foreign),
                 35 => Pair::decode(r).map(|Pair(pocket, apart)| Self::Apart(pocket, apart)),
                 _ => Err(DecodeError::Unknown),
             }

@@ -26,6 +26,8 @@ pub struct Ledger {
     reserved: BTreeSet<CoinId>,
     /// The pockets whose coins are set apart after a restore.
     apart: BTreeMap<CoinId, Apart>,
+    /// The pockets whose coins came under a lock of this device's hardware that it did not give.
+    foreign: BTreeSet<CoinId>,
     tree: Tree,
 }
 
@@ -102,6 +104,16 @@ impl Ledger {
     /// Why a pocket's coin is set apart, if it is.
     pub(super) fn apart(&self, pocket: &CoinId) -> Option<Apart> {
         self.apart.get(pocket).copied()
+    }
+
+    /// Whether a pocket's coin came under a lock that this device did not give.
+    pub(super) fn is_foreign(&self, pocket: &CoinId) -> bool {
+        self.foreign.contains(pocket)
+    }
+
+    /// A pocket's coin came under a lock that this device did not give.
+    pub(super) fn set_foreign(&mut self, pocket: CoinId) {
+        self.foreign.insert(pocket);
     }
 
     /// Whether a pocket's coin is known to be spent.

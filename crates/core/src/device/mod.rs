@@ -258,6 +258,7 @@ impl Device {
             }
             Change::OwnStep(step) => self.steps.put(step),
             Change::Recovered(recovered) => self.recovered = *recovered,
+            Change::Foreign(pocket) => self.ledger.set_foreign(pocket),
             Change::Apart(pocket, apart) => {
                 self.ledger.set(pocket, apart);
                 let left = self.ledger.pocket(&pocket).map(|pocket| self.at_stake(pocket));

@@ -366,11 +366,17 @@ impl Device {
         let event = received(&incoming, coin.settle_by, seals, refused.as_ref());
         let received = transaction.link;
         let pocket = pocket_of(&coin, evidence.clone());
-        let mut output = self.record([
-            Change::Incoming(Arc::new(incoming)),
-            Change::Pocket(Arc::new(pocket)),
-            Change::Contact(Box::new(contact)),
-        ]);
+        let foreign = !self.gave_lock(&payment.accept.nonce, &coin.coin.owner);
+        let foreign = foreign.then_some(Change::Foreign(pocket.id));
+        let mut output = self.record(foreign);
+        self.add(
+            &mut output,
+            [
+                Change::Incoming(Arc::new(incoming)),
+                Change::Pocket(Arc::new(pocket)),
+                Change::Contact(Box::new(contact)),
+            ],
+        );
         let pocket = Incoming::coin(&tx);
         self.came_in_doubt(&mut output, pocket, Some(&payment.accept.nonce));
         if let Some(error) = refused {
@@ -437,10 +443,15 @@ impl Device {
             after: self.seq,
         };
         let event = received(&incoming, None, Vec::new(), None);
-        let mut output = self.record([
-            Change::Incoming(Arc::new(incoming)),
-            Change::Pocket(Arc::new(pocket_of(holding, evidence.clone()))),
-        ]);
+        let foreign = self.is_slot_in_use(&holding.coin.owner);
+        let mut output = self.record(foreign.then_some(Change::Foreign(holding.pocket)));
+        self.add(
+            &mut output,
+            [
+                Change::Incoming(Arc::new(incoming)),
+                Change::Pocket(Arc::new(pocket_of(holding, evidence.clone()))),
+            ],
+        );
         // A slot is for one coin: whoever paid these terms as well would lock theirs under a slot
         // that is spent.
         let met = self.terms.iter().filter(|(_, terms)| {

@@ -276,10 +276,10 @@ impl Device {
     ) -> Result<(), DeviceError> {
         let Some((_, coin)) = &pocket.coin else { return Ok(()) };
         let Predicate::Sealed(sealed) = &coin.owner else { return Ok(()) };
-        if self.locked_until(&coin.owner, world.now).is_some() {
+        if self.locked_until(&pocket.id, &coin.owner, world.now).is_some() {
             return Err(EvidenceError::Unlock(UnlockError::Locked).into());
         }
-        if self.slot_to_leave(&coin.owner, world.now).is_some() {
+        if self.slot_to_leave(&pocket.id, &coin.owner, world.now).is_some() {
             if self.is_away() {
                 return Err(DeviceError::SealAway);
             }

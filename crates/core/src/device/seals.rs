@@ -9,7 +9,7 @@ use super::{Change, Contact, Device, DeviceError, Output, World};
 use crate::card::Card;
 use crate::cbor::{from_bytes, record};
 use crate::evidence::{Evidence, EvidenceError, Holding, Verified};
-use crate::id::{AssetId, CoinId};
+use crate::id::{AssetId, CoinId, Nonce};
 use crate::keys::PublicKey;
 use crate::predicate::{Predicate, Sealed};
 use crate::seal::{
@@ -199,7 +199,8 @@ impl Device {
             Predicate::Sealed(sealed) => Some(sealed.slot),
             _ => None,
         };
-        let coins = self.ledger.pockets().filter_map(|pocket| slot(&pocket.coin.as_ref()?.1.owner));
+        let given = self.ledger.pockets().filter(|pocket| !self.ledger.is_foreign(&pocket.id));
+        let coins = given.filter_map(|pocket| slot(&pocket.coin.as_ref()?.1.owner));
         let open = self.terms.values().filter(|terms| now < terms.expires_at.plus(MAX_LATE));
         let terms = open.filter_map(|terms| slot(&terms.owner));
         coins.chain(terms).collect()
@@ -234,20 +235,44 @@ impl Device {
         seal && owner.key() == &self.me.owner
     }
 
-    /// When a coin that is here can be moved again, if it cannot be now: its slot gives no proof, and
-    /// its key alone moves it once the lock has ended. Nothing is lost.
-    pub fn locked_until(&self, owner: &Predicate, now: Time) -> Option<Time> {
+    /// Whether this device gave the lock under which a payment comes, in terms that are open, to one coin.
+    /// A slot that it did not give says nothing of its hardware: the counter may be elsewhere, or in use.
+    pub(super) fn gave_lock(&self, nonce: &Nonce, owner: &Predicate) -> bool {
+        let given = self.terms.get(nonce).is_some_and(|terms| terms.owner == *owner);
+        matches!(owner, Predicate::Signature(_)) || (given && !self.is_slot_in_use(owner))
+    }
+
+    /// Whether a coin that is here is under the slot of this lock.
+    pub(super) fn is_slot_in_use(&self, lock: &Predicate) -> bool {
+        let slot = |owner: &Predicate| match owner {
+            Predicate::Sealed(sealed) => Some(sealed.slot),
+            Predicate::Signature(_) | Predicate::Reserved(_) => None,
+        };
+        let mut here = self.ledger.pockets().filter_map(|pocket| pocket.coin.as_ref());
+        slot(lock).is_some_and(|taken| here.any(|(_, coin)| slot(&coin.owner) == Some(taken)))
+    }
+
+    /// When a pocket's coin can be moved again, if it cannot be now: its slot gives no proof, or is not
+    /// one that this device gave, and its key alone moves it once the lock has ended. Nothing is lost.
+    pub fn locked_until(&self, pocket: &CoinId, owner: &Predicate, now: Time) -> Option<Time> {
         let Predicate::Sealed(sealed) = owner else { return None };
         let stuck = self.enrolled.burned.contains_key(&sealed.slot)
+            || self.ledger.is_foreign(pocket)
             || self.me.seal != SealIdentity::Hardware(sealed.slot.seal);
         Some(sealed.until).filter(|until| stuck && now < *until)
     }
 
     /// The slot that has to be left to spend a coin; none if its key alone moves it: the slot gives no
     /// proof, or its lock has ended and its counter cannot be asked.
-    pub(super) fn slot_to_leave(&self, owner: &Predicate, now: Time) -> Option<Slot> {
+    pub(super) fn slot_to_leave(
+        &self,
+        pocket: &CoinId,
+        owner: &Predicate,
+        now: Time,
+    ) -> Option<Slot> {
         let Predicate::Sealed(sealed) = owner else { return None };
         let without = self.enrolled.burned.contains_key(&sealed.slot)
+            || self.ledger.is_foreign(pocket)
             || (self.enrolled.away && now >= sealed.until);
         Some(sealed.slot).filter(|_| !without)
     }

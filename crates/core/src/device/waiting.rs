@@ -79,8 +79,8 @@ impl Device {
 
     /// The slots that a payment has to leave before anything of it is signed.
     pub(super) fn slots_to_leave(&self, sources: &[Source], now: Time) -> Vec<Slot> {
-        let owners = sources.iter().map(|source| &source.coin.owner);
-        owners.filter_map(|owner| self.slot_to_leave(owner, now)).collect()
+        let slot = |source: &Source| self.slot_to_leave(&source.pocket, &source.coin.owner, now);
+        sources.iter().filter_map(slot).collect()
     }
 
     /// What the seal is asked for a payment that waits for it, the same each time.
@@ -92,7 +92,7 @@ impl Device {
         let input = |source: &Source| SpendToSign {
             coin: source.id,
             digest: spend_digest(&source.id, &tx),
-            slot: self.slot_to_leave(&source.coin.owner, now),
+            slot: self.slot_to_leave(&source.pocket, &source.coin.owner, now),
         };
         let inputs = outgoing.sources.iter().map(input).collect();
         Sign::Spend { tx, seq: outgoing.transaction.step.seq, entry: self.entry(), inputs }
@@ -101,8 +101,8 @@ impl Device {
     /// What the owner's payments wait for can be had now: nothing is signed while the device only
     /// receives, and coins whose slots give no proof move by the key alone, once their locks ended.
     pub fn can_sign(&self, outgoing: &Outgoing, now: Time) -> bool {
-        self.mode == Mode::Normal
-            && outgoing.sources.iter().all(|s| self.locked_until(&s.coin.owner, now).is_none())
+        let locked = |s: &Source| self.locked_until(&s.pocket, &s.coin.owner, now).is_some();
+        self.mode == Mode::Normal && !outgoing.sources.iter().any(locked)
     }
 
     /// Every slot is proved: from now on the payment counts as signed, and is never given up.
@@ -218,7 +218,9 @@ impl Device {
         self.add(output, changes);
         self.mark_given_up(output, outgoing);
         self.step_back(output);
-        let until = |source: &Source| self.locked_until(&source.coin.owner, Time::from_unix(0));
+        let until = |source: &Source| {
+            self.locked_until(&source.pocket, &source.coin.owner, Time::from_unix(0))
+        };
         output.events.push(Event::GivenUp {
             tx: outgoing.tx,
             payee: outgoing.payee,

@@ -164,7 +164,9 @@ fn recovered(hop: &Hop) -> Vec<Sample> {
     all.extend(apart.iter().map(|why| sample("apart", why)));
     let set = apart.map(|why| Change::Apart(CoinId::new([7; 32]), Some(why)));
     let freed = Change::Apart(CoinId::new([7; 32]), None);
-    let changes = [Change::OwnStep(seen.into()), Change::Recovered(recovered.into()), freed];
+    let foreign = Change::Foreign(CoinId::new([7; 32]));
+    let recovered = Change::Recovered(recovered.into());
+    let changes = [Change::OwnStep(seen.into()), recovered, freed, foreign];
     all.extend(set.iter().chain(&changes).map(|change| sample("change", change)));
     all
 }
