@@ -174,14 +174,16 @@ impl Life {
     fn largest_free(&self, person: &Person) -> Option<u64> {
         let (device, now) = (person.device(), self.scene.now);
         let is_apart = |pocket: &Pocket| device.set_apart().any(|(apart, _)| apart.id == pocket.id);
-        let is_locked = |owner: &Predicate| device.locked_until(owner, now).is_some();
+        let is_locked = |pocket: &Pocket, owner: &Predicate| {
+            device.locked_until(&pocket.id, owner, now).is_some()
+        };
         let free = device.ledger().pockets().filter(|pocket| {
             let owner = pocket.coin.as_ref().map(|(_, coin)| &coin.owner);
             pocket.is_ready()
                 && !is_apart(pocket)
                 && !device.is_lost(pocket)
                 && pocket.reserved_for(now).is_none()
-                && owner.is_some_and(|owner| !is_locked(owner))
+                && owner.is_some_and(|owner| !is_locked(pocket, owner))
         });
         free.map(|pocket| pocket.amount().units()).filter(|units| *units > 0).max()
     }
