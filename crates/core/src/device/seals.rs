@@ -248,7 +248,8 @@ impl Device {
             Predicate::Sealed(sealed) => Some(sealed.slot),
             Predicate::Signature(_) | Predicate::Reserved(_) => None,
         };
-        let mut here = self.ledger.pockets().filter_map(|pocket| pocket.coin.as_ref());
+        let given = self.ledger.pockets().filter(|pocket| !self.ledger.is_foreign(&pocket.id));
+        let mut here = given.filter_map(|pocket| pocket.coin.as_ref());
         slot(lock).is_some_and(|taken| here.any(|(_, coin)| slot(&coin.owner) == Some(taken)))
     }
 
