@@ -78,6 +78,14 @@ impl Answers {
         Some(asked)
     }
 
+    /// Nobody gets the consents that were asked for.
+    pub(crate) fn forget_consents(&mut self) {
+        let consents = |order: &OrderId| matches!(order, OrderId::Consent(_));
+        for order in self.orders().into_iter().filter(consents) {
+            self.take(&order);
+        }
+    }
+
     /// All that is waited for.
     pub(crate) fn orders(&self) -> Vec<OrderId> {
         self.asked.keys().copied().collect()

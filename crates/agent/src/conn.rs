@@ -53,6 +53,11 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// Whether it is a payment that is not made yet.
+    pub(crate) const fn pays_anew(&self) -> bool {
+        matches!(self, Self::Pay { .. })
+    }
+
     /// Who has to be at the other end, if it matters.
     pub const fn contact(&self) -> Option<DeviceId> {
         match self {

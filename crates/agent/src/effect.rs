@@ -23,7 +23,8 @@ pub enum Effect {
         /// The bytes.
         packet: Vec<u8>,
     },
-    /// What this way was for has ended, well or badly. A connection may be closed.
+    /// What this way was for has ended, well or badly. A connection may be closed. Of a payment by file
+    /// or code it says that its packet is there, or that it was given up: neither is to be guessed.
     Over {
         /// Which way.
         way: Way,
@@ -53,10 +54,10 @@ pub enum Effect {
     },
 }
 
-/// What came of a connection.
+/// What came of a connection, or of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Done {
-    /// A payment was made and receipted.
+    /// A payment was made and, on a connection, receipted.
     Paid(TxId),
     /// So many payments that waited are receipted.
     Resent(usize),

@@ -52,11 +52,15 @@ pub(crate) struct Step<'a> {
     pub(crate) noise: Noise,
     pub(crate) batch: Batch,
     pub(crate) effects: Vec<Effect>,
-    /// What the device told its owner, for the connections that wait for it.
-    pub(crate) events: Vec<Event>,
+    /// What the device told its owner, and by which way it came to that: for the connections that wait.
+    pub(crate) events: Vec<(Option<Way>, Event)>,
     /// Which way what is said goes, if nothing else says so.
     pub(crate) way: Option<Way>,
     pub(crate) touched: BTreeSet<DeviceId>,
+    /// Whether the device was told anything, so that something has changed.
+    pub(crate) told: bool,
+    /// Contacts whom the owner wishes to remove.
+    removed: BTreeSet<DeviceId>,
     consents: bool,
 }
 
@@ -112,9 +116,18 @@ impl Engine {
             events: Vec::new(),
             way: None,
             touched: BTreeSet::new(),
+            told: false,
+            removed: BTreeSet::new(),
             consents: false,
         };
-        self.take(&mut step, input)?;
+        if let Err(error) = self.take(&mut step, input) {
+            if !step.told {
+                return Err(error);
+            }
+            // What the device was told stays, in memory as on the disk; only what failed is said.
+            let way = step.way.unwrap_or(Way::File);
+            step.effects.push(Effect::Over { way, end: Err(error) });
+        }
         self.flush(&mut step);
         // Going on may bring more to be said, and having said it may let a connection go on.
         while self.advance_talks(&mut step) {
@@ -170,6 +183,10 @@ impl Engine {
         let binds_a_coin = |input: &device::Input| {
             matches!(input, device::Input::Refresh { .. } | device::Input::Reserve { .. })
         };
+        step.removed.extend(inputs.iter().filter_map(|input| match input {
+            device::Input::RemoveContact(contact) if !self.is_stranger(contact) => Some(*contact),
+            _ => None,
+        }));
         let needs_counter = inputs.iter().any(binds_a_coin);
         if needs_counter && self.device.enrollment().is_some() {
             return self.park(step, Parked::Wished(inputs));
@@ -226,10 +243,12 @@ impl Engine {
     /// Does what follows from what the device said.
     fn follow(&mut self, step: &mut Step<'_>, output: Output, via: Option<&Via>) {
         let Output { changes, sign, send, events, learnt } = output;
+        step.told = true;
         self.move_sessions(step, &learnt, via);
         for change in &changes {
             if let Change::Forgotten(Forgotten::Contact(contact)) = change {
-                self.peers.remove(contact);
+                let was_contact = step.removed.contains(contact);
+                self.peers.remove(contact, step.cx.micros, was_contact);
                 step.touched.insert(self.device.id());
                 self.outbox.drop_contact(contact);
                 self.unsaid.remove(contact);
@@ -240,28 +259,37 @@ impl Engine {
         for (to, message) in send {
             let Some(way) = self.way_to(step, &to) else { continue };
             let pays = self.made_by(&to, &message, &learnt);
-            if pays.is_some_and(|tx| self.was_sent(way, &tx)) {
+            if self.feeds(way, pays, &message) {
                 continue;
             }
             let line = via.filter(|via| via.contact == to).map(|via| via.line);
             let asks = matches!((&message, way), (Message::Release(_), Way::File));
             let fresh = asks.then_some(0);
-            self.put_out(step, to, Item { pays, line, fresh, ..Item::new(message, way) });
+            self.put_out(step, Item { pays, line, fresh, ..Item::new(to, message, way) });
         }
         step.consents |= sign.iter().any(|sign| matches!(sign, Sign::Consent { .. }));
         sign.into_iter().for_each(|sign| self.order(step, sign, via));
         for event in events {
-            step.events.push(event.clone());
+            step.events.push((step.way, event.clone()));
+            if matches!(event, Event::GivenUp { .. }) && step.way == Some(Way::File) {
+                step.effects
+                    .push(Effect::Over { way: Way::File, end: Err(AgentError::given_up()) });
+            }
             if self.is_shown(step, &event) {
                 step.effects.push(Effect::Show(Box::new(event)));
             }
         }
     }
 
-    /// Whether a connection has carried a payment before: then only a plea brings it again.
-    fn was_sent(&self, way: Way, tx: &TxId) -> bool {
-        let Way::Conn(conn) = way else { return false };
-        self.conns.get(&conn).is_some_and(|talk| talk.sent.contains(tx))
+    /// Whether a whole payment goes over a connection, which then sends it when there is room.
+    fn feeds(&mut self, way: Way, pays: Option<TxId>, message: &Message) -> bool {
+        let (Way::Conn(conn), Some(tx), Message::Payment(_)) = (way, pays, message) else {
+            return false;
+        };
+        self.conns.get_mut(&conn).is_some_and(|talk| {
+            talk.send_once(tx);
+            true
+        })
     }
 
     /// The payment that a message makes, if it makes one.
@@ -283,11 +311,14 @@ impl Engine {
     pub(crate) fn set_back(&mut self, step: &mut Step<'_>) -> Result<(), AgentError> {
         self.tell(step, device::Input::Restored, None)?;
         self.drop_sessions(step);
+        self.answers.forget_consents();
         self.spends.clear();
         Ok(())
     }
 
+    /// What waits for a session has a hello made anew.
     fn drop_sessions(&mut self, step: &mut Step<'_>) {
+        self.unsaid.clear();
         for contact in self.peers.contacts() {
             if let Some(peer) = self.peers.get_mut(&contact) {
                 peer.lines.clear();

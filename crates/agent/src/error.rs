@@ -48,6 +48,12 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// A payment was given up. Nothing was signed, so nothing is to be waited for.
+    pub(crate) fn given_up() -> Self {
+        let text = ": the seal gave no proof, so nothing was signed or paid".into();
+        Self::Refused { code: "UNLOCK_SLOT_PROOF".into(), text }
+    }
+
     /// Stable code of this error.
     pub fn code(&self) -> &str {
         match self {

@@ -93,6 +93,7 @@ impl Engine {
         for change in &changes {
             self.device.apply(change.clone());
         }
+        step.told |= !changes.is_empty();
         step.batch.changes.extend(changes);
         let text = format!(": {}", reason.text);
         Ok(Tried::Refused(AgentError::Refused { code: reason.code, text }))
@@ -130,8 +131,8 @@ impl Engine {
         step.way = Some(Way::File);
         let waiting = self.waiting_for(payee);
         for (tx, message) in waiting.into_iter().take(MAX_PENDING) {
-            let item = Item { pays: Some(tx), fresh: Some(0), ..Item::new(message, Way::File) };
-            self.put_out(step, payee, item);
+            let item = Item::paying(payee, message, Way::File, tx);
+            self.put_out(step, Item { fresh: Some(0), ..item });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use tally_core::id::{DeviceId, Digest};
 use tally_core::keys::Signature;
 use tally_core::packet::{Greeted, HELLO_VERSION, Hello, MAX_HELLO};
 use tally_transport::session::{
-    self, Budget, KemPublic, Role, RootKey, Session, SessionError, greet, next_generation,
+    self, Budget, KemPublic, Role, RootKey, Session, SessionError, greet,
 };
 
 use crate::engine::{Engine, Step};
@@ -28,6 +28,11 @@ pub(crate) struct Unsaid {
 }
 
 impl Unsaid {
+    /// Whether its generation is above `floor`.
+    pub(crate) const fn is_above(&self, floor: u64) -> bool {
+        self.generation > floor
+    }
+
     /// What is signed.
     pub(crate) fn digest(&self, to: &DeviceId) -> Digest {
         let ciphertext = self.greeting.ciphertext().as_bytes();
@@ -58,8 +63,8 @@ impl Engine {
         let card = contact.card.open_card().map_err(PeerError::Signed)?;
         let theirs =
             KemPublic::from_bytes(card.session_key.as_slice()).map_err(PeerError::Session)?;
-        let said = self.peers.get(&to).map_or(0, |peer| peer.said);
-        let generation = next_generation(said, floor, step.cx.micros);
+        let peer = self.peers.copy_of(&to, !self.is_stranger(&to));
+        let generation = peer.next_generation(floor, step.cx.micros);
         let greeting = greet(&theirs, &step.noise.draw()).map_err(PeerError::Session)?;
         let (card, fields) = (self.card.clone(), Fields::at(step.cx.now));
         let unsaid = Unsaid { greeting, card, generation, fields };
@@ -72,8 +77,13 @@ impl Engine {
 
     /// The hello is signed: its session is there, and goes with what is said until it is answered.
     pub(crate) fn hello_signed(&mut self, step: &mut Step<'_>, to: DeviceId, signature: Signature) {
-        let Some(unsaid) = self.unsaid.remove(&to) else { return };
+        let Some(unsaid) = self.unsaid.get(&to) else { return };
         let digest = unsaid.digest(&to);
+        // A signature may come late, on a hello that was given up for this one.
+        if !self.device.me().owner.verify(&digest, &signature) {
+            return;
+        }
+        let Some(unsaid) = self.unsaid.remove(&to) else { return };
         let Unsaid { greeting, card, generation, fields } = unsaid;
         let hello = Hello { version: HELLO_VERSION, card, generation, fields, signature };
         let sealed = greeting.seal(digest.as_bytes(), &to_bytes(&hello));
@@ -90,10 +100,10 @@ impl Engine {
             Err(why) => return self.give_up_saying(step, to, PeerError::Session(why).into()),
         };
         let session = Session::new(&root, Role::Initiator, generation);
-        let peer = self.peers.entry(to);
+        let mut peer = self.peers.copy_of(&to, !self.is_stranger(&to));
         peer.said = generation;
         peer.insert(Line { session, hello: Some(hello) });
-        self.peers.index(&to);
+        self.peers.put(to, peer);
         self.outbox.greeted(&to);
         step.touched.insert(to);
     }
@@ -130,7 +140,11 @@ impl Engine {
         if !known && self.device.is_full() {
             return Err(PeerError::TooMany);
         }
-        let mut peer = self.peers.copy_of(&from);
+        let is_contact = !self.is_stranger(&from);
+        if !is_contact && !self.peers.admits(generation, micros) {
+            return Err(PeerError::Clock);
+        }
+        let mut peer = self.peers.copy_of(&from, is_contact);
         if !peer.heard.note(generation, micros) {
             return Err(PeerError::Stale);
         }

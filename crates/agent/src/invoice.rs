@@ -94,8 +94,8 @@ impl Engine {
         let event = Event::Paid { tx, payee, asset: offer.asset, amount: offer.amount };
         step.effects.push(Effect::Show(Box::new(event)));
         let message = Message::Payment(paid.payment.clone());
-        let item = Item { pays: Some(tx), fresh: Some(0), ..Item::new(message, Way::File) };
-        self.put_out(step, payee, item);
+        let item = Item::paying(payee, message, Way::File, tx);
+        self.put_out(step, Item { fresh: Some(0), ..item });
         Ok(())
     }
 

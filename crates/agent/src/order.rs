@@ -173,8 +173,8 @@ impl Engine {
                 self.go_on(step, tx)
             }
             Proved::Never { lost, set_back } => {
-                self.spends.remove(&tx);
                 self.tell(step, device::Input::SlotsLost { tx: Some(tx), slots: lost }, None)?;
+                self.spends.remove(&tx);
                 if set_back { self.set_back(step) } else { Ok(()) }
             }
         }
@@ -246,6 +246,7 @@ impl Engine {
     /// Makes all orders anew: of what waits for a signature or a counter, and of all payments that wait
     /// for the seal, and whose locks let them go.
     pub(crate) fn remind(&mut self, step: &mut Step<'_>) -> Result<(), AgentError> {
+        self.unsaid.retain(|contact, _| self.outbox.waits_for(contact));
         self.ask_for_counters(step);
         self.ask_for_signatures(step);
         self.spends.retain(|tx, _| self.device.pending().any(|outgoing| outgoing.tx == *tx));

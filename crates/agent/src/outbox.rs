@@ -5,7 +5,7 @@
 //! Nothing that is to be said holds up what is to be kept.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use tally_core::cbor::{Blob, to_bytes};
@@ -16,7 +16,7 @@ use tally_transport::session::{MAX_PENDING, SessionError};
 
 use crate::engine::{Engine, Step};
 use crate::peer::{Line, LineId};
-use crate::{AgentError, Conn, Effect, PeerError, Way};
+use crate::{AgentError, Conn, Done, Effect, PeerError, Way};
 
 /// Most messages that wait for one contact. Nothing that waits is pushed out: what comes when there is no
 /// room is given up, and said so.
@@ -27,6 +27,8 @@ const MAX_PAYMENTS: usize = 64;
 /// Something to be said.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
+    /// To whom, whoever is at the other end.
+    pub(crate) to: DeviceId,
     pub(crate) message: Box<Message>,
     /// The payment that it makes, if it makes one.
     pub(crate) pays: Option<TxId>,
@@ -38,8 +40,12 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    pub(crate) fn new(message: Message, way: Way) -> Self {
-        Self { message: Box::new(message), pays: None, way, line: None, fresh: None }
+    pub(crate) fn new(to: DeviceId, message: Message, way: Way) -> Self {
+        Self { to, message: Box::new(message), pays: None, way, line: None, fresh: None }
+    }
+
+    pub(crate) fn paying(to: DeviceId, message: Message, way: Way, tx: TxId) -> Self {
+        Self { pays: Some(tx), ..Self::new(to, message, way) }
     }
 }
 
@@ -50,12 +56,13 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Adds what is to be said, or gives it back if there is no room. A payment that waits already
-    /// waits once.
+    /// Adds what is to be said, or gives it back if there is no room. A payment that waits to go one way
+    /// already waits once.
     #[must_use]
-    fn push(&mut self, to: DeviceId, item: Item) -> Option<Item> {
-        let items = self.items.entry(to).or_default();
-        let waits = |known: &Item| item.pays.is_some() && known.pays == item.pays;
+    fn push(&mut self, item: Item) -> Option<Item> {
+        let items = self.items.entry(item.to).or_default();
+        let waits =
+            |known: &Item| item.pays.is_some() && known.pays == item.pays && known.way == item.way;
         if items.iter().any(waits) {
             return None;
         }
@@ -67,17 +74,18 @@ impl Outbox {
         None
     }
 
-    /// Puts what was said before in front again; a connection keeps little of it.
-    pub(crate) fn push_again(&mut self, to: DeviceId, items: Vec<Item>) {
-        let waiting = self.items.entry(to).or_default();
+    /// Puts what was said before in front again; a connection keeps little of it. It goes to whom it
+    /// was for.
+    pub(crate) fn push_again(&mut self, items: Vec<Item>) {
         for item in items.into_iter().rev() {
-            waiting.push_front(item);
+            self.items.entry(item.to).or_default().push_front(item);
         }
     }
 
-    /// Whether a payment waits to go this way.
-    fn has_payment(&self, way: Way) -> bool {
-        self.items.values().flatten().any(|item| item.way == way && item.pays.is_some())
+    /// How many payments wait to go this way.
+    fn payments(&self, way: Way) -> usize {
+        let going = self.items.values().flatten().filter(|item| item.way == way);
+        going.filter(|item| item.pays.is_some()).count()
     }
 
     /// Whether anything waits for a contact.
@@ -112,13 +120,13 @@ impl Outbox {
         self.items.keys().copied().collect()
     }
 
-    fn front(&self, contact: &DeviceId) -> Option<&Item> {
-        self.items.get(contact).and_then(VecDeque::front)
+    fn at(&self, contact: &DeviceId, at: usize) -> Option<&Item> {
+        self.items.get(contact).and_then(|items| items.get(at))
     }
 
-    fn pop(&mut self, contact: &DeviceId) -> Option<Item> {
+    fn take(&mut self, contact: &DeviceId, at: usize) -> Option<Item> {
         let items = self.items.get_mut(contact)?;
-        let item = items.pop_front();
+        let item = items.remove(at);
         if items.is_empty() {
             self.items.remove(contact);
         }
@@ -126,65 +134,103 @@ impl Outbox {
     }
 }
 
+/// What became of something that was to be said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Said {
+    /// It was said.
+    Now,
+    /// It waits for a new session, and all that goes its way waits behind it.
+    Later,
+    /// It is given up.
+    Never,
+}
+
 impl Engine {
     /// Has something said as soon as it can be. Without room for it, a payment on a connection follows
     /// later; anything else is given up, which ends its connection.
-    pub(crate) fn put_out(&mut self, step: &mut Step<'_>, to: DeviceId, item: Item) {
-        let Some(item) = self.outbox.push(to, item) else { return };
-        match item.way {
-            Way::Conn(conn) if item.pays.is_some() => {
-                if let Some(talk) = self.conns.get_mut(&conn) {
-                    talk.more = true;
-                }
-            }
-            Way::Conn(_) | Way::File => self.note_unsendable(step, to, &item, AgentError::Full),
+    pub(crate) fn put_out(&mut self, step: &mut Step<'_>, mut item: Item) {
+        let peer = self.peers.get(&item.to);
+        if item.way == Way::File && peer.is_some_and(|peer| peer.begins_ahead(step.cx.micros)) {
+            item.fresh = item.fresh.or(Some(0));
+        }
+        let Some(item) = self.outbox.push(item) else { return };
+        let talk = match item.way {
+            Way::Conn(conn) => self.conns.get_mut(&conn),
+            Way::File => None,
+        };
+        match item.pays.zip(talk) {
+            Some((tx, talk)) => talk.to_send.push_front(tx),
+            None => self.note_unsendable(step, &item, AgentError::Full),
         }
     }
 
-    /// Puts out the payments for which there was no room, once those before them are said; gives
-    /// whether there were any.
-    pub(crate) fn put_out_more(&mut self, step: &mut Step<'_>, conn: Conn) -> bool {
-        let way = Way::Conn(conn);
-        let Some(talk) = self.conns.get_mut(&conn).filter(|talk| talk.more) else { return false };
-        if self.outbox.has_payment(way) {
-            return false;
+    /// Puts out the next payments of those that are to go over a connection, as many as a session reads
+    /// ahead; gives whether there were any. What they say is durable: until there is room for them nothing
+    /// is kept of them but which they are.
+    pub(crate) fn feed(&mut self, step: &mut Step<'_>, conn: Conn) -> bool {
+        let (way, mut fed) = (Way::Conn(conn), false);
+        while let Some(talk) = self.conns.get_mut(&conn) {
+            if talk.in_flight.len() + self.outbox.payments(way) >= MAX_PENDING {
+                break;
+            }
+            let Some(tx) = talk.to_send.pop_front() else { break };
+            let Some(outgoing) = self.device.outgoing().get(&tx) else { continue };
+            let message = Message::Payment(outgoing.payment.clone());
+            let to_send = talk.to_send.len();
+            self.put_out(step, Item::paying(outgoing.payee, message, way, tx));
+            if self.conns.get(&conn).is_none_or(|talk| talk.to_send.len() > to_send) {
+                break;
+            }
+            fed = true;
         }
-        talk.more = false;
-        let Some(contact) = talk.contact else { return false };
-        let sent = talk.sent.clone();
-        let waiting = self.waiting_for(contact).into_iter();
-        for (tx, message) in waiting.filter(|(tx, _)| !sent.contains(tx)) {
-            self.put_out(step, contact, Item { pays: Some(tx), ..Item::new(message, way) });
-        }
-        self.outbox.has_payment(way)
+        fed
     }
 
     /// Says all that can be said now. What lacks a session has its hello signed first.
     pub(crate) fn flush(&mut self, step: &mut Step<'_>) {
         for contact in self.outbox.contacts() {
-            while let Some(item) = self.outbox.front(&contact).cloned() {
-                if !self.say(step, contact, item) {
-                    break;
+            self.flush_to(step, contact);
+        }
+    }
+
+    /// Says what can be said to a contact. What waits for a session holds up its own way and no other.
+    fn flush_to(&mut self, step: &mut Step<'_>, to: DeviceId) {
+        let (mut at, mut held) = (0_usize, BTreeSet::new());
+        while let Some(item) = self.outbox.at(&to, at) {
+            let way = item.way;
+            if held.contains(&way) {
+                at = at.saturating_add(1);
+                continue;
+            }
+            let item = item.clone();
+            match self.say(step, at, &item) {
+                Said::Now => {}
+                Said::Later => {
+                    held.insert(way);
+                    at = at.saturating_add(1);
                 }
+                // With its connection more may be gone.
+                Said::Never => at = 0,
             }
         }
     }
 
-    /// Says one thing, or gives it up; or leaves it waiting, and gives false.
-    fn say(&mut self, step: &mut Step<'_>, to: DeviceId, item: Item) -> bool {
-        if self.has_to_wait(&item) {
-            return false;
-        }
+    /// Says one thing, which has this place among what is to be said to its contact.
+    fn say(&mut self, step: &mut Step<'_>, at: usize, item: &Item) -> Said {
+        let (to, way) = (item.to, item.way);
         let said = match (item.fresh, self.line_for(&to, item.line)) {
-            (None, Some(line)) => self.encrypt(step, to, line, &item),
+            (None, Some(line)) => self.encrypt(step, line, item),
             _ => Err(SessionError::Unknown),
         };
         let why = match said {
             Ok(packet) => {
-                self.outbox.pop(&to);
-                self.note_said(&item);
-                step.effects.push(Effect::Send { way: item.way, packet });
-                return true;
+                self.outbox.take(&to, at);
+                self.note_said(item);
+                step.effects.push(Effect::Send { way, packet });
+                if let (Way::File, Some(tx)) = (way, item.pays) {
+                    step.effects.push(Effect::Over { way, end: Ok(Done::Paid(tx)) });
+                }
+                return Said::Now;
             }
             Err(
                 SessionError::Unknown
@@ -192,26 +238,20 @@ impl Engine {
                 | SessionError::Exhausted
                 | SessionError::State(_),
             ) => {
-                if self.unsaid.contains_key(&to) {
-                    return false;
+                let floor = item.fresh.unwrap_or(0);
+                if self.unsaid.get(&to).is_some_and(|unsaid| unsaid.is_above(floor)) {
+                    return Said::Later;
                 }
-                match self.say_hello(step, to, item.fresh.unwrap_or(0)) {
-                    Ok(()) => return false,
+                match self.say_hello(step, to, floor) {
+                    Ok(()) => return Said::Later,
                     Err(why) => why,
                 }
             }
             Err(other) => AgentError::Peer(PeerError::Session(other)),
         };
-        self.outbox.pop(&to);
-        self.note_unsendable(step, to, &item, why);
-        true
-    }
-
-    /// A session reads so many payments ahead and no more: the others follow as these are receipted.
-    fn has_to_wait(&self, item: &Item) -> bool {
-        let Way::Conn(conn) = item.way else { return false };
-        let Some((tx, talk)) = item.pays.zip(self.conns.get(&conn)) else { return false };
-        !talk.in_flight.contains(&tx) && talk.in_flight.len() >= MAX_PENDING
+        self.outbox.take(&to, at);
+        self.note_unsendable(step, item, why);
+        Said::Never
     }
 
     fn note_said(&mut self, item: &Item) {
@@ -228,19 +268,13 @@ impl Engine {
         contact: DeviceId,
         why: AgentError,
     ) {
-        while let Some(item) = self.outbox.pop(&contact) {
-            self.note_unsendable(step, contact, &item, why.clone());
+        while let Some(item) = self.outbox.take(&contact, 0) {
+            self.note_unsendable(step, &item, why.clone());
         }
     }
 
-    fn note_unsendable(
-        &mut self,
-        step: &mut Step<'_>,
-        contact: DeviceId,
-        item: &Item,
-        why: AgentError,
-    ) {
-        let Item { pays: tx, way, .. } = *item;
+    fn note_unsendable(&mut self, step: &mut Step<'_>, item: &Item, why: AgentError) {
+        let Item { to: contact, pays: tx, way, .. } = *item;
         if let Way::Conn(conn) = way {
             self.give_up(step, conn, why.clone());
         }
@@ -257,10 +291,10 @@ impl Engine {
     fn encrypt(
         &mut self,
         step: &mut Step<'_>,
-        to: DeviceId,
         id: LineId,
         item: &Item,
     ) -> Result<Vec<u8>, SessionError> {
+        let to = item.to;
         let pays = item.pays.and_then(|tx| self.link_of_payment(&tx));
         let receipts = match &*item.message {
             Message::Receipt(receipt) => self.link_of_receipt(&receipt.tx),
@@ -323,32 +357,32 @@ mod tests {
         DeviceId::new([who; 32])
     }
 
-    fn item(pays: Option<u8>) -> Item {
+    fn item(to: u8, pays: Option<u8>) -> Item {
         let (code, link) = (alloc::string::String::new(), Link::new([0; 32]));
         let refuse = Refuse { code, link };
         let message = Message::Refuse(refuse);
         let pays = pays.map(|number| TxId::new([number; 32]));
-        Item { pays, ..Item::new(message, Way::File) }
+        Item { pays, ..Item::new(id(to), message, Way::File) }
     }
 
     #[test]
     fn a_contact_for_whom_much_waits_takes_no_room_of_others_and_nothing_is_pushed_out() {
         let mut outbox = Outbox::default();
         for number in 0..=u8::MAX {
-            assert!(outbox.push(id(1), item(None)).is_none(), "{number}");
+            assert!(outbox.push(item(1, None)).is_none(), "{number}");
         }
-        assert!(outbox.push(id(1), item(None)).is_some(), "it is given back");
-        assert!(outbox.push(id(2), item(None)).is_none(), "another has room");
+        assert!(outbox.push(item(1, None)).is_some(), "it is given back");
+        assert!(outbox.push(item(2, None)).is_none(), "another has room");
         assert_eq!(outbox.items[&id(1)].len(), MAX_ITEMS);
     }
 
     #[test]
     fn payments_leave_room_for_what_is_said_beside_them() {
         let mut outbox = Outbox::default();
-        let kept = (0..=u8::MAX).filter(|tx| outbox.push(id(1), item(Some(*tx))).is_none());
+        let kept = (0..=u8::MAX).filter(|tx| outbox.push(item(1, Some(*tx))).is_none());
         assert_eq!(kept.count(), MAX_PAYMENTS);
-        assert!(outbox.push(id(1), item(None)).is_none());
-        assert!(outbox.push(id(1), item(Some(0))).is_none(), "it waits already");
+        assert!(outbox.push(item(1, None)).is_none());
+        assert!(outbox.push(item(1, Some(0))).is_none(), "it waits already");
         assert_eq!(outbox.items[&id(1)].len(), MAX_PAYMENTS + 1);
     }
 }

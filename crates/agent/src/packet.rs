@@ -93,7 +93,10 @@ impl Engine {
     pub(crate) fn heard_of(&self, bytes: &[u8], budget: &mut Budget) -> u64 {
         let hello = Packet::from_wire(bytes).ok().and_then(|packet| packet.hello);
         let greeted = hello.and_then(|hello| self.open_hello(&hello, budget).ok());
-        greeted.map_or(0, |(greeted, _)| self.peers.heard(&greeted.card.device()).greatest())
+        greeted.map_or(0, |(greeted, _)| {
+            let from = greeted.card.device();
+            self.peers.copy_of(&from, !self.is_stranger(&from)).heard.greatest()
+        })
     }
 
     /// Gives a message to the device, with whoever says it for the first time.

@@ -14,7 +14,9 @@ use tally_core::cbor::{Blob, Decode, DecodeError, Encode, Reader, Writer};
 use tally_core::id::DeviceId;
 use tally_core::keys::Signature;
 use tally_core::packet::MAX_HELLO;
-use tally_transport::session::{Heard, Hint, MAX_AHEAD, Role, Session, SessionError};
+use tally_transport::session::{
+    Gone, Heard, Hint, MARGIN, MAX_AHEAD, Role, Session, SessionError, next_generation,
+};
 use zeroize::Zeroizing;
 
 /// Most sessions that are kept with one contact.
@@ -37,6 +39,11 @@ pub enum PeerError {
     /// It is for somebody else, or for another network.
     #[error("this packet is for somebody else: give it to the person that it was made for")]
     NotForMe,
+    /// The hello is from the future, and from somebody who is no contact.
+    #[error(
+        "this packet is of a time to come: check date and time of both devices, then send it again"
+    )]
+    Clock,
     /// The hello was heard before, or is older than one that was.
     #[error("this packet is out of date: ask the other side to send it again")]
     Stale,
@@ -56,6 +63,7 @@ impl PeerError {
             Self::Signed(e) => e.code(),
             Self::Session(e) => e.code(),
             Self::NotForMe => "PEER_NOT_FOR_ME",
+            Self::Clock => "PEER_CLOCK",
             Self::Stale => "PEER_STALE",
             Self::WrongDevice => "PEER_WRONG_DEVICE",
             Self::TooMany => "PEER_TOO_MANY",
@@ -73,7 +81,7 @@ impl PeerError {
                     | SessionError::Forged
             )
         );
-        lost || *self == Self::Stale
+        lost || matches!(self, Self::Stale | Self::Clock)
     }
 }
 
@@ -118,9 +126,21 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Somebody new, of whom all counts as heard that was heard of those who are gone.
-    pub(crate) fn new(gone: &Heard) -> Self {
-        Self { heard: gone.clone(), ..Self::default() }
+    /// The generation of the next hello to this contact, who told to be above `told`.
+    pub(crate) fn next_generation(&self, told: u64, micros: u64) -> u64 {
+        let answers = |line: &Line| {
+            let id = line.id();
+            line.hello.is_none() && id.role == Role::Initiator && id.generation == self.said
+        };
+        next_generation(self.said, self.lines.iter().any(answers), told, micros)
+    }
+
+    /// Whether the newest session was begun by a clock that was far ahead, and nobody answered in it: a
+    /// file has no way back by which it could be refused and said anew.
+    pub(crate) fn begins_ahead(&self, micros: u64) -> bool {
+        self.lines.last().is_some_and(|line| {
+            line.hello.is_some() && line.id().generation > micros.saturating_add(MARGIN)
+        })
     }
 
     pub(crate) fn line(&mut self, id: LineId) -> Option<&mut Line> {
@@ -243,29 +263,31 @@ fn skip_old_hello(r: &mut Reader<'_>) -> Result<(), DecodeError> {
 pub(crate) struct Peers {
     all: BTreeMap<DeviceId, Peer>,
     hints: BTreeMap<Hint, DeviceId>,
-    /// The hellos that were heard of whoever is no contact any more.
-    gone: Heard,
+    /// The hellos that were heard of whoever is no contact.
+    gone: Gone,
 }
 
 impl Peers {
-    /// What was heard of this contact, or of everybody who is gone.
-    pub(crate) fn heard(&self, contact: &DeviceId) -> &Heard {
-        self.all.get(contact).map_or(&self.gone, |peer| &peer.heard)
+    /// What is kept of this device, or of somebody new.
+    pub(crate) fn copy_of(&self, device: &DeviceId, is_contact: bool) -> Peer {
+        let new = || Peer { heard: self.gone.heard(is_contact), ..Peer::default() };
+        self.all.get(device).cloned().unwrap_or_else(new)
     }
 
-    /// What is kept of this contact, or of somebody new.
-    pub(crate) fn copy_of(&self, contact: &DeviceId) -> Peer {
-        self.all.get(contact).cloned().unwrap_or_else(|| Peer::new(&self.gone))
+    /// Whether a hello of somebody who is no contact is not too far ahead of the clock.
+    pub(crate) fn admits(&self, generation: u64, micros: u64) -> bool {
+        self.gone.admits(generation, micros)
     }
 
     /// What was heard of everybody who is gone, in the form in which a contact is stored.
     pub(crate) fn gone(&self) -> Peer {
-        Peer::new(&self.gone)
+        let Gone { strangers, removed } = self.gone.clone();
+        Peer { heard: removed, said: strangers, ..Peer::default() }
     }
 
     /// Takes over what [`Peers::gone`] gave.
     pub(crate) fn set_gone(&mut self, stored: Peer) {
-        self.gone = stored.heard;
+        self.gone = Gone { strangers: stored.said, removed: stored.heard };
     }
 
     pub(crate) fn get(&self, contact: &DeviceId) -> Option<&Peer> {
@@ -274,10 +296,6 @@ impl Peers {
 
     pub(crate) fn get_mut(&mut self, contact: &DeviceId) -> Option<&mut Peer> {
         self.all.get_mut(contact)
-    }
-
-    pub(crate) fn entry(&mut self, contact: DeviceId) -> &mut Peer {
-        self.all.entry(contact).or_insert_with(|| Peer::new(&self.gone))
     }
 
     /// Everybody with whom there is or was a session.
@@ -309,10 +327,10 @@ impl Peers {
         self.hints.extend(peer.hints.iter().map(|hint| (*hint, *contact)));
     }
 
-    /// Forgets a contact.
-    pub(crate) fn remove(&mut self, contact: &DeviceId) {
-        let Some(peer) = self.all.remove(contact) else { return };
-        self.gone.absorb(&peer.heard);
+    /// Forgets a device at `micros`.
+    pub(crate) fn remove(&mut self, device: &DeviceId, micros: u64, was_contact: bool) {
+        let Some(peer) = self.all.remove(device) else { return };
+        self.gone.forget(&peer.heard, micros, was_contact);
         peer.hints.iter().for_each(|hint| {
             self.hints.remove(hint);
         });

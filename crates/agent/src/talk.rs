@@ -7,7 +7,7 @@
 //! forged one costs is a new session, or the connection.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -54,11 +54,11 @@ pub(crate) struct Talk {
     pub(crate) sent: BTreeSet<TxId>,
     /// Those that were receipted.
     delivered: BTreeSet<TxId>,
-    /// Whether payments wait for which there was no room in the outbox.
-    pub(crate) more: bool,
+    /// The payments that are to be sent, once there is room for them.
+    pub(crate) to_send: VecDeque<TxId>,
     /// Whether more was said since the other side was heard than is kept to be said again.
     forgotten: bool,
-    refused: Option<(String, String)>,
+    refused: Option<AgentError>,
     messages: u32,
     pleaded: bool,
     /// Packets that could not be read since the plea: they were on their way before it was heard.
@@ -80,7 +80,15 @@ enum Stage {
     /// The payee lost the offer, and has been sent all in one.
     Finishing(TxId),
     /// Rounds of a meeting, until one changes nothing.
-    Meeting { before: Option<Standing>, rounds: u32, met: bool },
+    Meeting { round: Round, met: bool },
+}
+
+/// A round of a meeting, and how things stood when the last one, and this one, was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Round {
+    number: u32,
+    before: Option<Standing>,
+    met: Option<Standing>,
 }
 
 /// What a round of a meeting can change.
@@ -105,13 +113,20 @@ impl Talk {
             in_flight: Vec::new(),
             sent: BTreeSet::new(),
             delivered: BTreeSet::new(),
-            more: false,
+            to_send: VecDeque::new(),
             forgotten: false,
             refused: None,
             messages: 0,
             pleaded: false,
             unread: 0,
             gave_in: false,
+        }
+    }
+
+    /// Has a payment sent when there is room: once, unless a plea brings it again.
+    pub(crate) fn send_once(&mut self, tx: TxId) {
+        if !self.sent.contains(&tx) && !self.to_send.contains(&tx) {
+            self.to_send.push_back(tx);
         }
     }
 
@@ -134,12 +149,14 @@ impl Talk {
         }
     }
 
-    /// Takes notice of what the device told its owner.
-    fn note(&mut self, event: &Event) {
-        let with = |device: &DeviceId| self.contact == Some(*device);
+    /// Takes notice of what the device told its owner. A receipt counts whichever way it came; all else
+    /// only if it came of this connection.
+    fn note(&mut self, event: &Event, is_here: bool) {
+        let with = |device: &DeviceId| is_here && self.contact == Some(*device);
         match event {
             Event::Receipted { tx } => {
                 self.in_flight.retain(|known| known != tx);
+                self.to_send.retain(|known| known != tx);
                 if self.sent.contains(tx) {
                     self.delivered.insert(*tx);
                 }
@@ -151,15 +168,15 @@ impl Talk {
                 if !self.in_flight.is_empty() {
                     self.in_flight.remove(0);
                 }
-                self.refused = Some((code.clone(), String::new()));
+                let (code, text) = (code.clone(), String::new());
+                self.refused = Some(AgentError::Refused { code, text });
             }
-            // Nothing was signed, so nothing is to be waited for.
             Event::GivenUp { payee, .. } if with(payee) => {
-                let text = ": the seal gave no proof, so nothing was paid".to_string();
-                self.refused = Some(("UNLOCK_SLOT_PROOF".to_string(), text));
+                self.refused = Some(AgentError::given_up());
             }
             Event::Refused { from, reason } if with(from) => {
-                self.refused = Some((reason.code.clone(), format!(": {}", reason.text)));
+                let (code, text) = (reason.code.clone(), format!(": {}", reason.text));
+                self.refused = Some(AgentError::Refused { code, text });
             }
             Event::Met { contact } if with(contact) => {
                 if let Stage::Meeting { met, .. } = &mut self.stage {
@@ -207,7 +224,7 @@ impl Engine {
         let stage = match goal {
             Goal::Serve => Stage::Serving,
             Goal::Pay { .. } | Goal::Resend { .. } => Stage::Delivering,
-            Goal::Meet { .. } => Stage::Meeting { before: None, rounds: 0, met: false },
+            Goal::Meet { .. } => Stage::Meeting { round: Round::default(), met: false },
         };
         self.conns.insert(conn, Talk::new(goal, stage));
         let begun = self.begin(step, conn, goal);
@@ -223,19 +240,23 @@ impl Engine {
             Goal::Serve => Ok(()),
             Goal::Meet { contact } => self.tell(step, device::Input::Meet { contact }, None),
             Goal::Pay { payee, .. } | Goal::Resend { payee } => {
-                for (tx, message) in self.waiting_for(payee) {
-                    let item = Item { pays: Some(tx), ..Item::new(message, Way::Conn(conn)) };
-                    self.put_out(step, payee, item);
+                if let Some(talk) = self.conns.get_mut(&conn) {
+                    let waiting = self.device.unreceipted(payee);
+                    talk.to_send.extend(waiting.map(|outgoing| outgoing.tx));
                 }
                 // An offer that cannot be made is refused before anything is said.
                 match goal {
-                    Goal::Pay { .. } if !self.outbox.has(Way::Conn(conn)) => {
-                        self.offer(step, conn, goal)
-                    }
+                    Goal::Pay { .. } if !self.carries(conn) => self.offer(step, conn, goal),
                     _ => Ok(()),
                 }
             }
         }
+    }
+
+    /// Whether a connection has anything left to send, or sent what is not receipted.
+    fn carries(&self, conn: Conn) -> bool {
+        let busy = |talk: &Talk| !talk.in_flight.is_empty() || !talk.to_send.is_empty();
+        self.outbox.has(Way::Conn(conn)) || self.conns.get(&conn).is_some_and(busy)
     }
 
     fn offer(&mut self, step: &mut Step<'_>, conn: Conn, goal: Goal) -> Result<(), AgentError> {
@@ -279,7 +300,10 @@ impl Engine {
         };
         let via = Via { contact: opened.from, line: opened.line, packet };
         if let Some(talk) = self.conns.get_mut(&conn) {
-            talk.contact = Some(opened.from);
+            // Whoever a connection is with, it is with nobody else: nothing is kept of what they say.
+            if *talk.contact.get_or_insert(opened.from) != opened.from {
+                return Err(PeerError::WrongDevice.into());
+            }
             talk.heard |= is_answer(&opened.message);
             talk.budget.vouch();
         }
@@ -331,10 +355,7 @@ impl Engine {
 
     /// Says hello anew and sends the last messages again.
     fn give_in(&mut self, step: &mut Step<'_>, conn: Conn, heard: &[u8]) -> Result<(), AgentError> {
-        let talk = self.conns.get_mut(&conn);
-        let Some((talk, contact)) = talk.and_then(|talk| talk.contact.map(|c| (talk, c))) else {
-            return Err(PeerError::Stale.into());
-        };
+        let Some(talk) = self.conns.get_mut(&conn) else { return Ok(()) };
         // What is not kept cannot be said again: the next connection says it.
         if talk.gave_in || talk.forgotten {
             return Err(PeerError::Stale.into());
@@ -342,10 +363,10 @@ impl Engine {
         talk.gave_in = true;
         talk.heard = true;
         let heard = heard.try_into().map_or(0, u64::from_be_bytes);
-        let floor = heard.min(step.cx.micros.saturating_add(MAX_AHEAD));
+        let floor = heard.min(step.cx.micros.saturating_add(MAX_AHEAD)).max(1);
         let mut again = core::mem::take(&mut talk.last);
         again.iter_mut().for_each(|item| item.fresh = Some(floor));
-        self.outbox.push_again(contact, again);
+        self.outbox.push_again(again);
         Ok(())
     }
 
@@ -372,6 +393,8 @@ impl Engine {
         let undelivered = || talk.contact.and_then(|c| self.device.unreceipted(c).next());
         let made = match talk.stage {
             Stage::Paying(tx) | Stage::Finishing(tx) => Some(tx),
+            // Of a payment that was to follow nothing is signed: it is not what waits.
+            Stage::Delivering if talk.goal.pays_anew() => None,
             Stage::Delivering => undelivered().map(|outgoing| outgoing.tx),
             Stage::Serving | Stage::Offering | Stage::Meeting { .. } => None,
         };
@@ -407,8 +430,9 @@ impl Engine {
     /// Goes on with every connection, after something has happened; gives whether one went on.
     pub(crate) fn advance_talks(&mut self, step: &mut Step<'_>) -> bool {
         let events = core::mem::take(&mut step.events);
-        for talk in self.conns.values_mut() {
-            events.iter().for_each(|event| talk.note(event));
+        for (conn, talk) in &mut self.conns {
+            let here = Some(Way::Conn(*conn));
+            events.iter().for_each(|(way, event)| talk.note(event, *way == here));
         }
         let conns: Vec<Conn> = self.conns.keys().copied().collect();
         conns.into_iter().filter(|conn| self.advance(step, *conn)).count() > 0
@@ -416,7 +440,7 @@ impl Engine {
 
     /// Goes on with one connection; gives whether it did.
     fn advance(&mut self, step: &mut Step<'_>, conn: Conn) -> bool {
-        if self.put_out_more(step, conn) {
+        if self.feed(step, conn) {
             return true;
         }
         let Some(talk) = self.conns.get(&conn) else { return false };
@@ -443,16 +467,15 @@ impl Engine {
                 Some(why) => self.end_true(step, conn, Err(waiting(tx, &why))),
                 None => false,
             },
-            Stage::Meeting { before, rounds, met } => {
+            Stage::Meeting { round, met } => {
                 let contact = talk.contact;
-                met && self.advance_meeting(step, conn, contact, before, rounds)
+                met && self.advance_meeting(step, conn, contact, round)
             }
         }
     }
 
     fn refusal(&mut self, conn: Conn) -> Option<AgentError> {
-        let (code, text) = self.conns.get_mut(&conn)?.refused.take()?;
-        Some(AgentError::Refused { code, text })
+        self.conns.get_mut(&conn)?.refused.take()
     }
 
     fn end_true(&mut self, step: &mut Step<'_>, conn: Conn, end: Result<Done, AgentError>) -> bool {
@@ -467,8 +490,7 @@ impl Engine {
         if let Some(outgoing) = self.device.outgoing().get(&tx) {
             let payee = outgoing.payee;
             let message = Message::Payment(outgoing.payment.clone());
-            let item = Item { pays: Some(tx), ..Item::new(message, Way::Conn(conn)) };
-            self.put_out(step, payee, item);
+            self.put_out(step, Item::paying(payee, message, Way::Conn(conn), tx));
         }
     }
 
@@ -478,10 +500,10 @@ impl Engine {
             return true;
         }
         let Some(talk) = self.conns.get(&conn) else { return false };
-        if !talk.in_flight.is_empty() || self.outbox.has(Way::Conn(conn)) {
+        let delivered = talk.delivered.len();
+        if self.carries(conn) {
             return false;
         }
-        let delivered = talk.delivered.len();
         match goal {
             Goal::Pay { .. } => {
                 if let Err(error) = self.offer(step, conn, goal) {
@@ -495,29 +517,32 @@ impl Engine {
         true
     }
 
-    /// The answer to a second round comes after all answers to the first.
+    /// What the other side sends after its answer to a round comes before its answer to the next: so a
+    /// meeting is over when nothing has changed since the round before was answered.
     fn advance_meeting(
         &mut self,
         step: &mut Step<'_>,
         conn: Conn,
         contact: Option<DeviceId>,
-        before: Option<Standing>,
-        rounds: u32,
+        round: Round,
     ) -> bool {
         let Some(contact) = contact else { return false };
-        let open = self.outbox.has(Way::Conn(conn))
-            || self.conns.get(&conn).is_some_and(|talk| !talk.in_flight.is_empty());
-        if open && rounds < MAX_ROUNDS {
+        let now = self.standing(contact);
+        let met = Some(round.met.unwrap_or(now));
+        let last = round.number >= MAX_ROUNDS;
+        if self.carries(conn) && !last {
+            if let Some(talk) = self.conns.get_mut(&conn) {
+                talk.stage = Stage::Meeting { round: Round { met, ..round }, met: true };
+            }
             return false;
         }
-        let after = Some(self.standing(contact));
-        if before == after || rounds >= MAX_ROUNDS {
+        if round.before == Some(now) || last {
             step.effects.push(Effect::Show(Box::new(Event::Met { contact })));
             return self.end_true(step, conn, Ok(Done::Met));
         }
         if let Some(talk) = self.conns.get_mut(&conn) {
-            let rounds = rounds.saturating_add(1);
-            talk.stage = Stage::Meeting { before: after, rounds, met: false };
+            let round = Round { number: round.number.saturating_add(1), before: met, met: None };
+            talk.stage = Stage::Meeting { round, met: false };
         }
         step.way = Some(Way::Conn(conn));
         if let Err(error) = self.tell(step, device::Input::Meet { contact }, None) {

@@ -1,7 +1,8 @@
 //! What two agents come to over a connection, whatever becomes of it.
 
-use tally_agent::{AgentError, Done, Input};
-use tally_core::device::Event;
+use tally_agent::{AgentError, Done, Goal, Input};
+use tally_core::accept::AcceptPolicy;
+use tally_core::device::{self, Event};
 use tally_core::hash::sha256;
 use tally_testkit::{Ended, Scene};
 
@@ -144,4 +145,102 @@ fn a_meeting_ends_whatever_keys_the_two_have() {
         assert_eq!(scene.meet(one, 1 - one), Ok(Done::Met), "seed {seed}");
         assert_eq!(scene.balances().iter().sum::<u64>(), 1000);
     }
+}
+
+/// Has one person pay another by codes that never arrive, `times` one unit.
+fn owe(scene: &mut Scene, payer: usize, payee: usize, times: u64) {
+    let policy = scene.people[payee].device().accept_policy().clone();
+    let policy = AcceptPolicy { max_unsettled: None, ..policy };
+    let now = scene.now;
+    scene.people[payee].wish(now, device::Input::AcceptPolicy(policy)).expect("a good policy");
+    for _ in 0..times {
+        scene.mint_to(payer, 1);
+        let invoice = scene.invoice(payee, 1).expect("an invoice");
+        scene.give(payer, Input::PayInvoice(Box::new(invoice))).expect("a payment");
+    }
+}
+
+#[test]
+fn what_both_owe_each_other_is_delivered_by_one_meeting_each_once() {
+    for times in [5, 30, 300] {
+        let mut scene = Scene::new(2, 0);
+        owe(&mut scene, 0, 1, times);
+        owe(&mut scene, 1, 0, times);
+        assert_eq!(scene.meet(0, 1), Ok(Done::Met));
+        for (person, other) in [(0, 1), (1, 0)] {
+            let (device, id) = (scene.people[person].device(), scene.id(other));
+            assert_eq!(device.unreceipted(id).count(), 0, "{times}");
+            let shown = scene.people[person].shown.iter();
+            assert_eq!(shown.filter(|event| matches!(event, Event::Again { .. })).count(), 0);
+        }
+        assert_eq!(scene.balances(), [times, times]);
+    }
+}
+
+#[test]
+fn a_silent_connection_holds_up_no_other() {
+    let mut scene = Scene::new(2, 1000);
+    pay_unheard(&mut scene, 6);
+    let payee = scene.id(1);
+    // This one is answered by nobody, and nobody says that it is over.
+    let silent = scene.people[0].next_conn();
+    let given =
+        scene.give(0, Input::Opened { conn: silent, goal: Goal::Resend { payee } }).unwrap();
+    assert_eq!(given.on(silent).len(), 4);
+    assert_eq!(scene.give(0, Input::Resend { payee }).unwrap().files().len(), 4);
+    assert_eq!(scene.connect(0, 1, Goal::Resend { payee }), Ok(Done::Resent(6)));
+    assert_eq!(scene.meet(0, 1), Ok(Done::Met));
+    assert!(matches!(scene.pay(0, 1, 50), Ok(Done::Paid(_))));
+    assert_eq!(scene.balances(), [1000 - 21 - 50, 71]);
+}
+
+#[test]
+fn a_connection_for_which_a_hello_waits_holds_up_no_other() {
+    let mut scene = Scene::new(2, 1000);
+    assert_eq!(scene.meet(0, 1), Ok(Done::Met));
+    scene.people[0].key_is_here = false;
+    // The file waits for a hello that is not signed; the session that is there goes on.
+    let payee = scene.id(1);
+    let card = scene.people[0].card();
+    let conn = scene.people[0].next_conn();
+    let theirs = scene.people[1].next_conn();
+    let begin = Input::Opened { conn, goal: Goal::Meet { contact: payee } };
+    scene.give(0, Input::Renew { card: Box::new(card) }).unwrap();
+    scene.people[0].key_is_here = true;
+    pay_unheard(&mut scene, 1);
+    scene.people[0].key_is_here = false;
+    assert!(scene.give(0, Input::Resend { payee }).unwrap().files().is_empty());
+    let said = scene.give(0, begin).unwrap().on(conn);
+    assert!(!said.is_empty(), "the session of the code");
+    scene.give(1, Input::Opened { conn: theirs, goal: Goal::Serve }).unwrap();
+    let answers = scene.give(1, Input::Packet { conn: theirs, bytes: said[0].clone() }).unwrap();
+    assert!(!answers.on(theirs).is_empty());
+}
+
+#[test]
+fn a_payment_that_was_not_begun_is_not_said_to_be_made() {
+    let mut scene = Scene::new(2, 1000);
+    pay_unheard(&mut scene, 1);
+    let old = scene.people[0].device().unreceipted(scene.id(1)).next().unwrap().tx;
+    for cut in 0..12 {
+        scene.cut_after = Some(cut);
+        let before = scene.people[0].device().outgoing().len();
+        let ended = scene.pay(0, 1, 5);
+        let made = scene.people[0].device().outgoing().len() > before;
+        match ended {
+            Err(Ended::Refused(AgentError::Waiting { tx, .. })) => {
+                assert!(made && tx != old, "cut after {cut}: what waits is the new payment");
+            }
+            Err(Ended::Refused(AgentError::Closed)) => assert!(!made, "cut after {cut}"),
+            other => assert!(matches!(other, Ok(Done::Paid(tx)) if tx != old), "{other:?}"),
+        }
+    }
+    let payee = scene.id(1);
+    pay_unheard(&mut scene, 1);
+    let old = scene.people[0].device().unreceipted(payee).next().unwrap().tx;
+    scene.cut_after = Some(0);
+    let resent = scene.connect(0, 1, Goal::Resend { payee });
+    let is_it =
+        |end: &Ended| matches!(end, Ended::Refused(AgentError::Waiting { tx, .. }) if *tx == old);
+    assert!(resent.as_ref().is_err_and(is_it), "{resent:?}");
 }

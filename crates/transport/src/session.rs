@@ -55,7 +55,7 @@ use chain::Chain;
 use keys::{Direction, Epoch};
 
 pub use budget::Budget;
-pub use heard::{Heard, MAX_AHEAD, next_generation};
+pub use heard::{Gone, Heard, MARGIN, MAX_AHEAD, next_generation};
 pub use hello::{
     Greeting, HELLO_OVERHEAD, HELLO_VERSION, MAX_HELLO, MAX_HELLO_TEXT, MAX_TRIES, Opened, greet,
     open,

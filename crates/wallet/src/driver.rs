@@ -4,11 +4,11 @@
 //! turn wants done, and gives the answers back as inputs, until nothing is left to do. What the seal
 //! cannot do now waits in the agent by itself, and everything else goes on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tally_agent::{
-    AgentError, Batch, Cx, Done, Effect, Idle, Input, ProveOrder, Proved, Refused, SignOrder,
-    StepOrder,
+    AgentError, Batch, Conn, Cx, Done, Effect, Idle, Input, ProveOrder, Proved, Refused, SignOrder,
+    StepOrder, Way,
 };
 use tally_core::card::Signed;
 use tally_core::device::{self, Device, Event, Mode};
@@ -23,7 +23,9 @@ use crate::{StoreError, Wallet, WalletError};
 /// What came of an input.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
-    /// What is to be sent, in order.
+    /// The connection that it was about, if it was about one.
+    conn: Option<Conn>,
+    /// What is to be sent that way, in order.
     pub(crate) packets: Vec<Vec<u8>>,
     /// How what it was for has ended, if it has.
     pub(crate) over: Option<Result<Done, AgentError>>,
@@ -32,7 +34,30 @@ pub(crate) struct Given {
     pub(crate) failed: Option<WalletError>,
 }
 
+/// What followed for a connection while another one, or none, was gone on with. It is given with what
+/// comes next of that connection.
+pub(crate) type Elsewhere = BTreeMap<Conn, (Vec<Vec<u8>>, Option<Result<Done, AgentError>>)>;
+
 impl Given {
+    /// What came before for what this input is about.
+    fn about(input: &Input, elsewhere: &mut Elsewhere) -> Self {
+        let (Input::Opened { conn, .. } | Input::Packet { conn, .. } | Input::Closed { conn, .. }) =
+            input
+        else {
+            return Self::default();
+        };
+        let (packets, over) = elsewhere.remove(conn).unwrap_or_default();
+        Self { conn: Some(*conn), packets, over, ..Self::default() }
+    }
+
+    /// Whether something goes the way that this is about: files go with all that is about no connection.
+    fn is_about(&self, way: Way) -> bool {
+        match way {
+            Way::Conn(conn) => self.conn == Some(conn),
+            Way::File => self.conn.is_none(),
+        }
+    }
+
     /// All that came, unless something was refused or the seal did not do its part.
     pub(crate) fn whole(self) -> Result<Self, WalletError> {
         match self {
@@ -98,7 +123,7 @@ impl Wallet {
         input: Input,
         show: &mut dyn FnMut(&Event),
     ) -> Result<Given, WalletError> {
-        let mut given = Given::default();
+        let mut given = Given::about(&input, &mut self.elsewhere);
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for effect in self.turn(input)? {
@@ -168,12 +193,20 @@ impl Wallet {
                 show(&event);
                 return None;
             }
-            Effect::Send { packet, .. } => {
-                given.packets.push(packet);
+            Effect::Send { way, packet } => {
+                if given.is_about(way) {
+                    given.packets.push(packet);
+                } else if let Way::Conn(conn) = way {
+                    self.elsewhere.entry(conn).or_default().0.push(packet);
+                }
                 return None;
             }
-            Effect::Over { end, .. } => {
-                given.over = Some(end);
+            Effect::Over { way, end } => {
+                if given.is_about(way) {
+                    given.over = Some(end);
+                } else if let Way::Conn(conn) = way {
+                    self.elsewhere.entry(conn).or_default().1 = Some(end);
+                }
                 return None;
             }
             Effect::Invoice(invoice) => {

@@ -8,6 +8,7 @@ use tally_core::device::{Event, Input};
 use tally_core::id::{AssetId, DeviceId, TxId};
 use tally_core::time::Time;
 
+use crate::packets::unfinished;
 use crate::settle::{Progress, Settling};
 use crate::{Wallet, WalletError};
 
@@ -67,15 +68,18 @@ impl Wallet {
         progress: &mut dyn FnMut(Progress),
         show: &mut dyn FnMut(&Event),
     ) -> Result<Moved, WalletError> {
-        let mut made = None;
+        let mut shown = Vec::new();
         let mut noting = |event: &Event| {
-            if let Event::Moved { tx, .. } = event {
-                made = Some(*tx);
-            }
+            shown.push(event.clone());
             show(event);
         };
         self.act(input, &mut noting)?;
-        let tx = made.ok_or_else(WalletError::given_up)?;
+        let made = shown.iter().find_map(|event| match event {
+            Event::Moved { tx, .. } => Some(Ok(*tx)),
+            Event::GivenUp { .. } => Some(Err(WalletError::given_up())),
+            _ => None,
+        });
+        let tx = made.unwrap_or_else(|| Err(unfinished(&[])))?;
         let settling = self.settle(progress, show)?;
         let certified = self.device().settled_at(&tx).is_some();
         Ok(Moved { tx, certified, settling })
@@ -102,7 +106,9 @@ impl Wallet {
         self.remind(&mut show)?;
         let wish = tally_agent::Input::Release { payee, asset };
         let given = self.give(wish, &mut show)?.whole()?;
-        let packet = given.packets.into_iter().next().ok_or_else(WalletError::given_up)?;
-        Ok((packet, events))
+        match given.packets.into_iter().next() {
+            Some(packet) => Ok((packet, events)),
+            None => Err(unfinished(&events)),
+        }
     }
 }

@@ -5,8 +5,21 @@ use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::device::{DeviceError, Event};
 use tally_core::id::{AssetId, DeviceId};
+use tally_core::trade::TradeError;
 
 use crate::{Wallet, WalletError};
+
+/// Why there is no packet, though nothing was refused or given up: what makes it is not there yet.
+pub(crate) fn unfinished(events: &[Event]) -> WalletError {
+    let signed = events.iter().find_map(|event| match event {
+        Event::Paid { tx, .. } | Event::Moved { tx, .. } => Some(*tx),
+        _ => None,
+    });
+    match signed {
+        Some(tx) => WalletError::Waiting { tx, why: "its packet is not made yet".to_owned() },
+        None => DeviceError::from(TradeError::Waiting).into(),
+    }
+}
 
 impl Wallet {
     /// A signed request to be paid, to be shown as a code or handed over as a file.
@@ -31,9 +44,9 @@ impl Wallet {
     /// Paying one invoice twice gives the same payment again.
     ///
     /// # Errors
-    /// [`WalletError::Device`] when it cannot be paid; [`WalletError::Refused`] when the seal gave no
-    /// proof, so that it was given up; [`WalletError::Unsent`] when it is made, and no packet has room
-    /// for it.
+    /// [`WalletError::Device`] when it cannot be paid, or not now: with `TRADE_WAITING` it is set down,
+    /// and made when the seal is back; [`WalletError::Refused`] when the seal gave no proof, so that it
+    /// was given up; [`WalletError::Unsent`] when it is made, and no packet has room for it.
     pub fn pay_invoice(&mut self, invoice: &Signed) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
         let mut events = Vec::new();
         let mut show = |event: &Event| events.push(event.clone());
@@ -41,15 +54,17 @@ impl Wallet {
         self.remind(&mut show)?;
         let pay = Input::PayInvoice(Box::new(invoice.clone()));
         let given = self.give(pay, &mut show)?.whole()?;
-        let packet = given.packets.into_iter().next().ok_or_else(WalletError::given_up)?;
-        Ok((packet, events))
+        match given.packets.into_iter().next() {
+            Some(packet) => Ok((packet, events)),
+            None => Err(unfinished(&events)),
+        }
     }
 
     /// Takes in a packet that came by file or code: a payment, or a receipt. The answers are packets
     /// for whoever sent it.
     ///
-    /// The same packet again gives the same answer again. A packet that is refused leaves no trace,
-    /// so that packets may come in any order and be tried again.
+    /// The same packet again gives the same answer again. Of a packet that is refused nothing is kept
+    /// but what its sender signed, so that packets may come in any order and be tried again.
     ///
     /// # Errors
     /// [`WalletError::Refused`] with the reason; [`WalletError::Peer`] when the packet cannot be read.
@@ -68,7 +83,10 @@ impl Wallet {
     /// cannot be read, as when it was consented to before: the sender asks again then.
     pub fn agree_to_release(&mut self, bytes: &[u8]) -> Result<(Vec<Event>, Vec<u8>), WalletError> {
         let (events, packets) = self.take_file(bytes, true)?;
-        Ok((events, packets.into_iter().next().unwrap_or_default()))
+        match packets.into_iter().next() {
+            Some(packet) => Ok((events, packet)),
+            None => Err(unfinished(&events)),
+        }
     }
 
     fn take_file(

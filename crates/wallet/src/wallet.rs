@@ -22,6 +22,7 @@ use tally_seal::unlock::{KdfParams, Unlock};
 use tally_seal::{Entropy, Purpose, Seal, SealError};
 use tally_transport::session::KemSecret;
 
+use crate::driver::Elsewhere;
 use crate::live::Guest;
 use crate::notary::Notaries;
 use crate::sealed::{DeviceSeal, TPM, address_of};
@@ -80,6 +81,8 @@ pub struct Wallet {
     /// The number of the latest connection.
     pub(crate) conns: u64,
     pub(crate) guests: Vec<Guest>,
+    /// What followed for other connections than the one that was gone on with.
+    pub(crate) elsewhere: Elsewhere,
     /// How far the clock is ahead, in microseconds.
     #[cfg(test)]
     pub(crate) ahead: u64,
@@ -203,6 +206,7 @@ impl Wallet {
             store,
             conns: 0,
             guests: Vec::new(),
+            elsewhere: Elsewhere::new(),
             #[cfg(test)]
             ahead: 0,
         };
@@ -235,6 +239,7 @@ impl Wallet {
         self.notaries = notaries;
         self.agent = Agent::Idle(Box::new(Idle::load(loaded, keys)));
         self.guests.clear();
+        self.elsewhere.clear();
         Ok(())
     }
 

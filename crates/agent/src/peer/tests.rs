@@ -72,18 +72,16 @@ fn sessions_of_an_earlier_version_are_read_but_for_a_hello_that_is_still_to_be_h
 fn whoever_is_gone_leaves_behind_what_was_heard() {
     let (mut peers, contact) = (Peers::default(), DeviceId::new([1; 32]));
     peers.put(contact, peer());
-    peers.remove(&contact);
-    assert!(!peers.heard(&contact).is_new(5) && !peers.heard(&contact).is_new(8));
-    assert!(peers.heard(&contact).is_new(6));
+    peers.remove(&contact, 100, true);
+    let heard = |peers: &Peers, is_contact| peers.copy_of(&contact, is_contact).heard;
+    assert!(!heard(&peers, true).is_new(5) && !heard(&peers, true).is_new(8));
+    assert!(heard(&peers, true).is_new(6), "what was not heard of a contact is new");
+    assert!(!heard(&peers, false).is_new(6), "of strangers all below is old");
     let mut later = Peers::default();
     later.set_gone(Peer::from_plain(&peers.gone().to_plain()).expect("as it was written"));
-    assert_eq!(later.heard(&contact), peers.heard(&contact));
-    assert_eq!(
-        &later.copy_of(&contact).heard,
-        peers.heard(&contact),
-        "it holds for who comes back"
-    );
-    assert_eq!(&later.entry(contact).heard, peers.heard(&contact));
+    for is_contact in [true, false] {
+        assert_eq!(heard(&later, is_contact), heard(&peers, is_contact), "for who comes back");
+    }
 }
 
 #[test]

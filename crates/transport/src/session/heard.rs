@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 /// Most runs of generations that were ahead of the receiver's clock. Beyond it the two closest become
 /// one, which says no to what is between them.
 pub const MAX_AHEAD: usize = 8;
+/// Furthest that the clock of somebody who is no contact may be ahead, in microseconds: ten minutes.
+pub const MARGIN: u64 = 10 * 60 * 1_000_000;
 
 /// The generations that were heard of one contact, in microseconds since 1970 or above.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,8 +69,13 @@ impl Heard {
         new
     }
 
+    /// One in which all counts as heard up to here.
+    fn up_to(floor: u64) -> Self {
+        Self { floor, ahead: Vec::new() }
+    }
+
     /// Counts all that `other` has heard as heard.
-    pub fn absorb(&mut self, other: &Self) {
+    fn absorb(&mut self, other: &Self) {
         if other.floor > self.floor {
             self.raise(other.floor);
         }
@@ -106,9 +113,54 @@ impl Heard {
     }
 }
 
+/// What was heard of whoever is forgotten, of all of them together.
+///
+/// Strangers come and go as they like, and no clock of theirs counts for others: whoever is no contact is
+/// heard only up to [`MARGIN`] ahead of the receiver's clock, and of who is forgotten a floor is left,
+/// no further ahead. Contacts whom the owner removed are kept apart: they may be added again, and whom
+/// the owner adds is not concerned by what strangers said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Up to here all counts as heard of whoever is no contact.
+    pub strangers: u64,
+    /// What counts as heard of whom the owner adds.
+    pub removed: Heard,
+}
+
+impl Gone {
+    /// What counts as heard of somebody of whom nothing is kept.
+    pub fn heard(&self, is_contact: bool) -> Heard {
+        if is_contact { self.removed.clone() } else { Heard::up_to(self.strangers) }
+    }
+
+    /// Whether a hello of somebody who is no contact is not too far ahead of the receiver's clock: or of
+    /// what a plea told them, as after that clock was ahead itself.
+    pub fn admits(&self, generation: u64, now: u64) -> bool {
+        generation <= self.most(now)
+    }
+
+    /// Forgets somebody at `now`, of whom so much was heard.
+    pub fn forget(&mut self, heard: &Heard, now: u64, was_contact: bool) {
+        let floor = heard.greatest().min(self.most(now));
+        self.strangers = self.strangers.max(floor);
+        if was_contact {
+            self.removed.absorb(heard);
+        }
+    }
+
+    fn most(&self, now: u64) -> u64 {
+        now.saturating_add(MARGIN).max(self.strangers.saturating_add(1))
+    }
+}
+
 /// The generation of the next hello to a contact: above all that were `said` to it and above what it was
 /// `told` to be above, and no less than `now`, in microseconds by the sender's clock.
-pub fn next_generation(said: u64, told: u64, now: u64) -> u64 {
+///
+/// What was said by a clock that was far ahead counts only if it was `answered`: else it may have been
+/// refused, as would be all that is above it. Whoever tells what they heard was not told more.
+pub fn next_generation(said: u64, answered: bool, told: u64, now: u64) -> u64 {
+    let counts = said <= now.saturating_add(MARGIN) || (answered && told == 0);
+    let said = if counts { said } else { 0 };
     said.max(told).saturating_add(1).max(now)
 }
 

@@ -66,7 +66,7 @@ fn however_often_a_clock_is_wrong_the_room_is_bounded_and_the_present_stays_open
 fn a_whole_life_with_a_clock_ahead_is_one_run() {
     let (mut heard, mut said) = (Heard::default(), AHEAD);
     for _ in 0..100 {
-        said = next_generation(said, 0, NOW);
+        said = next_generation(said, true, 0, NOW);
         assert!(heard.note(said, NOW));
     }
     assert_eq!(heard.ahead(), [(AHEAD + 1, AHEAD + 100)]);
@@ -74,10 +74,38 @@ fn a_whole_life_with_a_clock_ahead_is_one_run() {
 
 #[test]
 fn a_sender_goes_above_all_that_it_said_or_was_told() {
-    assert_eq!(next_generation(0, 0, NOW), NOW);
-    assert_eq!(next_generation(NOW, 0, NOW), NOW + 1);
-    assert_eq!(next_generation(NOW, AHEAD, NOW), AHEAD + 1);
-    assert_eq!(next_generation(u64::MAX, 0, NOW), u64::MAX);
+    assert_eq!(next_generation(0, false, 0, NOW), NOW);
+    assert_eq!(next_generation(NOW, false, 0, NOW), NOW + 1);
+    assert_eq!(next_generation(NOW, false, AHEAD, NOW), AHEAD + 1);
+    assert_eq!(next_generation(u64::MAX, true, 0, NOW), u64::MAX);
+}
+
+#[test]
+fn what_a_wrong_clock_said_counts_only_if_it_was_answered() {
+    assert_eq!(next_generation(AHEAD, true, 0, NOW), AHEAD + 1);
+    assert_eq!(next_generation(AHEAD, false, 0, NOW), NOW, "it was refused, for all one knows");
+    assert_eq!(next_generation(AHEAD, true, NOW + 5, NOW), NOW + 6, "it is forgotten");
+    assert_eq!(next_generation(NOW + MARGIN, false, 0, NOW), NOW + MARGIN + 1);
+}
+
+#[test]
+fn of_who_is_no_contact_a_floor_is_left_that_is_not_ahead() {
+    let mut gone = Gone::default();
+    assert!(gone.admits(NOW + MARGIN, NOW) && !gone.admits(NOW + MARGIN + 1, NOW));
+    let mut heard = Heard::default();
+    assert!(heard.note(AHEAD, NOW));
+    gone.forget(&heard, NOW, false);
+    assert_eq!(gone, Gone { strangers: NOW + MARGIN, removed: Heard::default() });
+    assert!(gone.heard(false).is_new(NOW + MARGIN + 1), "whoever comes later is heard");
+    assert!(gone.heard(true).is_new(1), "whom the owner adds begins anew");
+}
+
+#[test]
+fn a_floor_that_is_ahead_lets_in_who_was_told_of_it_and_moves_no_further() {
+    let mut gone = Gone { strangers: AHEAD, ..Gone::default() };
+    assert!(gone.admits(AHEAD + 1, NOW) && !gone.admits(AHEAD + 2, NOW));
+    gone.forget(&Heard::of(u64::MAX, Vec::new()).unwrap(), NOW, false);
+    assert_eq!(gone.strangers, AHEAD + 1);
 }
 
 #[test]
@@ -98,16 +126,35 @@ proptest! {
         hellos in prop::collection::vec((1..60_u64, 0..60_u64, any::<bool>()), 1..200),
     ) {
         let (mut heard, mut before) = (Heard::default(), BTreeSet::new());
-        let mut forgotten = Heard::default();
+        let mut gone = Gone::default();
         for (generation, now, forget) in hellos {
-            let new = forgotten.is_new(generation) && heard.note(generation, now);
+            let new = gone.heard(true).is_new(generation) && heard.note(generation, now);
             prop_assert!(!new || before.insert(generation), "{generation} twice");
             let again = Heard::of(heard.floor(), heard.ahead().to_vec());
             prop_assert_eq!(again.as_ref(), Some(&heard), "it can be stored");
             if forget {
-                forgotten.absorb(&heard);
+                gone.forget(&heard, now, true);
                 heard = Heard::default();
-                prop_assert!(Heard::of(forgotten.floor(), forgotten.ahead().to_vec()).is_some());
+                let removed = &gone.removed;
+                prop_assert!(Heard::of(removed.floor(), removed.ahead().to_vec()).is_some());
+            }
+        }
+    }
+
+    /// Of strangers, too, nothing is heard twice while the receiver's clock only goes on.
+    #[test]
+    fn nothing_is_heard_twice_of_strangers(
+        hellos in prop::collection::vec((0..3 * MARGIN, 0..MARGIN, any::<bool>()), 1..200),
+    ) {
+        let (mut gone, mut heard) = (Gone::default(), Gone::default().heard(false));
+        let (mut before, mut now) = (BTreeSet::new(), 0);
+        for (generation, later, forget) in hellos {
+            now += later / 50;
+            let new = gone.admits(generation, now) && heard.note(generation, now);
+            prop_assert!(!new || before.insert(generation), "{generation} twice");
+            if forget {
+                gone.forget(&heard, now, false);
+                heard = gone.heard(false);
             }
         }
     }

@@ -1,0 +1,52 @@
+//! Orders whose answers were lost, and inputs that are refused half way.
+
+use tally_agent::{Done, Input};
+use tally_testkit::Scene;
+
+fn pay_by_code(scene: &mut Scene, units: u64) -> Vec<u8> {
+    let invoice = scene.invoice(1, units).expect("an invoice");
+    let given = scene.give(0, Input::PayInvoice(Box::new(invoice))).expect("a payment");
+    given.files().remove(0)
+}
+
+#[test]
+fn a_hello_whose_order_was_lost_is_ordered_again() {
+    let mut scene = Scene::new(2, 1000);
+    pay_by_code(&mut scene, 100);
+    let (card, payee) = (scene.people[0].card(), scene.id(1));
+    scene.give(0, Input::Renew { card: Box::new(card) }).unwrap();
+    scene.people[0].key_is_here = false;
+    assert!(scene.give(0, Input::Resend { payee }).unwrap().files().is_empty());
+    scene.people[0].key_is_here = true;
+    assert_eq!(scene.give(0, Input::Remind).unwrap().files().len(), 1);
+    assert_eq!(scene.meet(0, 1), Ok(Done::Met));
+}
+
+#[test]
+fn a_hello_that_was_ordered_before_the_card_was_renewed_is_made_anew() {
+    let mut scene = Scene::new(2, 1000);
+    pay_by_code(&mut scene, 100);
+    let payee = scene.id(1);
+    scene.people[0].key_is_here = false;
+    scene.give(0, Input::Resend { payee }).unwrap();
+    let renewed = scene.people[0].card_made_at(scene.now);
+    scene.people[0].key_is_here = true;
+    let given = scene.give(0, Input::Renew { card: Box::new(renewed.clone()) }).unwrap();
+    let bytes = given.files().remove(0);
+    scene.give(1, Input::File { bytes, agree: false }).unwrap();
+    assert_eq!(*scene.people[1].device().contacts()[&scene.id(0)].card, renewed);
+}
+
+#[test]
+fn a_refused_consent_leaves_memory_as_the_disk_has_it() {
+    let mut scene = Scene::new(2, 1000);
+    let codes = [pay_by_code(&mut scene, 11), pay_by_code(&mut scene, 22)];
+    // The second comes first, and the owner takes it for a release.
+    let taken = scene.give(1, Input::File { bytes: codes[1].clone(), agree: true });
+    let refused = taken.map_or(true, |given| given.over.iter().any(|(_, end)| end.is_err()));
+    assert!(refused);
+    let before = scene.people[1].device().sightings().len();
+    scene.restart(1);
+    assert_eq!(scene.people[1].device().sightings().len(), before);
+    assert_eq!(before, 1, "what its sender signed may be half of a fork");
+}
