@@ -18,7 +18,7 @@ pub use worth::{MINTED, Worth, words};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
-use tally_core::device::{Device, Direction, Event};
+use tally_core::device::{Device, Direction, Event, RejectReason};
 use tally_core::id::DeviceId;
 use tally_core::tier::Tier;
 use tally_core::time::Time;
@@ -251,12 +251,10 @@ impl Shown {
                 Self::GivenUp { tx, payee: who(payee), money, until: until.map(date) }
             }
             Event::Receipted { tx } => Self::Receipted { tx: tx.to_string() },
-            Event::Refused { from, reason } => Self::Refused {
-                from: who(from),
-                code: reason.code.clone(),
-                reason: reason.text.clone(),
-            },
-            Event::RefusedBy { payee, code } => Self::refused_by(who(payee), code),
+            Event::Refused { from, reason } => Self::refused(who(from), reason),
+            Event::RefusedBy { payee, code } => {
+                Self::RefusedBy { payee: who(payee), code: code.clone() }
+            }
             Event::Forked { key, contact, kind, concern } => Self::Forked {
                 key: key.to_string(),
                 contact: contact.as_ref().map(who),
@@ -287,8 +285,8 @@ impl Shown {
         }
     }
 
-    fn refused_by(payee: Who, code: &str) -> Self {
-        Self::RefusedBy { payee, code: code.into() }
+    fn refused(from: Who, reason: &RejectReason) -> Self {
+        Self::Refused { from, code: reason.code.clone(), reason: reason.text.clone() }
     }
 
     /// The refusal that the event is, as an error of the command that caused it.
