@@ -216,7 +216,9 @@ impl Engine {
         via: Option<&Via>,
     ) -> Result<(), AgentError> {
         let world = World { now: step.cx.now, seals: &TpmProofs, notary: self.trust.as_ref() };
+        let was_normal = self.is_normal();
         let output = self.device.handle(&world, input)?;
+        self.end_if_set_back(step, was_normal);
         self.follow(step, output, via);
         Ok(())
     }
@@ -235,7 +237,9 @@ impl Engine {
         let mut copy = self.device.clone();
         let outputs = inputs.into_iter().map(|input| copy.handle(&self.world(step.cx.now), input));
         let outputs = outputs.collect::<Result<Vec<Output>, DeviceError>>()?;
+        let was_normal = self.is_normal();
         self.device = copy;
+        self.end_if_set_back(step, was_normal);
         outputs.into_iter().for_each(|output| self.follow(step, output, None));
         Ok(())
     }
@@ -306,14 +310,25 @@ impl Engine {
         }
     }
 
-    /// The device was set back: it receives only, and gives up its sessions, whose counters may have
-    /// been used.
+    /// The device was set back: it receives only.
     pub(crate) fn set_back(&mut self, step: &mut Step<'_>) -> Result<(), AgentError> {
         self.tell(step, device::Input::Restored, None)?;
+        self.end_what_was_begun(step);
+        Ok(())
+    }
+
+    /// Whatever showed a device that it was set back, a proof, a meeting or a payment, ends the same.
+    fn end_if_set_back(&mut self, step: &mut Step<'_>, was_normal: bool) {
+        if was_normal && !self.is_normal() {
+            self.end_what_was_begun(step);
+        }
+    }
+
+    /// Gives up the sessions, whose counters may have been used, and what was about to be signed.
+    fn end_what_was_begun(&mut self, step: &mut Step<'_>) {
         self.drop_sessions(step);
         self.answers.forget_consents();
         self.spends.clear();
-        Ok(())
     }
 
     /// What waits for a session has a hello made anew.

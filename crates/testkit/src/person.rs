@@ -190,6 +190,11 @@ impl Person {
         self.agent.as_ref().map(Idle::device).expect("power is there")
     }
 
+    /// With how many contacts there are open sessions.
+    pub fn sessions(&self) -> usize {
+        self.agent.as_ref().map(Idle::sessions).expect("power is there")
+    }
+
     /// The device's identity.
     pub fn id(&self) -> DeviceId {
         self.me.device()

@@ -81,19 +81,13 @@ impl Wallet {
         self.run(vec![input], show)
     }
 
-    /// Gives the device the inputs, as one change, and does all that follows from it. What shows it that
-    /// it was set back or copied ends its sessions too.
+    /// Gives the device the inputs, as one change, and does all that follows from it.
     pub(crate) fn run(
         &mut self,
         inputs: Vec<device::Input>,
         show: &mut dyn FnMut(&Event),
     ) -> Result<(), WalletError> {
-        let before = *self.device().mode();
-        self.give(Input::Wish(inputs), show)?.whole()?;
-        if before == Mode::Normal && *self.device().mode() != Mode::Normal {
-            self.set_back()?;
-        }
-        Ok(())
+        self.give(Input::Wish(inputs), show)?.whole().map(|_| ())
     }
 
     /// Asks the seal again for what waits for it.

@@ -1,0 +1,60 @@
+//! A device that finds itself set back ends what it had begun, whatever showed it.
+
+use tally_agent::{Goal, Input};
+use tally_core::device::Mode;
+use tally_testkit::Scene;
+
+/// Alice has sessions with Bob and Carol; then she pays Bob, and her disk and all that is beside it are set
+/// back to before that, and nothing tells her.
+fn set_back_unnoticed() -> Scene {
+    let mut scene = Scene::new(3, 1000);
+    scene.pay(0, 1, 1).expect("paid");
+    scene.pay(0, 2, 1).expect("paid");
+    let (mut disk, journal) = (scene.people[0].disk.clone(), scene.people[0].journal);
+    scene.pay(0, 1, 100).expect("paid");
+    // The count of writes outside the disk is set back as well.
+    disk.writes = scene.people[0].disk.writes;
+    scene.people[0].disk = disk;
+    scene.people[0].journal = journal;
+    scene.restart(0);
+    assert!(scene.people[0].is_normal(), "she does not know");
+    assert_eq!(scene.people[0].sessions(), 2);
+    scene
+}
+
+#[test]
+fn a_meeting_that_shows_a_later_step_ends_the_sessions() {
+    let mut scene = set_back_unnoticed();
+    let contact = scene.id(1);
+    let _ = scene.connect(0, 1, Goal::Meet { contact });
+    assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly);
+    assert!(scene.people[0].sessions() < 2, "that with Carol is over");
+    let met = scene.meet(0, 1);
+    assert!(met.is_ok(), "they meet anew: {met:?}");
+}
+
+#[test]
+fn a_payment_that_shows_a_later_step_ends_the_sessions_and_is_taken() {
+    let mut scene = set_back_unnoticed();
+    scene.pay(1, 0, 40).expect("paid");
+    assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly);
+    assert_eq!(scene.balances()[0], 999 - 1 + 40);
+    assert!(scene.people[0].sessions() < 2, "that with Carol is over");
+    let met = scene.meet(0, 2);
+    assert!(met.is_ok(), "they meet anew: {met:?}");
+}
+
+#[test]
+fn what_was_to_be_signed_is_signed_no_more() {
+    let mut scene = set_back_unnoticed();
+    scene.people[0].key_is_here = false;
+    let invoice = scene.invoice(2, 7).expect("asked");
+    let begun = scene.give(0, Input::PayInvoice(Box::new(invoice))).expect("begun");
+    assert!(begun.files().is_empty(), "the key is away");
+    let contact = scene.id(0);
+    let _ = scene.connect(1, 0, Goal::Meet { contact });
+    scene.people[0].key_is_here = true;
+    assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly);
+    let reminded = scene.give(0, Input::Remind).expect("always");
+    assert!(reminded.files().is_empty(), "nothing leaves a device that only receives");
+}
