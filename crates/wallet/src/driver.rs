@@ -11,7 +11,7 @@ use tally_agent::{
     StepOrder, Way,
 };
 use tally_core::card::Signed;
-use tally_core::device::{self, Device, Event, Mode};
+use tally_core::device::{self, Device, Event};
 use tally_core::id::DeviceId;
 use tally_seal::SealError;
 use tally_seal::tpm2::{AwayTpm, TpmError};
