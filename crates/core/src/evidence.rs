@@ -220,10 +220,7 @@ impl Evidence {
             let proved = |(_, w): &(&CoinId, &Witness)| matches!(w.unlock, Unlock::Sealed(..));
             hop.tx.body.inputs.iter().zip(hop.witnesses.iter()).filter(proved)
         });
-        let seal = |(coin, _): (&CoinId, &Witness)| match owners.get(coin) {
-            Some(Predicate::Sealed(sealed)) => Some(sealed.slot.seal),
-            _ => None,
-        };
+        let seal = |(coin, _): (&CoinId, &Witness)| Some(owners.get(coin)?.slot()?.seal);
         spends.filter_map(seal).collect()
     }
 

@@ -144,12 +144,26 @@ impl Predicate {
         }
     }
 
+    /// The slot of hardware that the coin is bound to, if it is, whether or not its lock has ended.
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Sealed(sealed) => Some(sealed.slot),
+            Self::Signature(_) | Self::Reserved(_) => None,
+        }
+    }
+
+    /// For whom the coin was set aside, if it was, whether or not its lock has ended.
+    pub fn reservation(&self) -> Option<&Reserved> {
+        match self {
+            Self::Reserved(reserved) => Some(reserved),
+            Self::Signature(_) | Self::Sealed(_) => None,
+        }
+    }
+
     /// For whom the coin is set aside at `now`, if it is.
     pub fn reserved_for(&self, now: Time) -> Option<&PublicKey> {
-        match self {
-            Self::Reserved(reserved) if now < reserved.until => Some(&reserved.payee),
-            _ => None,
-        }
+        let reserved = self.reservation().filter(|reserved| now < reserved.until);
+        reserved.map(|reserved| &reserved.payee)
     }
 
     /// The predicate under which the change of a coin goes back to its owner, unless a counter is
@@ -220,7 +234,7 @@ impl Predicate {
             {
                 Tier::Reserved
             }
-            _ => Tier::Signed,
+            (Self::Signature(_) | Self::Sealed(_) | Self::Reserved(_), _) => Tier::Signed,
         }
     }
 
@@ -230,7 +244,7 @@ impl Predicate {
         match self {
             Self::Sealed(sealed) if now < sealed.until => Tier::Sealed,
             Self::Reserved(r) if now < r.until && r.payee == *viewer => Tier::Reserved,
-            _ => Tier::Signed,
+            Self::Signature(_) | Self::Sealed(_) | Self::Reserved(_) => Tier::Signed,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::evidence::{Hop, Sighting};
 use crate::id::{DeviceId, Digest, TxId};
 use crate::keys::{PublicKey, Signature};
 use crate::message::{Message, Payment, Receipt};
-use crate::predicate::{Predicate, Unlock, UnlockError, consent_digest, spend_digest};
+use crate::predicate::{Unlock, UnlockError, consent_digest, spend_digest};
 use crate::trade::{self, Source, TradeError};
 
 /// What a contact has signed and needs this device's consent for. It does not survive a restart.
@@ -92,10 +92,7 @@ impl Device {
         let (offer, owner) = (&payment.offer, payer.owner.clone());
         let holdings = self.verify_incoming(world, &offer.evidence)?;
         let sources = sources_of(offer, &holdings, payer)?;
-        let mine = |source: &Source| match &source.coin.owner {
-            Predicate::Reserved(reserved) => reserved.payee == self.me.owner,
-            _ => false,
-        };
+        let mine = |source: &Source| is_reserved_for(source, &self.me.owner);
         if !sources.iter().all(mine) || payment.accept.owner.key() != &owner {
             return Err(TradeError::Coins.into());
         }
@@ -176,7 +173,7 @@ impl Device {
                 let digest = consent_digest(coin, &tx);
                 self.me.owner.verify(&digest, consent).then(|| consent.clone())
             }
-            _ => None,
+            Unlock::Signature(_) | Unlock::Sealed(..) => None,
         });
         List::truncated(mine.collect())
     }
@@ -222,7 +219,7 @@ impl Device {
 }
 
 fn is_reserved_for(source: &Source, key: &PublicKey) -> bool {
-    matches!(&source.coin.owner, Predicate::Reserved(reserved) if reserved.payee == *key)
+    source.coin.owner.reservation().is_some_and(|reserved| reserved.payee == *key)
 }
 
 /// The unlocks of a payment with the consents of whoever has `key`: one for each input that is

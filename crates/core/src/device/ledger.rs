@@ -10,7 +10,6 @@ use super::{Apart, Pocket};
 use crate::amount::Amount;
 use crate::id::{AssetId, CoinId, Root};
 use crate::keys::PublicKey;
-use crate::predicate::Predicate;
 use crate::time::Time;
 use crate::trade::held;
 
@@ -142,11 +141,11 @@ impl Ledger {
 
     /// Whether anything was set aside for whoever has `key`, even if its lock has ended.
     pub(super) fn reserves_for(&self, key: &PublicKey) -> bool {
-        let owner = |pocket: &Pocket| pocket.coin.as_ref().map(|(_, coin)| coin.owner.clone());
-        self.reserved().filter_map(owner).any(|owner| match owner {
-            Predicate::Reserved(reserved) => reserved.payee == *key,
-            _ => false,
-        })
+        let aside = |pocket: &Pocket| {
+            let reserved = pocket.coin.as_ref().and_then(|(_, coin)| coin.owner.reservation());
+            reserved.is_some_and(|reserved| reserved.payee == *key)
+        };
+        self.reserved().any(aside)
     }
 
     /// Puts in a pocket, or replaces what is known of it.
@@ -168,13 +167,11 @@ impl Ledger {
             was.map(|place| self.ready.remove(&place));
             self.ready.extend(is.filter(|(_, _, id)| !self.apart.contains_key(id)));
         }
-        match &pocket.coin {
-            Some((_, coin)) if matches!(coin.owner, Predicate::Reserved(_)) => {
-                self.reserved.insert(pocket.id);
-            }
-            _ => {
-                self.reserved.remove(&pocket.id);
-            }
+        let reserved = pocket.coin.as_ref().and_then(|(_, coin)| coin.owner.reservation());
+        if reserved.is_some() {
+            self.reserved.insert(pocket.id);
+        } else {
+            self.reserved.remove(&pocket.id);
         }
     }
 

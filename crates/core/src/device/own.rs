@@ -54,10 +54,8 @@ impl Outgoing {
     /// The reservations that it spends and whose payees have not consented.
     pub fn unconsented(&self) -> impl Iterator<Item = &Reserved> {
         let spends = self.sources.iter().zip(self.payment.commit.unlocks.iter());
-        spends.filter_map(|(source, unlock)| match (&source.coin.owner, unlock) {
-            (Predicate::Reserved(reserved), Unlock::Signature(_)) => Some(reserved),
-            _ => None,
-        })
+        let alone = spends.filter(|(_, unlock)| matches!(unlock, Unlock::Signature(_)));
+        alone.filter_map(|(source, _)| source.coin.owner.reservation())
     }
 
     /// Whether it is good only once somebody has consented.
@@ -216,10 +214,8 @@ impl Device {
         if outgoing.payee != self.id {
             return None;
         }
-        let key = outgoing.sources.iter().find_map(|source| match &source.coin.owner {
-            Predicate::Reserved(reserved) => Some(&reserved.payee),
-            _ => None,
-        })?;
+        let key = outgoing.sources.iter().find_map(|source| source.coin.owner.reservation());
+        let key = &key?.payee;
         self.contacts.values().find(|contact| contact.owner == *key).map(|c| c.device)
     }
 

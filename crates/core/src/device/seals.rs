@@ -195,14 +195,10 @@ impl Device {
 
     /// The slots of this device's seal that are taken at `now`: by a coin, or by terms that are open.
     pub fn taken(&self, now: Time) -> Vec<Slot> {
-        let slot = |owner: &Predicate| match owner {
-            Predicate::Sealed(sealed) => Some(sealed.slot),
-            _ => None,
-        };
         let given = self.ledger.pockets().filter(|pocket| !self.ledger.is_foreign(&pocket.id));
-        let coins = given.filter_map(|pocket| slot(&pocket.coin.as_ref()?.1.owner));
+        let coins = given.filter_map(|pocket| pocket.coin.as_ref()?.1.owner.slot());
         let open = self.terms.values().filter(|terms| now < terms.expires_at.plus(MAX_LATE));
-        let terms = open.filter_map(|terms| slot(&terms.owner));
+        let terms = open.filter_map(|terms| terms.owner.slot());
         coins.chain(terms).collect()
     }
 
@@ -244,13 +240,9 @@ impl Device {
 
     /// Whether a coin that is here is under the slot of this lock.
     pub(super) fn is_slot_in_use(&self, lock: &Predicate) -> bool {
-        let slot = |owner: &Predicate| match owner {
-            Predicate::Sealed(sealed) => Some(sealed.slot),
-            Predicate::Signature(_) | Predicate::Reserved(_) => None,
-        };
         let given = self.ledger.pockets().filter(|pocket| !self.ledger.is_foreign(&pocket.id));
         let mut here = given.filter_map(|pocket| pocket.coin.as_ref());
-        slot(lock).is_some_and(|taken| here.any(|(_, coin)| slot(&coin.owner) == Some(taken)))
+        lock.slot().is_some_and(|slot| here.any(|(_, coin)| coin.owner.slot() == Some(slot)))
     }
 
     /// When a pocket's coin can be moved again, if it cannot be now: its slot gives no proof, or is not
