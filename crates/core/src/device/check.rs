@@ -41,7 +41,11 @@ impl Device {
         };
         let (step, link) = (last.transaction.step, last.transaction.link);
         let whole = last.transaction.id() == last.tx && step.head_after(&link) == self.head;
-        let then = self.pockets_then();
+        let mut then = self.pockets_then();
+        // What this device paid itself comes into a pocket of its own after the step, as what others pay.
+        if last.payee == self.id {
+            then.remove(&CoinId::of(&last.tx, 0));
+        }
         let root = root_of(then.values());
         if whole && root == step.root { Standing::Signed(root) } else { Standing::Differs }
     }

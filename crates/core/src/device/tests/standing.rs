@@ -1,8 +1,10 @@
 //! The root is computed anew from the pockets, and compared with what was signed.
 
-use super::scene::Scene;
+use super::own::certified;
+use super::scene::{NOW, Scene};
+use super::settle::settle;
 use crate::amount::Amount;
-use crate::device::{Change, Incoming, Pocket, Standing};
+use crate::device::{Change, Incoming, Input, Pocket, Standing};
 
 fn standing(scene: &mut Scene) -> Standing {
     scene.people[0].restart();
@@ -68,8 +70,43 @@ fn a_step_that_was_learned_from_contacts_is_not_compared_and_the_next_one_is() {
     scene.people[0].restore(backup);
     scene.meet(0, 1);
     assert_eq!(standing(&mut scene), Standing::Learned);
-    let confirm = crate::device::Input::ConfirmRecovery(crate::device::Basis::Contacts);
+    let confirm = Input::ConfirmRecovery(crate::device::Basis::Contacts);
     scene.people[0].tell(confirm).expect("all were met");
     scene.pay(0, 1, 10);
     assert!(matches!(standing(&mut scene), Standing::Signed(_)));
+}
+
+#[test]
+fn what_a_device_paid_itself_is_no_flaw_before_and_after_it_is_certified() {
+    let steps: [fn(&mut Scene); 3] = [
+        |scene| {
+            let asset = scene.asset;
+            scene.mint_to(0, 9, 5);
+            settle(&mut scene.people[0]);
+            scene.people[0].tell(Input::Refresh { asset }).expect("two coins");
+        },
+        |scene| {
+            let (payee, asset, amount) = (scene.id(1), scene.asset, Amount::new(5));
+            let until = NOW.plus(1000);
+            scene.people[0].tell(Input::Reserve { payee, asset, amount, until }).expect("aside");
+        },
+        |scene| {
+            let (payee, asset, amount) = (scene.id(1), scene.asset, Amount::new(5));
+            let until = NOW.plus(1000);
+            scene.people[0].tell(Input::Reserve { payee, asset, amount, until }).expect("aside");
+            settle(&mut scene.people[0]);
+            scene.people[0].tell(Input::Release { payee, asset }).expect("asked");
+        },
+    ];
+    for step in steps {
+        let mut scene = certified(2);
+        step(&mut scene);
+        let found = standing(&mut scene);
+        assert!(matches!(found, Standing::Signed(_)), "{found:?}");
+        // A release that nobody consented to is certified once the lock has ended.
+        scene.people[0].now = NOW.plus(1000);
+        settle(&mut scene.people[0]);
+        let found = standing(&mut scene);
+        assert!(matches!(found, Standing::Signed(_)), "{found:?}");
+    }
 }
