@@ -2,7 +2,7 @@
 
 mod advice;
 mod apart;
-mod fork;
+pub(crate) mod fork;
 mod names;
 mod own;
 mod pending;

@@ -156,6 +156,8 @@ fn what_is_reserved_online_is_paid_offline_and_shown_with_its_end() {
         let reserved = world.ok("alice", "reserve bob 20 COIN --until 7d");
         assert_eq!(reserved["certified"], true, "{reserved}");
         assert_eq!(reserved["settled"]["events"][0]["contact"]["name"], "bob");
+        let doctor = world.text("alice", "doctor").stdout;
+        assert!(!doctor.contains("BAD"), "a wallet is whole after it paid itself: {doctor}");
     }
     // The network is gone: what follows is offline.
     let aside = world.ok("alice", "balance")["assets"][0]["reserved"][0].clone();

@@ -136,6 +136,22 @@ fn a_payment_that_got_lost_is_sent_again_and_counts_once() {
 }
 
 #[test]
+fn a_payee_who_hangs_up_at_once_was_paid_nothing_and_that_is_said() {
+    let world = World::with_money();
+    let rude = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = rude.local_addr().expect("its address");
+    let hangs_up = std::thread::spawn(move || drop(rude.accept()));
+    let failed = world.run("alice", &format!("pay bob 1 COIN --connect {address}"));
+    hangs_up.join().expect("it hung up");
+    assert_eq!(failed.code, 4, "{failed:?}");
+    let error = failed.json()["error"].clone();
+    assert!(error["message"].as_str().expect("text").ends_with("; nothing was paid"), "{error}");
+    assert_eq!(error["next"], "pay again when the payee is there");
+    assert_eq!(world.balance("alice"), "100.00");
+    assert_eq!(world.ok("alice", "status")["payments"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn a_cloned_wallet_that_pays_twice_is_proved_and_refused_for_good() {
     let world = World::with_money();
     world.clone_wallet("alice", "clone");
@@ -154,12 +170,21 @@ fn a_cloned_wallet_that_pays_twice_is_proved_and_refused_for_good() {
     assert!(events.iter().any(|e| e["event"] == "forked" && e["contact"]["name"] == "alice"));
     assert!(lines(terminal).1.iter().any(|e| e["event"] == "forked"));
 
+    for payee in ["bob", "carol"] {
+        assert_eq!(world.ok(payee, "status")["coins"][0]["state"], "in dispute");
+        assert_eq!(world.ok(payee, "balance")["assets"][0]["tiers"][0]["disputed"], true);
+        let told = "the first to settle keeps it (tally settle)";
+        assert!(world.text(payee, "balance").stdout.contains(told));
+        let doctor = world.text(payee, "doctor").stdout;
+        assert!(doctor.contains("1 of your coins are in dispute"), "{doctor}");
+    }
     assert_eq!(world.ok("carol", "fork list")["forks"][0]["contact"], "alice");
     world.ok("bob", "fork export alice --out proof");
     world.ok("dave", "init --name dave");
     let proof = world.ok("dave", "verify proof");
     assert_eq!(proof["kind"], "fork proof");
-    assert_eq!(world.ok("dave", "fork import proof")["kind"], "coin");
+    let imported = world.ok("dave", "fork import proof");
+    assert_eq!((&imported["kind"], &imported["disputed"]), (&"coin".into(), &false.into()));
     assert_eq!(world.ok("dave", "fork import proof")["known"], true);
 
     for payee in ["bob", "carol"] {
@@ -168,6 +193,12 @@ fn a_cloned_wallet_that_pays_twice_is_proved_and_refused_for_good() {
         world.run(payer, &format!("pay {payee} 1 COIN --connect {address}")).fails(6, "TRADE_FORK");
         assert_eq!(lines(terminal).0, 0);
     }
+    // She hears of it, and is told again whenever she asks.
+    let (terminal, address) = world.listen("bob", 1);
+    world.run("alice", &format!("sync bob --connect {address}"));
+    lines(terminal);
+    let doctor = world.text("alice", "doctor").stdout;
+    assert!(doctor.contains("your own key was proved to have paid twice"), "{doctor}");
     // An honest wallet does not pay a convicted one either.
     world.ok("alice", "invoice COIN 1 --out from-alice");
     world.run("bob", "pay --invoice from-alice --out never").fails(6, "BRICKED");

@@ -38,6 +38,8 @@ impl Wallet {
         findings.push(self.check_journal());
         findings.push(self.check_mode());
         findings.push(self.check_waiting());
+        findings.extend(self.check_disputes());
+        findings.extend(self.check_accusation());
         findings.extend(self.check_folder());
         let clock = now().unix() >= EARLIEST;
         findings.push(Finding::new(
@@ -94,6 +96,24 @@ impl Wallet {
             findings.push(Finding::new(ok, what, next));
         }
         findings
+    }
+
+    /// Money in dispute is not lost: whoever settles it first keeps it.
+    fn check_disputes(&self) -> Option<Finding> {
+        let device = self.device();
+        let coins = device.ledger().pockets().filter(|pocket| device.is_in_dispute(pocket)).count();
+        let what =
+            format!("{coins} of your coins are in dispute: a payer was proved to have paid twice");
+        let next = "settle now (tally settle): the first to settle keeps them";
+        (coins > 0).then(|| Finding::new(false, what, next))
+    }
+
+    /// Others refuse a key that was proved to have paid twice, whoever held the copy that did.
+    fn check_accusation(&self) -> Option<Finding> {
+        self.device().accusation()?;
+        let what = "your own key was proved to have paid twice: the wallet was copied, or went on from a backup";
+        let next = "settle what you hold (tally settle), and be paid with a new wallet: others refuse this one's payments";
+        Some(Finding::new(false, what, next))
     }
 
     fn check_revoked(&self) -> Option<Finding> {

@@ -36,7 +36,9 @@ pub fn run(at: &Context, out: Out, command: ForkCommand) -> Result<Done, CliErro
             let events = wallet.import_fork(proof.clone())?;
             let events = Events::of(wallet.device(), &events).events;
             let known = events.is_empty();
-            Ok(Done::new(&Imported { fork: Fork::of(&wallet, &proof)?, known }))
+            let device = wallet.device();
+            let disputed = device.ledger().pockets().any(|pocket| device.is_in_dispute(pocket));
+            Ok(Done::new(&Imported { fork: Fork::of(&wallet, &proof)?, known, disputed }))
         }
     }
 }
@@ -99,12 +101,15 @@ struct Imported {
     #[serde(flatten)]
     fork: Fork,
     known: bool,
+    /// Whether money of this wallet's is in dispute now.
+    disputed: bool,
 }
 
 impl Report for Imported {
     fn text(&self) -> String {
         let note = if self.known { "known before" } else { "proved; refused for good" };
-        format!("{note}: {}", self.fork.text())
+        let next = if self.disputed { crate::show::fork::DISPUTED } else { "" };
+        format!("{note}: {}{next}", self.fork.text())
     }
 }
 

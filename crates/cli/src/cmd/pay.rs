@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tally_core::device::Event;
+use tally_core::id::DeviceId;
 use tally_core::object::Object;
 use tally_core::packet::Packet;
 use tally_transport::tcp::{self, Limits};
@@ -107,12 +108,24 @@ fn over_tcp(
     let amount = parse_amount(wallet.device(), &asset, amount)?;
     let mut channel = tcp::connect(address, &Limits::default())?;
     let mut seen: Vec<Event> = Vec::new();
-    wallet.pay_over(&mut channel, payee, asset, amount, &mut |event| seen.push(event.clone()))?;
+    let paid =
+        wallet.pay_over(&mut channel, payee, asset, amount, &mut |event| seen.push(event.clone()));
+    paid.map_err(|error| unpaid(&wallet, payee, error.into()))?;
     let events = Events::of(wallet.device(), &seen);
     let wire = Wire { sent_bytes: channel.sent_bytes(), received_bytes: channel.received_bytes() };
     drop(channel);
     let settled = after(&mut wallet, out, online)?;
     Ok(Done::new(&Paid { events, payment: None, wire: Some(wire), settled }))
+}
+
+/// Says of a payment that a connection kept from being made that it is not made.
+fn unpaid(wallet: &Wallet, payee: DeviceId, error: CliError) -> CliError {
+    let begun = error.payment.is_some() || wallet.device().pending().any(|o| o.payee == payee);
+    if begun || error.exit != Exit::Unreachable {
+        return error;
+    }
+    let message = format!("{}; nothing was paid", error.message);
+    CliError { message, next: "pay again when the payee is there".into(), ..error }
 }
 
 /// Before an online payment, what it is paid with is certified: so a network that is not there, or a

@@ -40,7 +40,7 @@ struct Coin {
     money: Money,
     /// `certified`, `at risk`, `fresh` (minted, and not moved), `lost`, `set apart`,
     /// `freed, not certified yet`, `spent by an unknown payment`, `waits for consent`,
-    /// `waits for its payment` (its change, or what is paid to oneself) or `not valid`.
+    /// `waits for its payment` (its change, or what is paid to oneself), `in dispute` or `not valid`.
     state: &'static str,
     tier: &'static str,
     minted: &'static str,
@@ -223,6 +223,7 @@ fn coin(device: &Device, names: &Names, holding: &Holding, valid: bool, now: Tim
     let apart = Why::of(device, &holding.pocket).map(Why::state);
     let state = match (lost, valid, apart) {
         (true, ..) => "lost",
+        _ if pocket.is_some_and(|pocket| device.is_in_dispute(pocket)) => "in dispute",
         (_, _, Some(apart)) => apart,
         _ if device.pending().any(|o| o.transaction.made().any(|(id, _)| id == holding.id)) => {
             "waits for its payment"

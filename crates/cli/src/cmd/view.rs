@@ -103,6 +103,7 @@ struct Kind {
     fresh: bool,
     minted: MintStanding,
     verified: bool,
+    disputed: bool,
     pending: bool,
 }
 
@@ -115,6 +116,8 @@ struct OfTier {
     coins: u64,
     uncertified: u32,
     verified: bool,
+    /// Whether somebody behind it was proved to have paid twice: the first to settle keeps it.
+    disputed: bool,
     /// Whether it waits for somebody's consent, for the payment whose change it is, or the end of a lock.
     pending: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,10 +143,13 @@ impl Report for Balance {
             text += &format!("{}\n", held.total.text());
             for of in &held.tiers {
                 let by = of.settle_by.as_ref().map(|t| format!(", settle by {t}"));
-                let bad = match (of.verified, of.pending) {
-                    (_, true) => "  waits for consent, for its payment, or the end of its lock",
-                    (true, _) => "",
-                    (false, _) => "  NO LONGER VALID",
+                let bad = match (of.disputed, of.verified, of.pending) {
+                    (true, ..) => {
+                        "  IN DISPUTE: settle now, the first to settle keeps it (tally settle)"
+                    }
+                    (.., true) => "  waits for consent, for its payment, or the end of its lock",
+                    (_, true, _) => "",
+                    (_, false, _) => "  NO LONGER VALID",
                 };
                 text += &format!(
                     "  {} {}{}{bad}\n{}    {}\n",
@@ -191,7 +197,8 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
         };
         let pocket = wallet.device().ledger().pocket(&holding.pocket);
         let pending = pocket.is_some_and(|pocket| !pocket.is_ready());
-        let kind = Kind { tier: holding.tier, fresh, minted, verified, pending };
+        let disputed = pocket.is_some_and(|pocket| device.is_in_dispute(pocket));
+        let kind = Kind { tier: holding.tier, fresh, minted, verified, disputed, pending };
         let of = tiers.entry(kind).or_insert_with(|| OfTier {
             tier,
             minted: minted.name(),
@@ -199,6 +206,7 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
             coins: 0,
             uncertified: 0,
             verified,
+            disputed,
             pending,
             settle_by: None,
             assumption,

@@ -2,6 +2,10 @@
 
 use tally_core::device::Concern;
 
+/// What to do about money in whose history somebody was convicted.
+pub const DISPUTED: &str =
+    "  money of yours is in dispute: settle now, the first to settle keeps it (tally settle)\n";
+
 /// What of this wallet's a proof touches, in a word.
 pub const fn touches(concern: Concern) -> Option<&'static str> {
     match concern {
@@ -14,9 +18,7 @@ pub const fn touches(concern: Concern) -> Option<&'static str> {
 /// What a proof against `who` says.
 pub fn text(who: &str, did: &str, touches: Option<&str>) -> String {
     let next = match touches {
-        Some("money") => {
-            "  money of yours is in dispute: settle now, the first to settle keeps it (tally settle)\n"
-        }
+        Some("money") => DISPUTED,
         _ => "",
     };
     format!("FORK: {who} {did}. The proof is kept; the device is refused for good.\n{next}")

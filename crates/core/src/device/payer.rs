@@ -309,8 +309,18 @@ impl Device {
             && !self.is_lost(pocket)
             && (evidence.hops.len() < MAX_UNCERTIFIED
                 || evidence.longest_uncertified() < MAX_UNCERTIFIED)
-            && (self.forks.is_empty()
-                || !evidence.uncertified_keys().iter().any(|key| self.is_bricked(key)))
+            && !self.has_convicted(evidence)
+    }
+
+    /// Whether somebody who was proved to have paid twice is in what is not certified of a history.
+    fn has_convicted(&self, evidence: &Evidence) -> bool {
+        !self.forks.is_empty() && evidence.uncertified_keys().iter().any(|key| self.is_bricked(key))
+    }
+
+    /// Whether a pocket's coin is in dispute: somebody behind it was proved to have paid twice, and no
+    /// network has decided yet. Nobody takes it, and the first to settle keeps it.
+    pub fn is_in_dispute(&self, pocket: &Pocket) -> bool {
+        pocket.coin.is_some() && !self.is_lost(pocket) && self.has_convicted(&pocket.evidence)
     }
 
     /// What lies behind several pockets. A coin at the end of its offline life is not offered:
