@@ -31,6 +31,9 @@ impl Finding {
     }
 }
 
+/// Most contacts that are named in one finding.
+const SOME_NAMES: usize = 8;
+
 impl Wallet {
     /// Looks over records, root, journal, mode, payments, permissions, room and clock.
     pub fn check(&self) -> Vec<Finding> {
@@ -158,13 +161,21 @@ impl Wallet {
         match self.device().mode() {
             Mode::Normal => Finding::new(true, "the wallet may pay", ""),
             Mode::ReceiveOnly => {
-                let unmet = self.device().contacts().values();
-                let unmet = unmet.filter(|c| c.met == Meeting::Due).count();
+                let unmet = self.device().contacts().values().filter(|c| c.met == Meeting::Due);
+                let names: Vec<&str> = unmet.map(|contact| contact.name.as_str()).collect();
+                let some = names.iter().take(SOME_NAMES).copied().collect::<Vec<_>>().join(", ");
                 let what = format!(
-                    "the wallet receives only: {unmet} contacts are to be met, {} steps are missing",
+                    "the wallet receives only: {} contacts are to be met ({}), {} steps are missing",
+                    names.len(),
+                    if names.is_empty() { "nobody" } else { &some },
                     self.device().missing().count()
                 );
-                Finding::new(false, what, "sync with your contacts, then confirm: tally recover")
+                let next = if names.is_empty() {
+                    "confirm: tally recover; it says if your own word is needed, and what it means"
+                } else {
+                    "sync with these contacts, then confirm: tally recover"
+                };
+                Finding::new(false, what, next)
             }
         }
     }

@@ -68,11 +68,11 @@ pub enum RecoveryError {
     )]
     SetApart,
     /// Nothing is set apart that the owner's word could free.
-    #[error("nothing is set apart that could be freed: see your balance (tally status)")]
+    #[error("nothing is set apart that could be freed: see what you have (tally balance)")]
     NotApart,
     /// The network does not show that what is set apart is unspent.
     #[error(
-        "the network does not show that what is set apart is unspent, and without that nothing is freed: try again when enough validators are reached (tally status)"
+        "the network does not show that what is set apart is unspent, and without that nothing is freed: give this wallet the addresses of at least two of four validators (tally notary add), see that they answer (tally notary list), and try again"
     )]
     NotUnspent,
     /// Nobody was met, and no journal tells the latest step.
