@@ -63,11 +63,8 @@ impl Wallet {
 
     fn recover(&mut self, nothing_paid: bool, without_tpm: bool) -> Result<(), WalletError> {
         self.ready()?;
-        if without_tpm {
-            self.look_at_counters(true)?;
-        }
         if *self.device().mode() == Mode::Normal {
-            return Ok(());
+            return if without_tpm { self.look_at_counters(true) } else { Ok(()) };
         }
         // Whoever is still to be met may have the steps that are missing.
         self.confirmed(Basis::OwnersWord)?;
@@ -82,9 +79,8 @@ impl Wallet {
                 return Err(DeviceError::from(RecoveryError::EndOpen(last)).into());
             }
         }
-        if !without_tpm {
-            self.look_at_counters(false)?;
-        }
+        // The TPM is given up only now: who is refused may find it in a drawer tomorrow.
+        self.look_at_counters(without_tpm)?;
         let Position { seq, head } = self.confirmed(basis)?.entry().to;
         if self.seal.check(seq, &head) != Rollback::None {
             self.seal.adopt(seq, &head)?;

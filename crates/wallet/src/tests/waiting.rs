@@ -99,6 +99,24 @@ fn an_owner_gives_up_on_an_absent_tpm_without_recovering_anything() {
 }
 
 #[test]
+fn an_owner_whose_recovery_is_refused_has_not_given_up_the_tpm() {
+    let Scene { town, mut tpm, mut alice, mut bob, mut carol, asset, .. } = scene();
+    alice.set_back().unwrap();
+    tpm.cut_power();
+    drop(alice);
+    let mut alice = town.open("alice").unwrap();
+    assert_eq!(code(alice.confirm_recovery_without_tpm(false)), "NOT_RECOVERED");
+    assert_eq!(alice.device().burned().count(), 0, "its slots can still be left");
+    drop(alice);
+    tpm.switch_on().unwrap();
+    let mut alice = town.open("alice").unwrap();
+    sync(&mut alice, &mut bob).payer.unwrap();
+    sync(&mut alice, &mut carol).payer.unwrap();
+    alice.confirm_recovery(false).unwrap();
+    assert_eq!(tier(&pay(&mut alice, &mut bob, asset, 600)), Some(Tier::Sealed));
+}
+
+#[test]
 fn a_tpm_that_is_known_to_be_absent_begins_nothing() {
     let Scene { town, mut tpm, alice, mut bob, asset, .. } = scene();
     drop(alice);
