@@ -157,11 +157,16 @@ fn a_step_is_known_by_whichever_of_its_coins_is_left() {
     for gone in &of_two {
         let mut known = scene.people[1].device.sightings().clone();
         known.remove(&key, &gone.branch.coin);
-        let mut other = gone.clone();
-        other.branch.coin = CoinId::new([9; 32]);
-        other.branch.body = crate::id::BodyHash::new([9; 32]);
-        assert!(known.contradiction(&other).is_some(), "another step of its number");
+        let mut of_its_number = gone.clone();
+        of_its_number.branch.coin = CoinId::new([9; 32]);
+        of_its_number.branch.step.head = crate::id::Head::new([9; 32]);
+        let mut from_its_head = gone.clone();
+        from_its_head.branch.coin = CoinId::new([9; 32]);
+        from_its_head.branch.step.seq += 7;
+        for other in [&of_its_number, &from_its_head] {
+            assert!(known.contradiction(other).is_some(), "{other:?}");
+        }
         known.remove(&key, &of_two.iter().find(|one| *one != gone).expect("two").branch.coin);
-        assert!(known.is_empty() && known.contradiction(&other).is_none());
+        assert!(known.is_empty() && known.contradiction(&of_its_number).is_none());
     }
 }
