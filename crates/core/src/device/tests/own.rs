@@ -263,7 +263,7 @@ fn a_restored_payee_consents_to_nothing() {
     scene.pay_invoice(0, 1, &invoice);
     scene.deliver();
     assert_eq!(scene.refusals(1), ["RECEIVE_ONLY"; 2]);
-    assert_eq!(scene.balances()[1], 0);
+    assert_eq!((scene.balances()[1], scene.people[1].consents), (0, 0), "none is even signed");
     scene.people.iter_mut().for_each(|p| p.now = UNTIL);
     let payee = scene.id(1);
     scene.people[0].tell(Input::Retry { payee }).expect("always");

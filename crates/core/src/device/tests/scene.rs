@@ -50,6 +50,8 @@ pub(crate) struct Person {
     pub(crate) enrollment: Option<SealCertificate>,
     /// What a seal's journal would hold.
     pub(crate) journal: Option<Position>,
+    /// How often the seal was asked for consents.
+    pub(crate) consents: u32,
     signed: BTreeMap<u64, TxId>,
     nonces: u64,
 }
@@ -86,6 +88,7 @@ impl Person {
             restarts: 0,
             notary: None,
             journal: None,
+            consents: 0,
             signed: BTreeMap::new(),
             nonces: 0,
         }
@@ -241,6 +244,7 @@ impl Person {
                 Some(Input::ReceiptSigned { tx, signature: self.key.sign(&digest) })
             }
             Sign::Consent { tx, digests } => {
+                self.consents += 1;
                 let signatures = digests.iter().map(|digest| self.key.sign(digest)).collect();
                 Some(Input::Consented { tx, signatures })
             }
