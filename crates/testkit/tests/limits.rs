@@ -31,6 +31,19 @@ fn more_connections_than_the_limit_are_refused_and_who_comes_leaves_room_to_pay(
 }
 
 #[test]
+fn four_payments_are_on_their_way_on_one_connection_and_no_more() {
+    let mut scene = Scene::new(2, 1000);
+    for _ in 0..10 {
+        let invoice = scene.invoice(1, 1).unwrap();
+        scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+    }
+    let conn = scene.people[0].next_conn();
+    let goal = Goal::Resend { payee: scene.id(1) };
+    let given = scene.give(0, Input::Opened { conn, goal }).unwrap();
+    assert_eq!(given.on(conn).len(), 4);
+}
+
+#[test]
 fn a_connection_is_not_replaced_by_another_of_its_number() {
     let mut scene = Scene::new(2, 1000);
     let opened = Input::Opened { conn: Conn(77), goal: Goal::Serve };
