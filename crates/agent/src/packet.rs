@@ -9,6 +9,7 @@ use tally_core::device::{self, Learnt};
 use tally_core::id::{DeviceId, Nonce, TxId};
 use tally_core::message::Message;
 use tally_core::packet::Packet;
+use tally_core::time::Time;
 use tally_transport::session::{Budget, Hint, SessionError};
 
 use crate::engine::{Engine, Step};
@@ -107,11 +108,10 @@ impl Engine {
         via: Via,
     ) -> Result<(), AgentError> {
         let Opened { from, stranger, message, peer, .. } = opened;
-        let is_offer = matches!(message, Message::Offer(_));
-        let needs_counter = is_offer && self.device.enrollment().is_some();
-        if needs_counter {
-            self.may_park(&from)?;
+        if let Some(card) = stranger {
+            self.tell(step, device::Input::Stranger(card), Some(&via))?;
         }
+        // There is a session for a contact, and for nobody else.
         self.peers.put(from, peer);
         step.touched.insert(from);
         let nonce = Nonce::new(step.noise.draw());
@@ -119,18 +119,22 @@ impl Engine {
             Message::Receipt(receipt) => Some(receipt.tx),
             _ => None,
         };
-        let message = device::Input::Message { from, message: Box::new(message), nonce };
-        let inputs = stranger.map(device::Input::Stranger).into_iter().chain([message]).collect();
+        let needs_counter = self.needs_counter(step.cx.now, &from, &message);
+        let input = device::Input::Message { from, message: Box::new(message), nonce };
         if needs_counter {
-            return self.park(step, Parked::Heard(inputs, via));
+            return self.park(step, Parked::Heard(Box::new(input), via));
         }
-        for input in inputs {
-            self.tell(step, input, Some(&via))?;
-        }
+        self.tell(step, input, Some(&via))?;
         if let Some(tx) = receipt {
             self.receipt_came(&from, &tx);
         }
         Ok(())
+    }
+
+    /// Whether the hardware is asked for a counter before the device answers.
+    fn needs_counter(&self, now: Time, from: &DeviceId, message: &Message) -> bool {
+        let Message::Offer(offer) = message else { return false };
+        self.device.gives_lock_for(&self.world(now), from, offer)
     }
 
     /// Moves the session on with what was learnt, and remembers the packet that brought it.

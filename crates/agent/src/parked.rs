@@ -3,6 +3,7 @@
 //! What is parked is never pushed out: whoever comes when there is no room is told so. The owner's
 //! wishes have room of their own, and so have contacts beside strangers.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -34,7 +35,7 @@ pub(crate) enum Parked {
     /// A release.
     Release(DeviceId, AssetId),
     /// What another device said.
-    Heard(Vec<device::Input>, Via),
+    Heard(Box<device::Input>, Via),
 }
 
 /// All that is parked, in the order in which it came.
@@ -122,9 +123,7 @@ impl Engine {
                 self.invoice(step, asset, amount, valid_for)
             }
             Parked::Release(payee, asset) => self.release(step, payee, asset),
-            Parked::Heard(inputs, via) => {
-                inputs.into_iter().try_for_each(|input| self.tell(step, input, Some(&via)))
-            }
+            Parked::Heard(input, via) => self.tell(step, *input, Some(&via)),
         }
     }
 }
@@ -147,7 +146,7 @@ mod tests {
         let has_room = parking.has_room_for(&id(who), is_stranger);
         if has_room {
             let via = Via { contact: id(who), line: LineId::none(), packet: [0; 32] };
-            parking.0.push_back((None, Parked::Heard(Vec::new(), via)));
+            parking.0.push_back((None, Parked::Heard(Box::new(device::Input::LocksEnded), via)));
         }
         has_room
     }

@@ -47,6 +47,8 @@ pub struct Given {
     pub invoice: Option<Signed>,
     /// What could not be said, and why.
     pub unsendable: Vec<AgentError>,
+    /// How often the seal was asked which counter is free.
+    pub counters_asked: usize,
 }
 
 impl Given {
@@ -314,7 +316,10 @@ impl Person {
             Effect::Unsendable { why, .. } => given.unsendable.push(why),
             Effect::Sign(order) if self.key_is_here => return Some(self.sign(&order)),
             Effect::Observe(step) => return Some(self.observe(&step)),
-            Effect::FreeCounter(taken) => return Some(self.counter(now, &taken)),
+            Effect::FreeCounter(taken) => {
+                given.counters_asked += 1;
+                return Some(self.counter(now, &taken));
+            }
             Effect::Prove(order) => return self.prove(order),
             // A key that is away does not answer.
             _ => {}

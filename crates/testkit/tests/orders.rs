@@ -1,7 +1,10 @@
 //! Orders whose answers were lost, and inputs that are refused half way.
 
-use tally_agent::{Done, Input};
-use tally_testkit::Scene;
+use tally_agent::{Done, Goal, Input};
+use tally_core::accept::{AcceptPolicy, TierLimits};
+use tally_core::amount::Amount;
+use tally_core::device;
+use tally_testkit::{Person, Scene};
 
 fn pay_by_code(scene: &mut Scene, units: u64) -> Vec<u8> {
     let invoice = scene.invoice(1, units).expect("an invoice");
@@ -49,4 +52,32 @@ fn a_refused_consent_leaves_memory_as_the_disk_has_it() {
     scene.restart(1);
     assert_eq!(scene.people[1].device().sightings().len(), before);
     assert_eq!(before, 1, "what its sender signed may be half of a fork");
+}
+
+/// The other person offers so much to the first, who answers; how often its seal was asked for a counter.
+fn offer(scene: &mut Scene, units: u64) -> usize {
+    let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(units));
+    let (mine, theirs) = (scene.people[1].next_conn(), scene.people[0].next_conn());
+    let goal = Goal::Pay { payee, asset, amount };
+    let offered = scene.give(1, Input::Opened { conn: mine, goal }).unwrap().on(mine);
+    scene.give(0, Input::Opened { conn: theirs, goal: Goal::Serve }).unwrap();
+    let heard = offered.into_iter().map(|bytes| Input::Packet { conn: theirs, bytes });
+    heard.map(|packet| scene.give(0, packet).unwrap().counters_asked).sum()
+}
+
+#[test]
+fn no_hardware_is_asked_for_an_offer_that_is_refused() {
+    let mut scene = Scene::with(vec![Person::sealed(1), Person::new(2)], 0);
+    scene.mint_to(1, 1000);
+    let open = scene.people[0].device().accept_policy().clone();
+    let now = scene.now;
+    let closed = device::Input::AcceptPolicy(AcceptPolicy {
+        signed: TierLimits::default(),
+        ..AcceptPolicy::default()
+    });
+    scene.people[0].wish(now, closed).unwrap();
+    assert_eq!(offer(&mut scene, 10), 0, "nothing under the key alone is accepted");
+    scene.people[0].wish(now, device::Input::AcceptPolicy(open)).unwrap();
+    assert_eq!(offer(&mut scene, 10), 1);
+    assert_eq!(offer(&mut scene, 20), 0, "whoever has not paid gets the same answer");
 }

@@ -159,19 +159,8 @@ impl Device {
         if let Some(output) = self.convict_from(&self.new_sightings(&offer.evidence)) {
             return Ok(self.refusing(output, from, TradeError::Fork.into()));
         }
-        let tier = checked.expected_tier(world.now, &self.me.owner);
-        self.acceptable(
-            world,
-            &from,
-            offer.asset,
-            offer.amount,
-            &checked.facts(tier, world.now, &self.me.owner),
-        )?;
-        // Until the payer pays, it gets the same terms: whichever answer reaches it is a good one.
-        let given = self.offers.get(&from).map(|open| open.accept.clone()).filter(|accept| {
-            self.terms.get(&accept.nonce).is_some_and(|terms| terms.asset == offer.asset)
-        });
-        let accept = given.unwrap_or_else(|| {
+        self.would_accept(world, &from, &offer, &checked)?;
+        let accept = self.given_for(&from, &offer.asset).cloned().unwrap_or_else(|| {
             let owner = self.predicate_for(world, &offer.asset);
             Accept { nonce, owner }
         });
@@ -191,6 +180,39 @@ impl Device {
         }
         self.offers.insert(from, Open { at: world.now, offer, accept, checked });
         Ok(output)
+    }
+
+    /// Whether the answer to an offer gives a lock of this device's hardware, if one is free. Only then is the
+    /// hardware asked: an offer costs nothing, and one that is refused moves nothing here.
+    pub fn gives_lock_for(&self, world: &World<'_>, from: &DeviceId, offer: &Offer) -> bool {
+        self.enrollment().is_some()
+            && self.given_for(from, &offer.asset).is_none()
+            && self.check_offer(world, from, offer).is_ok_and(|checked| {
+                self.check_mints(&offer.evidence).is_ok()
+                    && self.check_offline(world, offer, &checked).is_ok()
+                    && self.would_accept(world, from, offer, &checked).is_ok()
+            })
+    }
+
+    /// What this device answered a payer who has not paid yet. It gets the same terms again: whichever
+    /// answer reaches it is a good one.
+    fn given_for(&self, from: &DeviceId, asset: &AssetId) -> Option<&Accept> {
+        let accept = self.offers.get(from).map(|open| &open.accept)?;
+        let terms = self.terms.get(&accept.nonce)?;
+        Some(accept).filter(|_| terms.asset == *asset)
+    }
+
+    /// Checks what is offered against the owner's policy.
+    fn would_accept(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        offer: &Offer,
+        checked: &Checked,
+    ) -> Result<(), DeviceError> {
+        let tier = checked.expected_tier(world.now, &self.me.owner);
+        let facts = checked.facts(tier, world.now, &self.me.owner);
+        self.acceptable(world, from, offer.asset, offer.amount, &facts)
     }
 
     /// Message 3, to an offer that was answered.
