@@ -42,7 +42,7 @@ use tally_core::device::Device;
 use tally_core::id::{AssetId, DeviceId};
 
 use crate::engine::Engine;
-use crate::{AgentError, Batch, Cx, Effects, Input, Issued, Keys, Loaded, Store};
+use crate::{AgentError, Batch, Conn, Cx, Effects, Input, Issued, Keys, Loaded, Store};
 
 /// An agent that takes inputs: all that it knows is durable.
 #[derive(Debug)]
@@ -151,6 +151,12 @@ macro_rules! readable {
                 let peers = &self.0.peers;
                 let open = |contact: &DeviceId| peers.get(contact).is_some_and(|p| !p.lines.is_empty());
                 peers.contacts().iter().filter(|contact| open(contact)).count()
+            }
+
+            /// Whether a contact, and no stranger, has been heard on this connection.
+            pub fn is_with_contact(&self, conn: Conn) -> bool {
+                let contact = self.0.conns.get(&conn).and_then(|talk| talk.contact);
+                contact.is_some_and(|contact| !self.0.is_stranger(&contact))
             }
 
             /// How many payments to this payee are signed and not receipted.

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{World, lines};
@@ -311,6 +312,20 @@ fn an_interrupted_terminal_ends_with_130() {
     let killed = std::process::Command::new("kill").args(["-INT", &id]).status().expect("kill");
     assert!(killed.success());
     assert_eq!(lines(terminal).0, 130);
+}
+
+#[test]
+fn a_crowd_that_says_nothing_neither_ends_a_terminal_nor_keeps_a_contact_from_paying() {
+    let world = World::with_money();
+    let (terminal, address) = world.listen_with_descriptors("bob", 1, 60);
+    let crowd: Vec<TcpStream> = (0..200).map_while(|_| TcpStream::connect(&address).ok()).collect();
+    assert_eq!(crowd.len(), 200);
+    let paid = world.ok("alice", &format!("pay bob 5 COIN --connect {address}"));
+    assert_eq!(paid["events"][0]["amount"], "5.00", "{paid}");
+    let (code, said) = lines(terminal);
+    assert_eq!(code, 0);
+    let full = |line: &serde_json::Value| line["event"] == "full";
+    assert!(said.iter().any(full), "it says that connections were turned away: {said:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod tests;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::MAX_MESSAGE;
@@ -48,7 +49,7 @@ impl Default for Limits {
 /// One connection.
 #[derive(Debug)]
 pub struct TcpChannel {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     limits: Limits,
     inbox: Vec<u8>,
     sent: u64,
@@ -58,7 +59,7 @@ pub struct TcpChannel {
 
 /// Closes a connection from another thread: whoever waits for it learns that it is closed.
 #[derive(Debug)]
-pub struct HangUp(TcpStream);
+pub struct HangUp(Arc<TcpStream>);
 
 impl HangUp {
     /// Closes it.
@@ -121,19 +122,15 @@ impl TcpChannel {
         self.limits.idle = idle;
     }
 
-    /// A handle that closes the connection from another thread.
-    ///
-    /// # Errors
-    /// [`TransportError::Io`] if the system gives none.
-    pub fn hang_up_handle(&self) -> Result<HangUp, TransportError> {
-        let stream = self.stream.try_clone();
-        stream.map(HangUp).map_err(|source| failed("preparing the connection", source))
+    /// A handle that closes the connection from another thread. It needs no descriptor of its own.
+    pub fn hang_up_handle(&self) -> HangUp {
+        HangUp(Arc::clone(&self.stream))
     }
 
     fn new(stream: TcpStream, limits: Limits) -> Result<Self, TransportError> {
         stream.set_nodelay(true).map_err(|source| failed("preparing the connection", source))?;
         Ok(Self {
-            stream,
+            stream: Arc::new(stream),
             limits: Limits { max_message: limits.max_message.min(MAX_MESSAGE), ..limits },
             inbox: Vec::new(),
             sent: 0,
@@ -150,7 +147,7 @@ impl TcpChannel {
             self.stream
                 .set_write_timeout(Some(left))
                 .map_err(|source| failed("sending", source))?;
-            match self.stream.write(rest) {
+            match (&*self.stream).write(rest) {
                 Ok(0) => return Err(TransportError::Closed),
                 Ok(taken) => {
                     self.sent += taken as u64;
@@ -194,7 +191,7 @@ impl TcpChannel {
             self.stream
                 .set_read_timeout(Some(left))
                 .map_err(|source| failed("receiving", source))?;
-            match self.stream.read(&mut chunk) {
+            match (&*self.stream).read(&mut chunk) {
                 Ok(0) => return Err(self.end()),
                 Ok(taken) => {
                     self.received += taken as u64;

@@ -9,6 +9,7 @@ use tally_core::id::{AssetId, DeviceId, TxId};
 use tally_transport::{Channel, TransportError};
 
 use crate::driver::Given;
+use crate::wallet::Agent;
 use crate::{Wallet, WalletError};
 
 /// One connection that is served, message by message: see [`Wallet::answer`].
@@ -114,6 +115,12 @@ impl Wallet {
         };
         let given = self.give(Input::Packet { conn, bytes: message.to_vec() }, show)?;
         Ok(given.whole()?.packets)
+    }
+
+    /// Whether a contact, and no stranger, has been heard on this connection.
+    pub fn is_with_contact(&self, visit: &Visit) -> bool {
+        let Agent::Idle(agent) = &self.agent else { return false };
+        visit.0.as_ref().is_some_and(|(conn, _)| agent.is_with_contact(*conn))
     }
 
     /// Goes through a connection until its goal is reached, or cannot be.

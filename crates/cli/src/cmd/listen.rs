@@ -3,14 +3,16 @@
 //! Every connection has a thread that waits for its messages; the wallet is used by one of them at a
 //! time, for one message. So nobody who is silent or slow keeps others from paying.
 
-use std::collections::BTreeMap;
+mod guests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use guests::{Guest, Guests};
 use serde::Serialize;
 use tally_core::device::Event;
-use tally_transport::tcp::{HangUp, Limits, Listener, Stopper, TcpChannel};
+use tally_transport::tcp::{Limits, Listener, Stopper, TcpChannel};
 use tally_transport::{Channel, TransportError};
 use tally_wallet::{Visit, Wallet, WalletError, farewell};
 
@@ -19,11 +21,14 @@ use crate::error::{CliError, Exit};
 use crate::output::{Done, Out, Report};
 use crate::show::{Names, Shown};
 
-/// Most connections at once; for one more, one is closed: first those that never said anything, and of
-/// them, or else of all, the one that was silent longest.
-const MAX_GUESTS: usize = 64;
 /// How long a connection may stay without saying anything at first.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+/// How long the terminal waits after the system could not take a connection; twice as long each time.
+const PAUSE: Duration = Duration::from_millis(20);
+/// After how many such times in a row, some 20 seconds, it ends.
+const MAX_PAUSES: u32 = 25;
+/// How often it says that it turned connections away.
+const SAY_FULL: Duration = Duration::from_secs(60);
 
 #[derive(Serialize)]
 struct Listening {
@@ -34,6 +39,18 @@ struct Listening {
 impl Report for Listening {
     fn text(&self) -> String {
         format!("listening on {} (Ctrl-C ends)\n", self.address)
+    }
+}
+
+#[derive(Serialize)]
+struct Full {
+    event: &'static str,
+    turned_away: u64,
+}
+
+impl Report for Full {
+    fn text(&self) -> String {
+        format!("too many connections: {} were closed to make room for others\n", self.turned_away)
     }
 }
 
@@ -65,23 +82,18 @@ pub fn run(at: &Context, out: Out, address: &str, count: Option<u64>) -> Result<
         out,
         stopper,
         wallet: Mutex::new(Some(wallet)),
-        guests: Mutex::new(Guests { left: count, ..Guests::default() }),
+        count: Mutex::new(Count { left: count, ..Count::default() }),
+        guests: Mutex::default(),
     });
     desk.end_if_done();
-    let limits = Limits { idle: FIRST_MESSAGE, ..Limits::default() };
-    let ended = loop {
-        match listener.accept(&limits) {
-            Ok(channel) => desk.welcome(channel),
-            Err(error) => break error,
-        }
-    };
+    let ended = desk.receive(&listener);
     // Whatever is at work is finished first; after that nobody finds the wallet any more.
     let wallet = lock(&desk.wallet).take();
     drop(wallet);
-    let mut guests = lock(&desk.guests);
-    match (guests.failed.take(), ended) {
+    let mut count = lock(&desk.count);
+    match (count.failed.take(), ended) {
         (Some(error), _) => Err(error),
-        (None, TransportError::Interrupted) if guests.left == Some(0) => Ok(Done::silent(Exit::Ok)),
+        (None, TransportError::Interrupted) if count.left == Some(0) => Ok(Done::silent(Exit::Ok)),
         (None, TransportError::Interrupted) => Ok(Done::silent(Exit::Interrupted)),
         (None, error) => Err(error.into()),
     }
@@ -92,24 +104,17 @@ struct Desk {
     out: Out,
     stopper: Stopper,
     wallet: Mutex<Option<Wallet>>,
+    count: Mutex<Count>,
     guests: Mutex<Guests>,
 }
 
 #[derive(Default)]
-struct Guests {
+struct Count {
     /// How many more connections count, if that is limited.
     left: Option<u64>,
     /// How many of those that count are not over.
     busy: usize,
-    next: u64,
-    here: BTreeMap<u64, Guest>,
     failed: Option<CliError>,
-}
-
-struct Guest {
-    spoke: bool,
-    heard: Instant,
-    hang_up: HangUp,
 }
 
 /// What is known of one connection.
@@ -129,48 +134,68 @@ enum Ended {
 }
 
 impl Desk {
-    /// Gives a connection a thread of its own.
-    fn welcome(self: &Arc<Self>, channel: TcpChannel) {
-        // If the system is short of handles the connection is closed, and the next may have more luck.
-        let Ok(hang_up) = channel.hang_up_handle() else { return };
-        let guest = {
-            let mut guests = lock(&self.guests);
-            if guests.here.len() >= MAX_GUESTS {
-                let place = |guest: &Guest| (guest.spoke, guest.heard);
-                let longest = guests.here.iter().min_by_key(|(_, guest)| place(guest));
-                let longest = longest.map(|(id, _)| *id);
-                if let Some(guest) = longest.and_then(|id| guests.here.remove(&id)) {
-                    guest.hang_up.now();
+    /// Takes connections until the terminal is stopped. What the system cannot take now it may take when
+    /// somebody has left, so that alone does not end the terminal.
+    fn receive(self: &Arc<Self>, listener: &Listener) -> TransportError {
+        let limits = Limits { idle: FIRST_MESSAGE, ..Limits::default() };
+        let mut pauses = 0;
+        loop {
+            match listener.accept(&limits) {
+                Ok(channel) => {
+                    pauses = 0;
+                    self.welcome(channel);
+                }
+                Err(TransportError::Interrupted) => return TransportError::Interrupted,
+                Err(error) if pauses == MAX_PAUSES => return error,
+                Err(_) => {
+                    lock(&self.guests).make_room();
+                    thread::sleep(PAUSE.saturating_mul(1 << pauses.min(6)));
+                    pauses += 1;
                 }
             }
-            let id = guests.next;
-            guests.next = guests.next.wrapping_add(1);
-            guests.here.insert(id, Guest { spoke: false, heard: Instant::now(), hang_up });
-            id
-        };
+            self.say_if_full();
+        }
+    }
+
+    /// Gives a connection a thread of its own, if there is room for one more.
+    fn welcome(self: &Arc<Self>, channel: TcpChannel) {
+        // One that is gone already has no address.
+        let Ok(peer) = channel.peer_addr() else { return };
+        let guest = Guest::new(peer.ip(), Instant::now(), channel.hang_up_handle());
+        let Some(guest) = lock(&self.guests).enter(guest) else { return };
         let desk = Arc::clone(self);
         let served = thread::Builder::new().spawn(move || desk.serve(guest, channel));
         if served.is_err() {
-            lock(&self.guests).here.remove(&guest);
+            lock(&self.guests).left(guest);
+        }
+    }
+
+    /// Says now and then that connections were turned away: somebody may be keeping others from paying.
+    fn say_if_full(&self) {
+        let turned_away = lock(&self.guests).turned_away_since(Instant::now(), SAY_FULL);
+        if let Some(turned_away) = turned_away {
+            // Whoever cannot be told is told of a payment neither, and that ends the terminal.
+            let _ = self.out.now(&Full { event: "full", turned_away });
         }
     }
 
     fn serve(&self, guest: u64, mut channel: TcpChannel) {
         let mut counted = false;
         let ended = self.talk(guest, &mut channel, &mut counted);
-        let mut guests = lock(&self.guests);
-        guests.here.remove(&guest);
+        drop(channel);
+        lock(&self.guests).left(guest);
+        let mut count = lock(&self.count);
         if matches!(ended, Ok(Ended::Over)) && !counted {
-            guests.left = guests.left.map(|left| left.saturating_sub(1));
+            count.left = count.left.map(|left| left.saturating_sub(1));
         }
-        guests.busy = guests.busy.saturating_sub(usize::from(counted));
+        count.busy = count.busy.saturating_sub(usize::from(counted));
         if let Err(error) = ended {
-            guests.failed.get_or_insert(error);
-            drop(guests);
+            count.failed.get_or_insert(error);
+            drop(count);
             self.stopper.stop();
             return;
         }
-        drop(guests);
+        drop(count);
         self.end_if_done();
     }
 
@@ -185,6 +210,10 @@ impl Desk {
         loop {
             let message = match channel.recv() {
                 Ok(message) => message,
+                // It was closed to make room, and does not count.
+                Err(_) if !*counted && !lock(&self.guests).is_here(guest) => {
+                    return Ok(Ended::Silent);
+                }
                 Err(TransportError::Closed) => return Ok(Ended::Over),
                 Err(TransportError::Timeout { .. }) if !*counted => return Ok(Ended::Silent),
                 Err(error) => return self.dropped(error.into()).map(|()| Ended::Over),
@@ -196,10 +225,7 @@ impl Desk {
                 }
                 channel.wait_for(Limits::default().idle);
             }
-            if let Some(guest) = lock(&self.guests).here.get_mut(&guest) {
-                (guest.spoke, guest.heard) = (true, Instant::now());
-            }
-            let answered = self.answer(&mut talk, &message)?;
+            let answered = self.answer(guest, &mut talk, &message)?;
             let sent = match answered {
                 Ok(packets) => packets.iter().try_for_each(|packet| channel.send(packet)),
                 Err(error) => {
@@ -218,12 +244,12 @@ impl Desk {
 
     /// Whether one more connection counts.
     fn count_in(&self) -> bool {
-        let mut guests = lock(&self.guests);
-        if guests.left == Some(0) {
+        let mut count = lock(&self.count);
+        if count.left == Some(0) {
             return false;
         }
-        guests.left = guests.left.map(|left| left - 1);
-        guests.busy += 1;
+        count.left = count.left.map(|left| left - 1);
+        count.busy += 1;
         true
     }
 
@@ -231,12 +257,13 @@ impl Desk {
     #[allow(clippy::type_complexity)]
     fn answer(
         &self,
+        guest: u64,
         talk: &mut Talk,
         message: &[u8],
     ) -> Result<Result<Vec<Vec<u8>>, WalletError>, CliError> {
         let mut wallet = lock(&self.wallet);
-        // The terminal is ending.
-        let Some(wallet) = wallet.as_mut() else {
+        // The terminal is ending, or the connection was closed while it waited for its turn.
+        let Some(wallet) = wallet.as_mut().filter(|_| lock(&self.guests).is_here(guest)) else {
             return Ok(Err(TransportError::Closed.into()));
         };
         let Talk { visit, met, names } = talk;
@@ -253,6 +280,7 @@ impl Desk {
             }
         });
         shown?;
+        lock(&self.guests).spoke(guest, Instant::now(), wallet.is_with_contact(visit));
         match answered {
             // A wallet that cannot keep what it accepts must not go on accepting.
             Err(error @ WalletError::Store(_)) => Err(error.into()),
@@ -270,9 +298,9 @@ impl Desk {
     }
 
     fn end_if_done(&self) {
-        let guests = lock(&self.guests);
-        let done = guests.left == Some(0) && guests.busy == 0;
-        drop(guests);
+        let count = lock(&self.count);
+        let done = count.left == Some(0) && count.busy == 0;
+        drop(count);
         if done {
             self.stopper.stop();
         }

@@ -136,6 +136,28 @@ impl World {
     pub fn serve(&self, who: &str, line: &str) -> (Child, String) {
         let mut command = self.command(who);
         command.arg("--json").args(line.split_whitespace());
+        Self::serving(command)
+    }
+
+    /// The same with so many descriptors and no more.
+    pub fn listen_with_descriptors(&self, who: &str, count: u32, most: u32) -> (Child, String) {
+        let tally = self.command(who);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")])
+            .arg(tally.get_program());
+        for (name, value) in tally.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(self.0.path()).stdin(Stdio::null());
+        command.args(["--json", "listen", "127.0.0.1:0", "--count", &count.to_string()]);
+        Self::serving(command)
+    }
+
+    fn serving(mut command: Command) -> (Child, String) {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tally");
         let mut line = String::new();

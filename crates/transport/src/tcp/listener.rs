@@ -61,7 +61,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`TransportError::Interrupted`] once the [`Stopper`] was used; [`TransportError::Io`] if the
-    /// system cannot take another connection.
+    /// system cannot take another connection now, as when it is out of descriptors.
     pub fn accept(&self, limits: &Limits) -> Result<TcpChannel, TransportError> {
         while !self.stopper.is_stopped() {
             let accepted = self.socket.accept();
@@ -69,7 +69,12 @@ impl Listener {
                 break;
             }
             match accepted {
-                Ok((stream, _)) => return TcpChannel::new(stream, limits.clone()),
+                // One that is gone already is nobody's fault here.
+                Ok((stream, _)) => {
+                    if let Ok(channel) = TcpChannel::new(stream, limits.clone()) {
+                        return Ok(channel);
+                    }
+                }
                 // The peer gave up before its turn came, or a signal arrived: neither is about us.
                 Err(error)
                     if matches!(
