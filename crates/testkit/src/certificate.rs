@@ -8,19 +8,27 @@ use tally_core::notary::{
 };
 use tally_core::time::Time;
 
-use crate::network::{name, secret};
+use crate::network::{node_key, node_name};
 
 /// The one partition of the network.
-pub(crate) fn partition() -> Partition {
+pub fn partition() -> Partition {
     Partition { id: 7, shard: ShardId::whole(), configuration: Digest::new([9; 32]) }
 }
 
 /// A certificate of a root, signed by these validators.
-pub(crate) fn certificate(
+pub fn certificate(round: u64, root: Digest, at: Time, signers: &[usize]) -> UnicityCertificate {
+    let signers: Vec<(usize, usize)> = signers.iter().map(|signer| (*signer, *signer)).collect();
+    certificate_with(round, root, at, |_| {}, &signers)
+}
+
+/// The same, altered before anybody signs it. Of each signature, whose name it is under and whose key
+/// it is by. What the seal is on is made anew unless it was altered.
+pub fn certificate_with(
     round: u64,
     root: Digest,
     at: Time,
-    signers: &[usize],
+    alter: impl FnOnce(&mut UnicityCertificate),
+    signers: &[(usize, usize)],
 ) -> UnicityCertificate {
     let pinned = partition();
     let unset = Digest::new([0; 32]);
@@ -53,9 +61,12 @@ pub(crate) fn certificate(
         partition: UnicityTreeCertificate { id: pinned.id, steps: Default::default() },
         seal,
     };
-    certificate.seal.hash = certificate.root();
-    for signer in signers {
-        certificate.seal.sign(name(*signer), &secret(*signer));
+    alter(&mut certificate);
+    if certificate.seal.hash == unset {
+        certificate.seal.hash = certificate.root();
+    }
+    for (name, key) in signers {
+        certificate.seal.sign(node_name(*name), &node_key(*key));
     }
     certificate
 }

@@ -17,6 +17,7 @@
 mod certificate;
 mod chip;
 mod disk;
+mod errand;
 mod mint;
 mod network;
 mod person;
@@ -25,11 +26,13 @@ mod scene;
 mod sealed;
 mod settle;
 
+pub use certificate::{certificate, certificate_with, partition};
 pub use chip::{Chip, Fate, enroller};
 pub use disk::{Disk, PowerCut};
+pub use errand::{Run, run_errand};
 pub use mint::{mint, policy};
-pub use network::{Manner, Network, VALIDATORS};
+pub use network::{Manner, Network, VALIDATORS, node_key, node_name, root_of};
 pub use person::{Ended, Given, Person};
 pub use restore::Backup;
 pub use scene::{NOW, Scene};
-pub use settle::Settled;
+pub use settle::{LATENCY, Settled};

@@ -35,8 +35,16 @@ pub enum Manner {
     Lying,
     /// It certifies nothing, and shows this round for ever.
     Stale(u64),
+    /// It says of everything that it waits, and certifies nothing.
+    Queues,
+    /// It says that all is certified, and does nothing.
+    Boasts,
+    /// It answers everything with what it is not.
+    Garbage,
     /// It is not reached.
     CutOff,
+    /// It does not answer.
+    Silent,
 }
 
 #[derive(Clone, Debug)]
@@ -66,18 +74,20 @@ pub struct Network {
     lies: u64,
 }
 
-pub(crate) fn secret(validator: usize) -> SecretKey {
+/// A validator's key.
+pub fn node_key(validator: usize) -> SecretKey {
     SecretKey::new([u8::try_from(validator).unwrap_or(0) + 0xa1; 32]).expect("a scalar")
 }
 
-pub(crate) fn name(validator: usize) -> NodeId {
+/// A validator's name.
+pub fn node_name(validator: usize) -> NodeId {
     NodeId::new(&format!("validator-{validator}")).expect("a name")
 }
 
 impl Network {
     /// A network in its first round.
     pub fn new(now: Time) -> Self {
-        let node = |n| RootNode { id: name(n), key: secret(n).public(), stake: 1 };
+        let node = |n| RootNode { id: node_name(n), key: node_key(n).public(), stake: 1 };
         let nodes = (0..VALIDATORS).map(node).collect();
         let trust = TrustBase::new(NetworkId::LOCAL, 1, partition(), nodes, 3).expect("four nodes");
         let mut network = Self {
@@ -101,6 +111,11 @@ impl Network {
     /// The number of the latest round.
     pub fn latest(&self) -> u64 {
         self.rounds.len() as u64
+    }
+
+    /// The certificate of the round of this number.
+    pub fn certificate(&self, round: u64) -> UnicityCertificate {
+        self.number(round).expect("a round that was").certificate.clone()
     }
 
     /// How many states are spent.
@@ -130,16 +145,29 @@ impl Network {
     }
 
     /// What a validator answers, if it does.
-    pub fn answer(&mut self, validator: EndpointId, now: Time, ask: &Ask) -> Answer {
-        match self.manners[validator] {
-            Manner::Honest => self.honest(validator, now, ask),
-            Manner::Lying => self.lie(validator, now, ask),
-            Manner::Stale(round) => self.shown(validator, round.clamp(1, self.latest()), ask),
-            Manner::CutOff => Answer::Nothing(Trouble::Unreached {
-                code: "HTTP_TIMEOUT".into(),
-                text: "cut off".into(),
-            }),
-        }
+    pub fn answer(&mut self, validator: EndpointId, now: Time, ask: &Ask) -> Option<Answer> {
+        self.answer_as(self.manners[validator], validator, now, ask)
+    }
+
+    /// What a validator answers that does so with a question, if it does.
+    pub fn answer_as(
+        &mut self,
+        manner: Manner,
+        validator: EndpointId,
+        now: Time,
+        ask: &Ask,
+    ) -> Option<Answer> {
+        Some(match (manner, ask) {
+            (Manner::Silent, _) => return None,
+            (Manner::Honest, _) => self.honest(validator, now, ask),
+            (Manner::Lying, _) => self.lie(validator, now, ask),
+            (Manner::Stale(round), _) => self.shown(validator, round.clamp(1, self.latest()), ask),
+            (Manner::Boasts, Ask::Submit(all)) => all_certified(all),
+            (Manner::Queues | Manner::Boasts, _) => self.shown(validator, self.latest(), ask),
+            (Manner::Garbage, Ask::Publish(_)) => Answer::Forks(Vec::new(), u64::MAX),
+            (Manner::Garbage, _) => Answer::Published,
+            (Manner::CutOff, _) => unreached(),
+        })
     }
 
     fn honest(&mut self, validator: EndpointId, now: Time, ask: &Ask) -> Answer {
@@ -185,12 +213,12 @@ impl Network {
     }
 
     /// What a validator shows whose latest round is `at`; it takes nothing.
-    fn shown(&self, validator: EndpointId, at: u64, ask: &Ask) -> Answer {
+    pub fn shown(&self, validator: EndpointId, at: u64, ask: &Ask) -> Answer {
         let Some(round) = self.number(at) else { return refused("NO_ROUND") };
         match ask {
             Ask::Presence(nonce) => Answer::Presence(Box::new(Presence::sign(
-                name(validator),
-                &secret(validator),
+                node_name(validator),
+                &node_key(validator),
                 nonce,
                 round.certificate.clone(),
             ))),
@@ -224,15 +252,13 @@ impl Network {
                 let other = (validator + 1) % VALIDATORS;
                 let forged = certificate(latest + 9, Digest::new([9; 32]), now, &[validator]);
                 Answer::Presence(Box::new(Presence::sign(
-                    name(other),
-                    &secret(validator),
+                    node_name(other),
+                    &node_key(validator),
                     nonce,
                     forged,
                 )))
             }
-            (Ask::Submit(all), _) => {
-                Answer::Submitted(all.iter().map(|_| Ok(Said::Certified)).collect())
-            }
+            (Ask::Submit(all), _) => all_certified(all),
             (Ask::Inclusions(states), 0) => {
                 // Its own tree, under a certificate that nobody else signed.
                 let own = |proof: InclusionProof| {
@@ -265,7 +291,8 @@ impl Network {
         self.rounds.get(usize::try_from(round.checked_sub(1)?).ok()?)
     }
 
-    fn inclusion(&self, at: u64, state: &StateId) -> InclusionProof {
+    /// What the round of this number shows of a state.
+    pub fn inclusion(&self, at: u64, state: &StateId) -> InclusionProof {
         let round = self.number(at).expect("a round that was");
         let spent = self.spent.get(state);
         let leaf = spent.zip(round.tree.prove(&Key::from(*state))).map(|(spent, path)| LeafProof {
@@ -282,7 +309,8 @@ impl Network {
         self.spent.values().any(|spent| spent.data.transaction == tx)
     }
 
-    fn exclusion(&self, at: u64, state: &StateId) -> Exclusion {
+    /// Whether a state was spent in the round of this number.
+    pub fn exclusion(&self, at: u64, state: &StateId) -> Exclusion {
         let round = self.number(at).expect("a round that was");
         match round.tree.prove_absence(&Key::from(*state)) {
             Some(path) => {
@@ -309,7 +337,8 @@ impl Network {
     }
 }
 
-fn root_of(tree: &Tree) -> Digest {
+/// The root of a tree, as it is certified.
+pub fn root_of(tree: &Tree) -> Digest {
     Digest::new(*tree.root().as_bytes())
 }
 
@@ -319,4 +348,14 @@ fn fault(word: &str) -> Trouble {
 
 fn refused(word: &str) -> Answer {
     Answer::Nothing(fault(word))
+}
+
+/// The answer of whoever says that all is certified.
+fn all_certified(all: &[Vec<CertificationRequest>]) -> Answer {
+    Answer::Submitted(all.iter().map(|_| Ok(Said::Certified)).collect())
+}
+
+/// The answer of whoever is not reached.
+fn unreached() -> Answer {
+    Answer::Nothing(Trouble::Unreached { code: "HTTP_TIMEOUT".into(), text: "cut off".into() })
 }

@@ -1,11 +1,10 @@
-//! Run a person's errands to the network on a clock of their own, and take over what was learnt.
+//! Send a person on errands to the network, and take over what was learnt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tally_agent::settle::{
-    Answer, AskId, Decision, Errand, Input, Learned, Order, Settling, SplitView, Standing, Told,
-    Trouble,
+    Ask, Decision, Errand, Learned, Settling, SplitView, Standing, Told, Trouble,
 };
 use tally_agent::{AgentError, Input as Tell};
 use tally_core::device;
@@ -17,17 +16,13 @@ use tally_core::notary::StateId;
 use tally_core::predicate::Predicate;
 use tally_core::time::Time;
 
+use crate::errand::{Run, run_errand};
 use crate::network::VALIDATORS;
 use crate::person::{Ended, Person};
 use crate::scene::Scene;
 
 /// How long an answer takes.
-const LATENCY: Duration = Duration::from_millis(20);
-/// Most things that happen in one errand: more would be a loop.
-const MAX_EVENTS: usize = 100_000;
-
-/// Answers on their way, by when they come.
-type Coming = BTreeMap<(Duration, AskId), Answer>;
+pub const LATENCY: Duration = Duration::from_millis(20);
 
 /// What a settlement has come to.
 #[derive(Clone, Debug, Default)]
@@ -106,48 +101,18 @@ impl Scene {
         }
     }
 
-    fn ask(&mut self, orders: Vec<Order>, clock: Duration, coming: &mut Coming) {
-        for Order { id, endpoint, ask } in orders {
-            let answer = self.network.answer(endpoint, self.now, &ask);
-            coming.insert((clock + LATENCY, id), answer);
-        }
-    }
-
     fn run(&mut self, person: usize, errand: Errand) -> Result<Settled, Ended> {
-        let mut machine = Settling::new(errand);
+        let Self { people, network, now, .. } = self;
+        let (who, now) = (&mut people[person], *now);
         let mut settled = Settled::default();
-        let mut coming = Coming::new();
-        let (mut clock, mut input) = (Duration::ZERO, Input::Woke);
-        for _ in 0..MAX_EVENTS {
-            let output = machine.handle(clock, input);
-            let mut wake = output.wake;
-            self.ask(output.asks, clock, &mut coming);
-            for learned in output.learned {
-                let known = self.people[person].take(self.now, learned, &mut settled)?;
-                let output = machine.handle(clock, Input::Forks(known));
-                self.ask(output.asks, clock, &mut coming);
-                wake = output.wake;
-            }
-            let Some(wake) = wake else {
-                self.people[person].keep(&machine);
-                settled.decisions = machine.decisions();
-                settled.standings = machine.standings();
-                settled.splits = machine.splits().to_vec();
-                return Ok(settled);
-            };
-            input = match coming.first_key_value() {
-                Some(((at, _), _)) if *at <= wake => {
-                    let ((at, id), answer) = coming.pop_first().expect("it was there");
-                    clock = at;
-                    Input::Answered(id, answer)
-                }
-                _ => {
-                    clock = wake;
-                    Input::Woke
-                }
-            };
-        }
-        unreachable!("an errand ends")
+        let answer = |endpoint, ask: &Ask| Some((LATENCY, network.answer(endpoint, now, ask)?));
+        let learn = |learned| who.take(now, learned, &mut settled).map(Some);
+        let Run { machine, .. } = run_errand(errand, answer, learn)?;
+        who.keep(&machine);
+        settled.decisions = machine.decisions();
+        settled.standings = machine.standings();
+        settled.splits = machine.splits().to_vec();
+        Ok(settled)
     }
 }
 

@@ -46,6 +46,3 @@ pub use machine::{Errand, Input, MAX_TIME, Output, Settling};
 pub use split::SplitView;
 pub use states::Standing;
 pub use trouble::Trouble;
-
-#[cfg(test)]
-mod tests;

@@ -1,39 +1,37 @@
 //! One of four lies, is old, is silent or is not there: everything ends all the same (`SETTLE-16`).
 
-use alloc::vec;
-use alloc::vec::Vec;
-use core::time::Duration;
+use std::time::Duration;
 
-use super::world::{
-    Manner, Network, claim, claims, errand, garbage, honest, refused, replays, run, says_certified,
-    silent, unreached,
+use tally_agent::settle::{Ask, Decision, Errand, Standing, Trouble};
+use tally_testkit::Manner;
+
+use crate::endpoints::{
+    Endpoint, all_honest, claim, claims, errand, honest, network, of, refused, run, spend,
 };
-use crate::settle::{Ask, Decision, Errand, Standing, Trouble};
 
 /// Each way of failing, by the validator at this place.
-fn failures(at: u8) -> Vec<(&'static str, Manner<'static>)> {
-    let cut: Manner<'static> = alloc::boxed::Box::new(|_, _| Some(unreached()));
-    vec![
-        ("replays round 1", replays(at + 1)),
-        ("is silent", silent()),
-        ("is cut off", cut),
-        ("answers garbage", garbage()),
-        ("says certified", says_certified(at + 1)),
+fn failures(at: usize) -> [(&'static str, Endpoint<'static>); 5] {
+    [
+        ("replays round 1", of(at, Manner::Stale(1))),
+        ("is silent", of(at, Manner::Silent)),
+        ("is cut off", of(at, Manner::CutOff)),
+        ("answers garbage", of(at, Manner::Garbage)),
+        ("says certified", of(at, Manner::Boasts)),
     ]
 }
 
-fn with_one(at: u8, failing: Manner<'static>) -> Vec<Manner<'static>> {
-    let mut manners: Vec<Manner<'static>> = (1..=4).map(honest).collect();
-    manners[usize::from(at)] = failing;
-    manners
+fn with_one(at: usize, failing: Endpoint<'static>) -> Vec<Endpoint<'static>> {
+    let mut endpoints = all_honest();
+    endpoints[at] = failing;
+    endpoints
 }
 
 #[test]
 fn settling_ends_with_proofs_whoever_of_four_fails() {
     for at in 0..4 {
         for (how, failing) in failures(at) {
-            let mut network = Network::new();
-            network.spend(&claim(9, 9));
+            let mut network = network();
+            spend(&mut network, &claim(9, 9));
             let histories = vec![vec![claims(1, 1), claims(2, 2)], vec![claims(3, 3)]];
             let errand = Errand { watch: true, forks: Some(vec![]), histories, ..errand() };
             let run = run(&mut network, errand, &mut with_one(at, failing));
@@ -49,8 +47,8 @@ fn settling_ends_with_proofs_whoever_of_four_fails() {
 fn what_is_spent_and_what_is_not_is_known_whoever_of_four_fails() {
     for at in 0..4 {
         for (how, failing) in failures(at) {
-            let mut network = Network::new();
-            network.spend(&claim(1, 1));
+            let mut network = network();
+            spend(&mut network, &claim(1, 1));
             let states = vec![claim(1, 1).state_id(), claim(2, 2).state_id()];
             let errand = Errand { states, ..errand() };
             let run = run(&mut network, errand, &mut with_one(at, failing));
@@ -64,14 +62,14 @@ fn what_is_spent_and_what_is_not_is_known_whoever_of_four_fails() {
 
 #[test]
 fn who_says_certified_without_proof_is_asked_last_and_shown() {
-    let mut network = Network::new();
+    let mut network = network();
     let histories = vec![vec![claims(1, 1)], vec![claims(2, 2)]];
-    let mut manners = with_one(0, says_certified(1));
+    let mut manners = with_one(0, of(0, Manner::Boasts));
     // Nobody else certifies before the liar was asked for its proof.
-    for validator in 2..=4 {
+    for (validator, manner) in manners.iter_mut().enumerate().skip(1) {
         let mut waited = false;
-        manners[usize::from(validator) - 1] = alloc::boxed::Box::new(move |network, ask| {
-            let is_first = matches!(ask, Ask::Submit(_)) && !core::mem::replace(&mut waited, true);
+        *manner = Box::new(move |network, ask| {
+            let is_first = matches!(ask, Ask::Submit(_)) && !std::mem::replace(&mut waited, true);
             if is_first { Some(refused(true)) } else { honest(validator)(network, ask) }
         });
     }
@@ -83,14 +81,14 @@ fn who_says_certified_without_proof_is_asked_last_and_shown() {
 
 #[test]
 fn who_lied_is_asked_after_others() {
-    let mut network = Network::new();
+    let mut network = network();
     let histories = vec![(1..=4).map(|n| claims(n, n)).collect()];
-    let mut manners = with_one(0, says_certified(1));
+    let mut manners = with_one(0, of(0, Manner::Boasts));
     // The second is asked together with the liar, and certifies the first one later.
     let mut waited = false;
-    manners[1] = alloc::boxed::Box::new(move |network, ask| {
-        let is_first = matches!(ask, Ask::Submit(_)) && !core::mem::replace(&mut waited, true);
-        if is_first { Some(refused(true)) } else { honest(2)(network, ask) }
+    manners[1] = Box::new(move |network, ask| {
+        let is_first = matches!(ask, Ask::Submit(_)) && !std::mem::replace(&mut waited, true);
+        if is_first { Some(refused(true)) } else { honest(1)(network, ask) }
     });
     let run = run(&mut network, Errand { histories, ..errand() }, &mut manners);
     assert!(run.machine.decisions().values().all(|d| *d == Decision::Certified));
@@ -99,10 +97,10 @@ fn who_lied_is_asked_after_others() {
 
 #[test]
 fn who_is_cut_off_costs_its_own_deadline_once_and_delays_no_proof() {
-    let mut network = Network::new();
+    let mut network = network();
     let histories = vec![vec![claims(1, 1)], vec![claims(2, 2)]];
     let errand = Errand { watch: true, forks: Some(vec![]), histories, ..errand() };
-    let mut manners = with_one(0, silent());
+    let mut manners = with_one(0, of(0, Manner::Silent));
     let run = run(&mut network, errand, &mut manners);
     assert_eq!(run.asked[0], 1, "it is asked who it is, and nothing else");
     assert_eq!(run.certified().len(), 2);
@@ -111,8 +109,8 @@ fn who_is_cut_off_costs_its_own_deadline_once_and_delays_no_proof() {
 
 #[test]
 fn when_nobody_is_there_it_ends_and_says_so() {
-    let mut network = Network::new();
-    let mut manners: Vec<Manner<'_>> = (0..4).map(|_| silent()).collect();
+    let mut network = network();
+    let mut manners: Vec<Endpoint<'_>> = (0..4).map(|at| of(at, Manner::Silent)).collect();
     let (histories, states) = (vec![vec![claims(1, 1)]], vec![claim(2, 2).state_id()]);
     let run = run(&mut network, Errand { histories, states, ..errand() }, &mut manners);
     let decision = &run.machine.decisions()[&claim(1, 1).tx];

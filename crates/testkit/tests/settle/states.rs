@@ -1,66 +1,64 @@
 //! When a state counts as unspent: the present, by so many that one of them is honest (`SETTLE-15`).
 
-use alloc::vec;
-use alloc::vec::Vec;
-
+use tally_agent::settle::{Answer, Ask, Errand, MAX_AWAY, Standing, Told, Trouble};
 use tally_core::time::Time;
+use tally_testkit::{Manner, Network, node_name};
 
-use super::world::{AT, Manner, Network, claim, errand, honest, replays, run, unreached};
-use crate::settle::{Answer, Ask, Errand, MAX_AWAY, Standing, Told, Trouble};
+use crate::endpoints::{AT, Endpoint, claim, errand, honest, network, of, run, spend};
 
-fn standing(network: &mut Network, errand: Errand, manners: &mut [Manner<'_>]) -> Standing {
+fn standing(network: &mut Network, errand: Errand, manners: &mut [Endpoint<'_>]) -> Standing {
     let state = claim(1, 1).state_id();
     let run = run(network, Errand { states: vec![state], ..errand }, manners);
     run.machine.standings()[&state].clone()
 }
 
-fn cut() -> Manner<'static> {
-    alloc::boxed::Box::new(|_, _| Some(unreached()))
+fn cut() -> Endpoint<'static> {
+    of(0, Manner::CutOff)
 }
 
 #[test]
 fn two_of_four_that_answer_are_enough_and_one_is_not() {
-    let mut network = Network::new();
-    network.round();
-    let mut two = [cut(), honest(2), cut(), honest(4)];
+    let mut network = network();
+    network.tick(AT);
+    let mut two = [cut(), honest(1), cut(), honest(3)];
     assert_eq!(standing(&mut network, errand(), &mut two), Standing::Unspent(2));
-    let mut one = [cut(), honest(2), cut(), cut()];
+    let mut one = [cut(), honest(1), cut(), cut()];
     let alone = standing(&mut network, errand(), &mut one);
     assert!(matches!(alone, Standing::Unknown(_, Trouble::TooFew)), "{alone:?}");
 }
 
 #[test]
 fn two_addresses_of_one_validator_count_once() {
-    let mut network = Network::new();
-    network.round();
+    let mut network = network();
+    network.tick(AT);
     let endpoints = vec![Told::default(); 2];
     let one = Errand { endpoints: endpoints.clone(), ..errand() };
-    let alone = standing(&mut network, one, &mut [honest(2), honest(2)]);
+    let alone = standing(&mut network, one, &mut [honest(1), honest(1)]);
     assert!(matches!(alone, Standing::Unknown(_, Trouble::TooFew)), "{alone:?}");
     let two = Errand { endpoints, ..errand() };
-    assert_eq!(standing(&mut network, two, &mut [honest(2), honest(3)]), Standing::Unspent(2));
+    assert_eq!(standing(&mut network, two, &mut [honest(1), honest(2)]), Standing::Unspent(2));
 }
 
 #[test]
 fn who_does_not_answer_the_nonce_under_its_key_does_not_count() {
-    let mut network = Network::new();
-    network.round();
+    let mut network = network();
+    network.tick(AT);
     // It shows the latest certificate, and signs as somebody that it is not; then an old signature.
-    let signed_by_another: Manner<'_> = alloc::boxed::Box::new(|network, ask| {
-        let answer = honest(3)(network, ask)?;
+    let signed_by_another: Endpoint<'_> = Box::new(|network, ask| {
+        let answer = honest(2)(network, ask)?;
         let Answer::Presence(mut presence) = answer else { return Some(answer) };
-        presence.node = super::world::name(1);
+        presence.node = node_name(0);
         Some(Answer::Presence(presence))
     });
-    let of_another_nonce: Manner<'_> = alloc::boxed::Box::new(|network, ask| match ask {
+    let of_another_nonce: Endpoint<'_> = Box::new(|network, ask| match ask {
         Ask::Presence(_) => {
-            honest(1)(network, &Ask::Presence(tally_core::id::Digest::new([1; 32])))
+            honest(0)(network, &Ask::Presence(tally_core::id::Digest::new([1; 32])))
         }
-        other => honest(1)(network, other),
+        other => honest(0)(network, other),
     });
     for manner in [signed_by_another, of_another_nonce] {
         let endpoints = vec![Told::default(); 2];
-        let mut manners = [manner, honest(2)];
+        let mut manners = [manner, honest(1)];
         let alone = standing(&mut network, Errand { endpoints, ..errand() }, &mut manners);
         assert!(matches!(alone, Standing::Unknown(_, Trouble::TooFew)), "{alone:?}");
     }
@@ -68,28 +66,29 @@ fn who_does_not_answer_the_nonce_under_its_key_does_not_count() {
 
 #[test]
 fn an_older_certificate_than_any_validator_shows_is_no_answer() {
-    let mut network = Network::new();
-    network.spend(&claim(1, 1));
+    let mut network = network();
+    spend(&mut network, &claim(1, 1));
     // Only the one that replays is asked for the state's proof in the end: it is not believed.
-    let only_present: Manner<'_> = alloc::boxed::Box::new(|network, ask| match ask {
-        Ask::Presence(_) => honest(2)(network, ask),
-        _ => Some(unreached()),
+    let only_present: Endpoint<'_> = Box::new(|network, ask| match ask {
+        Ask::Presence(_) => honest(1)(network, ask),
+        _ => cut()(network, ask),
     });
-    let mut manners = [replays(1), only_present, cut(), cut()];
+    let mut manners = [of(0, Manner::Stale(1)), only_present, cut(), cut()];
     let stale = standing(&mut network, errand(), &mut manners);
     assert!(matches!(stale, Standing::Unknown(..)), "{stale:?}");
     let state = claim(1, 1).state_id();
-    let mut manners = [replays(1), honest(2), cut(), cut()];
+    let mut manners = [of(0, Manner::Stale(1)), honest(1), cut(), cut()];
     let run = run(&mut network, Errand { states: vec![state], ..errand() }, &mut manners);
     assert!(matches!(run.machine.standings()[&state], Standing::Spent(2)));
 }
 
 #[test]
 fn two_that_show_an_old_round_are_not_believed_against_what_is_known_or_the_clock() {
-    let mut network = Network::new();
-    network.spend(&claim(1, 1));
-    let both: fn() -> [Manner<'static>; 4] = || [replays(1), replays(2), cut(), cut()];
-    let kept = Some(network.rounds[1].certificate.clone());
+    let mut network = network();
+    spend(&mut network, &claim(1, 1));
+    let both: fn() -> [Endpoint<'static>; 4] =
+        || [of(0, Manner::Stale(1)), of(1, Manner::Stale(1)), cut(), cut()];
+    let kept = Some(network.certificate(2));
     let known = standing(&mut network, Errand { kept, ..errand() }, &mut both());
     assert!(matches!(known, Standing::Unknown(_, Trouble::Stale { round: 1, newest: 2 })));
     let late = standing(&mut network, errand(), &mut both());
@@ -98,10 +97,10 @@ fn two_that_show_an_old_round_are_not_believed_against_what_is_known_or_the_cloc
 
 #[test]
 fn a_clock_that_is_wrong_makes_nothing_unspent() {
-    let mut network = Network::new();
-    network.round();
+    let mut network = network();
+    network.tick(AT);
     for now in [AT.plus(MAX_AWAY + 60), Time::from_unix(AT.unix() - MAX_AWAY - 60)] {
-        let mut manners: Vec<Manner<'_>> = (1..=4).map(honest).collect();
+        let mut manners: Vec<Endpoint<'_>> = (1..=4).map(honest).collect();
         let unknown = standing(&mut network, Errand { now, ..errand() }, &mut manners);
         assert!(matches!(unknown, Standing::Unknown(_, Trouble::Clock(_))), "{unknown:?}");
     }
@@ -109,23 +108,23 @@ fn a_clock_that_is_wrong_makes_nothing_unspent() {
 
 #[test]
 fn who_passes_the_nonce_on_can_show_only_what_the_validator_shows() {
-    let mut network = Network::new();
-    network.spend(&claim(1, 1));
-    let old = network.rounds[0].certificate.clone();
-    // Both addresses are one stranger's, who asks validators 1 and 2 and puts an old certificate in.
-    let relay = |validator: u8| -> Manner<'static> {
+    let mut network = network();
+    spend(&mut network, &claim(1, 1));
+    let old = network.certificate(1);
+    // Both addresses are one stranger's, who asks two validators and puts an old certificate in.
+    let relay = |validator: usize| -> Endpoint<'static> {
         let old = old.clone();
-        alloc::boxed::Box::new(move |network, ask| match honest(validator)(network, ask)? {
+        Box::new(move |network, ask| match honest(validator)(network, ask)? {
             Answer::Presence(mut presence) => {
                 presence.certificate = old.clone();
                 Some(Answer::Presence(presence))
             }
-            _ => Some(network.answer(1, validator, ask)),
+            _ => Some(network.shown(validator, 1, ask)),
         })
     };
     // The clock was set back to then, too.
     let now = old.record.timestamp;
-    let mut manners = [relay(1), relay(2), cut(), cut()];
+    let mut manners = [relay(0), relay(1), cut(), cut()];
     let unknown = standing(&mut network, Errand { now, ..errand() }, &mut manners);
     assert!(matches!(unknown, Standing::Unknown(_, Trouble::TooFew)), "{unknown:?}");
 }

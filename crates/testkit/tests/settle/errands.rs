@@ -1,22 +1,20 @@
 //! What an honest network is asked, and what comes of it.
 
-use alloc::vec;
-use alloc::vec::Vec;
+use std::time::Duration;
 
+use tally_agent::settle::{
+    Answer, Ask, Decision, Errand, Input, Learned, Progress, Said, Settling, SplitView, Trouble,
+};
 use tally_core::id::Digest;
 
-use super::world::{
-    AT, Manner, Network, certificate, claim, claims, errand, honest, refused, run, trust,
+use crate::endpoints::{
+    AT, Endpoint, all_honest, certificate, claim, claims, errand, honest, network, refused, run,
+    spend, trust,
 };
-use crate::settle::{Answer, Ask, Decision, Errand, Learned, Progress, Said, SplitView, Trouble};
-
-fn all_honest() -> Vec<Manner<'static>> {
-    (1..=4).map(honest).collect()
-}
 
 #[test]
 fn histories_are_certified_in_their_order_and_under_one_certificate() {
-    let mut network = Network::new();
+    let mut network = network();
     let histories = vec![vec![claims(1, 1), claims(2, 2)], vec![claims(1, 1), claims(3, 3)]];
     let run = run(&mut network, Errand { histories, ..errand() }, &mut all_honest());
     let certified = |(_, decision)| decision == Decision::Certified;
@@ -34,8 +32,8 @@ fn histories_are_certified_in_their_order_and_under_one_certificate() {
 
 #[test]
 fn one_that_is_lost_keeps_what_is_behind_it_from_being_asked_and_nothing_else() {
-    let mut network = Network::new();
-    network.spend(&claim(1, 9));
+    let mut network = network();
+    spend(&mut network, &claim(1, 9));
     let histories = vec![vec![claims(1, 1), claims(2, 2)], vec![claims(3, 3)]];
     let run = run(&mut network, Errand { histories, ..errand() }, &mut all_honest());
     let decisions = run.machine.decisions();
@@ -49,15 +47,15 @@ fn one_that_is_lost_keeps_what_is_behind_it_from_being_asked_and_nothing_else() 
 
 #[test]
 fn what_is_queued_is_asked_for_again_and_what_is_busy_later() {
-    let mut network = Network::new();
+    let mut network = network();
     let mut times = 0;
-    let slow: Manner<'_> = alloc::boxed::Box::new(|network, ask| {
-        let Ask::Submit(all) = ask else { return honest(1)(network, ask) };
+    let slow: Endpoint<'_> = Box::new(|network, ask| {
+        let Ask::Submit(all) = ask else { return honest(0)(network, ask) };
         times += 1;
         match times {
             1 => Some(Answer::Submitted(all.iter().map(|_| Ok(Said::Queued)).collect())),
             2 => Some(refused(true)),
-            _ => honest(1)(network, ask),
+            _ => honest(0)(network, ask),
         }
     });
     let endpoints = vec![Default::default()];
@@ -69,10 +67,10 @@ fn what_is_queued_is_asked_for_again_and_what_is_busy_later() {
 
 #[test]
 fn what_a_standing_network_only_queues_is_left_for_the_next_time() {
-    let mut network = Network::new();
-    let queue: Manner<'_> = alloc::boxed::Box::new(|network, ask| match ask {
+    let mut network = network();
+    let queue: Endpoint<'_> = Box::new(|network, ask| match ask {
         Ask::Submit(all) => Some(Answer::Submitted(all.iter().map(|_| Ok(Said::Queued)).collect())),
-        other => honest(1)(network, other),
+        other => honest(0)(network, other),
     });
     let (endpoints, histories) = (vec![Default::default()], vec![vec![claims(1, 1)]]);
     let run = run(&mut network, Errand { endpoints, histories, ..errand() }, &mut [queue]);
@@ -81,11 +79,10 @@ fn what_a_standing_network_only_queues_is_left_for_the_next_time() {
 
 #[test]
 fn progress_goes_from_nothing_to_all() {
-    let mut network = Network::new();
+    let mut network = network();
     let histories = vec![vec![claims(1, 1)]];
-    let mut machine =
-        crate::settle::Settling::new(Errand { histories: histories.clone(), ..errand() });
-    let output = machine.handle(core::time::Duration::ZERO, crate::settle::Input::Woke);
+    let mut machine = Settling::new(Errand { histories: histories.clone(), ..errand() });
+    let output = machine.handle(Duration::ZERO, Input::Woke);
     assert_eq!(output.progress, Progress { decided: 0, total: 1 });
     assert_eq!(output.asks.len(), 4, "everybody is asked who it is");
     let run = run(&mut network, Errand { histories, ..errand() }, &mut all_honest());
@@ -94,8 +91,8 @@ fn progress_goes_from_nothing_to_all() {
 
 #[test]
 fn two_signed_roots_of_one_round_are_kept_and_what_was_kept_stays() {
-    let mut network = Network::new();
-    network.round();
+    let mut network = network();
+    network.tick(AT);
     let kept = certificate(1, Digest::new([1; 32]));
     let errand = Errand { watch: true, kept: Some(kept.clone()), ..errand() };
     let run = run(&mut network, errand, &mut all_honest());
@@ -107,26 +104,26 @@ fn two_signed_roots_of_one_round_are_kept_and_what_was_kept_stays() {
 
 #[test]
 fn the_newest_certificate_is_kept_and_growth_is_followed_to_it() {
-    let mut network = Network::new();
-    let kept = network.rounds[0].certificate.clone();
-    network.spend(&claim(1, 1));
-    network.spend(&claim(2, 2));
+    let mut network = network();
+    let kept = network.certificate(1);
+    spend(&mut network, &claim(1, 1));
+    spend(&mut network, &claim(2, 2));
     let grew = Errand { watch: true, kept: Some(kept), ..errand() };
     let run = run(&mut network, grew, &mut all_honest());
     assert!((0..4).all(|at| run.machine.sight(at).is_ok()), "{:?}", run.machine.sight(0));
     let newest = run.machine.newest().map(|newest| newest.record.round);
-    assert_eq!(newest, Some(network.latest() as u64));
-    assert_eq!(AT, network.rounds[network.latest() - 1].certificate.record.timestamp);
+    assert_eq!(newest, Some(network.latest()));
+    assert_eq!(AT, network.certificate(network.latest()).record.timestamp);
 }
 
 #[test]
 fn a_tree_that_lost_a_leaf_is_not_believed() {
-    let mut network = Network::new();
-    network.spend(&claim(1, 1));
-    let kept = network.rounds[1].certificate.clone();
-    network.spend(&claim(2, 2));
-    let lost: Manner<'_> = alloc::boxed::Box::new(|network, ask| {
-        let answer = honest(1)(network, ask)?;
+    let mut network = network();
+    spend(&mut network, &claim(1, 1));
+    let kept = network.certificate(2);
+    spend(&mut network, &claim(2, 2));
+    let lost: Endpoint<'_> = Box::new(|network, ask| {
+        let answer = honest(0)(network, ask)?;
         let Answer::Growth(mut growth) = answer else { return Some(answer) };
         growth.steps.clear();
         Some(Answer::Growth(growth))
