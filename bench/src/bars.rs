@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use tally_transport::qr;
+use tally_transport::session::{Budget, KemSecret, Role, Session, greet, open};
 
 use crate::compute::{self, Compute, SIGNATURES, VERIFICATIONS};
 use crate::hardware::Hardware;
@@ -57,7 +58,7 @@ fn payment_sizes(report: &mut Report) -> Spread {
     report.at_most(what, traffic.max as f64, 1000.0, "bytes");
     report.value("  the same, mean", format!("{:.2} bytes", traffic.mean()));
     report.value("  message 4, the receipt", format!("{} bytes", payments[0].receipt + 2));
-    let sealed = sizes::sealed_payments(Hardware::recorded(), 200);
+    let sealed = sizes::sealed_payments(&Hardware::recorded(), 200);
     let sealed = Spread::of(sealed.iter().map(Traffic::to_final));
     let what = "the same, Sealed to Sealed, a TPM's recorded proofs: largest";
     report.at_most(what, sealed.max as f64, 1150.0, "bytes");
@@ -155,18 +156,28 @@ fn carriers(report: &mut Report) {
     let decode = Samples::of(15, || drop(black_box(qr::decode_image(&picture)))).median();
     report.value("QR code of a payment: draw", format!("{:.1} ms", encode / 1000.0));
     report.value("QR code of a payment: read", format!("{:.1} ms", decode / 1000.0));
-    let (mut sender, mut receiver) = (scene.payer, scene.payee);
+    let (mut sender, mut receiver) = sessions();
     let message = [7; 1024];
-    let seal = per_one(20, 25, || drop(black_box(sender.session().seal(&message))));
-    let envelopes = (0..500).map(|_| sender.session().seal(&message).expect("it fits"));
+    let seal = per_one(20, 25, || drop(black_box(sender.seal(&message))));
+    let envelopes = (0..500).map(|_| sender.seal(&message).expect("it fits"));
     let envelopes: Vec<Vec<u8>> = envelopes.collect();
     let mut envelopes = envelopes.iter();
     let open = per_one(20, 25, || {
         let envelope = envelopes.next().expect("as many as are opened");
-        black_box(receiver.session().open(envelope)).expect("fewer were missed than may be");
+        black_box(receiver.open(envelope)).expect("fewer were missed than may be");
     });
     report.value("session: seal 1 KiB", format!("{seal:.2} us"));
     report.value("session: open 1 KiB", format!("{open:.2} us"));
+}
+
+/// Both ends of a session.
+fn sessions() -> (Session, Session) {
+    let kem = KemSecret::from_seed([7; 32]);
+    let greeting = greet(&kem.public(), &[7; 64]).expect("a good key");
+    let (hello, root) = greeting.seal(&[6; 32], b"hello").expect("a short text");
+    let opened = open(&[&kem], &hello, &mut Budget::default()).expect("its own hello");
+    let taken = Session::new(&opened.root(&[6; 32]), Role::Responder, 1);
+    (Session::new(&root, Role::Initiator, 1), taken)
 }
 
 fn to_final(report: &mut Report) -> Samples {

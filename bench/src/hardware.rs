@@ -1,4 +1,4 @@
-//! What proves slots for a person in a measurement: a TPM in software, or what one proved before.
+//! What proves slots for a payer in a measurement: a TPM in software, or what one proved before.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,9 +13,10 @@ use tally_core::time::Time;
 use tally_seal::machine::HostMachine;
 use tally_seal::software::{Place, SoftwareSeal};
 use tally_seal::tpm2::swtpm::SoftwareTpm;
-use tally_seal::tpm2::{Chip, Tpm2Seal, TpmError};
+use tally_seal::tpm2::{Chip as Tpm, Tpm2Seal, TpmError};
 use tally_seal::unlock::{KdfParams, Unlock};
 use tally_seal::{Entropy, Seal};
+use tally_testkit::Chip;
 use tempfile::TempDir;
 
 use crate::seals::certificate;
@@ -23,15 +24,17 @@ use crate::seals::certificate;
 /// Written by the test `the_recorded_proofs_are_of_todays_payments`.
 const RECORDED: &str = include_str!("../recorded/sealed-payments.json");
 
-/// A person's hardware. Whoever clones it has the same, not another.
+/// A payer's hardware. Whoever clones it has the same, not another.
 #[derive(Clone)]
-pub struct Hardware(Rc<RefCell<Inner>>);
-
-struct Inner {
+pub struct Hardware {
     certificate: SealCertificate,
-    next: Slot,
-    proved: Vec<SlotProof>,
+    first: Slot,
+    prover: Rc<RefCell<Prover>>,
+}
+
+struct Prover {
     source: Source,
+    proved: Vec<SlotProof>,
 }
 
 /// A seal, and what has to stay there with it.
@@ -47,8 +50,6 @@ enum Source {
     Live(Box<Live>),
     /// Proofs of payments that are the same each time.
     Recorded(VecDeque<SlotProof>),
-    /// Nowhere: its owner is paid only.
-    Nowhere,
 }
 
 impl Hardware {
@@ -59,7 +60,7 @@ impl Hardware {
     pub fn live() -> Result<Self, TpmError> {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
         let swtpm = SoftwareTpm::start(&folder.path().join("tpm"))?;
-        let mut chip = Chip::open(&swtpm.address())?;
+        let mut chip = Tpm::open(&swtpm.address())?;
         let base = chip.free_base()?;
         let certificate = certificate(chip.make_counters(base, 1)?);
         drop(chip);
@@ -70,9 +71,9 @@ impl Hardware {
             .expect("a folder of our own");
         let mut seal = Tpm2Seal::open(&place, software, &swtpm.address(), certificate.clone())
             .expect("its own TPM");
-        let next = seal.lock(Time::from_unix(1), &[]).expect("a free counter").slot;
+        let first = seal.lock(Time::from_unix(1), &[]).expect("a free counter").slot;
         let live = Live { seal, _swtpm: swtpm, _folder: folder };
-        Ok(Self::of(certificate, next, Source::Live(Box::new(live))))
+        Ok(Self::of(certificate, first, Source::Live(Box::new(live))))
     }
 
     /// The proofs that a TPM in software made of the payments in [`crate::sizes`].
@@ -83,61 +84,59 @@ impl Hardware {
             from_bytes(&bytes(&all["certificate"])).expect("a certificate");
         let proofs = all["proofs"].as_array().expect("a list").iter();
         let proofs = proofs.map(|p| SlotProof::new(bytes(p)).expect("short")).collect();
-        let next = certificate.slot(0, all["first"].as_u64().expect("a number"));
-        Self::of(certificate, next, Source::Recorded(proofs))
+        let first = certificate.slot(0, all["first"].as_u64().expect("a number"));
+        Self::of(certificate, first, Source::Recorded(proofs))
     }
 
-    /// Hardware of a payee, with as many counters as there may be; nobody ever asks it for a proof.
-    pub fn receiving() -> Self {
+    /// A chip of a payee, with as many counters as there may be; nobody ever asks it for a proof.
+    pub fn receiving() -> Chip {
         let key = AttestationKey::from_coordinates(&[5; 32], &[5; 32]);
         let seal = TpmSeal { key, base: 0x0180_7a00, counters: 256, firmware: 0x000f_0016 };
-        let certificate = certificate(seal);
-        let next = certificate.slot(0, 1000);
-        Self::of(certificate, next, Source::Nowhere)
+        Chip::proved_by(certificate(seal), 1000, |_, _| unreachable!("its owner is paid only"))
     }
 
-    fn of(certificate: SealCertificate, next: Slot, source: Source) -> Self {
-        Self(Rc::new(RefCell::new(Inner { certificate, next, proved: Vec::new(), source })))
+    fn of(certificate: SealCertificate, first: Slot, source: Source) -> Self {
+        let prover = Rc::new(RefCell::new(Prover { source, proved: Vec::new() }));
+        Self { certificate, first, prover }
     }
 
     /// Its enrollment.
-    pub fn certificate(&self) -> SealCertificate {
-        self.0.borrow().certificate.clone()
+    pub const fn certificate(&self) -> &SealCertificate {
+        &self.certificate
     }
 
-    /// The slot that its first counter is at.
-    pub fn slot(&self) -> Slot {
-        self.0.borrow().next
+    /// The slot that its first counter was at in the beginning.
+    pub const fn slot(&self) -> Slot {
+        self.first
     }
 
-    /// A slot of a counter that no coin is under yet.
-    pub fn free(&self) -> Slot {
-        let mut inner = self.0.borrow_mut();
-        let slot = inner.next;
-        inner.next.counter += 1;
-        slot
+    /// A chip in whose place it proves.
+    pub fn chip(&self) -> Chip {
+        let hardware = self.clone();
+        Chip::proved_by(self.certificate.clone(), self.first.value, move |slot, tx| {
+            hardware.prove(slot, tx)
+        })
     }
 
     /// Leaves the slot that the counter is at for a transaction.
     pub fn prove(&self, slot: &Slot, tx: &TxId) -> SlotProof {
-        let mut inner = self.0.borrow_mut();
-        let proof = match &mut inner.source {
+        let mut prover = self.prover.borrow_mut();
+        let Prover { source, proved } = &mut *prover;
+        let proof = match source {
             Source::Live(live) => live.seal.prove(slot, tx).expect("the counter is there"),
             Source::Recorded(proofs) => proofs.pop_front().expect("as many as are asked for"),
-            Source::Nowhere => unreachable!("its owner is paid only"),
         };
-        inner.proved.push(proof.clone());
-        inner.next = slot.next().expect("far from its end");
+        proved.push(proof.clone());
         proof
     }
 
     /// All that was proved, to be recorded.
-    pub fn to_record(&self, first: Slot) -> String {
-        let inner = self.0.borrow();
-        let proofs: Vec<String> = inner.proved.iter().map(|p| hex(p.as_bytes())).collect();
+    pub fn to_record(&self) -> String {
+        let prover = self.prover.borrow();
+        let proofs: Vec<String> = prover.proved.iter().map(|p| hex(p.as_bytes())).collect();
         let all = json!({
             "about": "Proofs of the sealed payments of tests/sealed.rs, in order, by a TPM in software.",
-            "certificate": hex(&to_bytes(&inner.certificate)), "first": first.value, "proofs": proofs,
+            "certificate": hex(&to_bytes(&self.certificate)), "first": self.first.value, "proofs": proofs,
         });
         serde_json::to_string_pretty(&all).expect("JSON") + "\n"
     }
@@ -145,7 +144,7 @@ impl Hardware {
 
 impl fmt::Debug for Hardware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hardware").field("next", &self.slot()).finish_non_exhaustive()
+        f.debug_struct("Hardware").field("first", &self.first).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,6 @@ pub mod bars;
 pub mod compute;
 pub mod hardware;
 pub mod live;
-pub mod person;
 pub mod primitives;
 pub mod report;
 pub mod scene;

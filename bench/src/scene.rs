@@ -1,27 +1,31 @@
 //! A payer and a payee who know each other, and payments between them with everything on.
+//!
+//! Both are agents that `tally-testkit` plays: what is measured are all turns of both, from the payer's
+//! wish to its receipt, with signatures, encryption, and the records that each turn makes durable. The disk
+//! is a map in memory, which is neither copied nor read while a payment goes on.
 
-use tally_core::amount::Amount;
-use tally_core::cbor::{Blob, List};
-use tally_core::device::{Event, Input, Output, Terms};
-use tally_core::evidence::Minted;
-use tally_core::fields::Fields;
-use tally_core::id::{AssetId, NetworkId, TxId};
-use tally_core::invoice::{INVOICE_VERSION, Invoice};
-use tally_core::keys::SecretKey;
-use tally_core::message::Accept;
-use tally_core::mint::{IssuerSignature, MINT_VERSION, Mint, MintBody};
-use tally_core::packet::MAX_HELLO;
-use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker};
-use tally_core::predicate::Predicate;
+use tally_agent::Input;
+use tally_core::accept::{AcceptPolicy, TierLimits};
+use tally_core::cbor::to_bytes;
+use tally_core::device;
+use tally_core::keys::PublicKey;
+use tally_core::policy::{OfflineRules, Policy};
+use tally_core::predicate::{Predicate, Sealed};
 use tally_core::seal::Slot;
+use tally_core::time::Time;
+use tally_testkit::{NOW, Person, issuer};
 
 use crate::hardware::Hardware;
-use crate::person::{NOW, Person, sent};
 
 /// What each coin is minted with, in hundredths.
 pub const MINTED: u64 = 5000;
 /// What each payment pays: more than half of a coin, so that the next one takes a coin as minted.
 pub const PAID: u64 = 3750;
+
+/// When locks end that begin now.
+const UNTIL: Time = Time::from_unix(NOW.unix() + 90 * 24 * 3600);
+const PAYER: usize = 0;
+const PAYEE: usize = 1;
 
 /// The bytes of each message of one payment, without the carrier's framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,215 +54,92 @@ pub fn framed(packet: usize) -> usize {
 }
 
 /// Two people and an asset.
-#[derive(Clone, Debug)]
-pub struct Scene {
-    /// Who pays.
-    pub payer: Person,
-    /// Who is paid.
-    pub payee: Person,
-    /// With what.
-    pub asset: AssetId,
-    /// What the payer said to open the session.
-    pub hello: Blob<MAX_HELLO>,
-    issuer: SecretKey,
-    serial: u64,
-    minted: u64,
-}
+#[derive(Debug)]
+pub struct Scene(tally_testkit::Scene);
 
 impl Scene {
     /// Two people who know each other, one of whom has so many coins as they were minted.
     pub fn new(coins: u64) -> Self {
-        let mut scene = Self::of(Person::new(1), Person::new(2));
-        scene.mint(coins);
+        let people = [1, 2].map(|byte| Person::made_at(byte, NOW, None));
+        let mut scene = Self::of(people, Vec::new());
+        for _ in 0..coins {
+            scene.0.mint_to(PAYER, MINTED);
+        }
         scene
     }
 
     /// Two people with hardware, of whom the payer has so many coins, each under the next value of
-    /// its counter: each payment wants [`Scene::prepare`] before it.
+    /// its counter.
     ///
     /// Each coin has one unit more than the one before, so that they are paid with in the order in
     /// which the counter reaches them.
-    pub fn sealed(hardware: Hardware, coins: u64) -> Self {
+    pub fn sealed(hardware: &Hardware, coins: u64) -> Self {
         let first = hardware.slot();
-        let (payer, payee) =
-            (Person::sealed(1, hardware), Person::sealed(2, Hardware::receiving()));
-        let mut scene = Self::of(payer, payee);
+        let payer = Person::made_at(1, NOW, Some(hardware.chip()));
+        let payee = Person::made_at(2, NOW, Some(Hardware::receiving()));
+        let key = payer.key().public();
+        let enroller = hardware.certificate().terms().enroller.clone();
+        let mut scene = Self::of([payer, payee], vec![enroller]);
         for n in 0..coins {
             let slot = Slot { value: first.value + n, ..first };
-            let owner = scene.payer.owner(Some(slot));
-            scene.mint_one(MINTED + n, owner);
+            let owner = Predicate::Sealed(Sealed { key: key.clone(), slot, until: UNTIL });
+            scene.0.mint_under(PAYER, MINTED + n, owner);
         }
         scene
     }
 
-    fn of(mut payer: Person, mut payee: Person) -> Self {
-        let issuer = SecretKey::new([0xee; 32]).expect("a scalar below the group's order");
-        let policy = policy(&issuer, &payer);
-        let asset = policy.id();
-        for person in [&mut payer, &mut payee] {
-            person.tell(Input::Policy(policy.clone()));
-        }
-        payer.tell(Input::Contact(payee.card()));
-        payee.tell(Input::Contact(payer.card()));
-        let hello = payer.greet(&mut payee);
-        Self { payer, payee, asset, hello, issuer, serial: 0, minted: 0 }
+    fn of(people: [Person; 2], enrollers: Vec<PublicKey>) -> Self {
+        let enrollers = tally_core::cbor::List::truncated(enrollers);
+        let offline = OfflineRules { enrollers, ..OfflineRules::default() };
+        let policy = Policy { offline, ..tally_testkit::policy(&issuer()) };
+        let mut scene = tally_testkit::Scene::of(people.into(), policy);
+        let signed = TierLimits { accept: true, ..TierLimits::default() };
+        let anything = AcceptPolicy { signed, max_unsettled: None, ..AcceptPolicy::default() };
+        let anything = Input::Wish(vec![device::Input::AcceptPolicy(anything)]);
+        scene.give(PAYEE, anything).expect("any limits");
+        Self(scene)
     }
 
-    /// Mints so many more coins to the payer.
-    pub fn mint(&mut self, coins: u64) {
-        for _ in 0..coins {
-            let owner = self.payer.owner(None);
-            self.mint_one(MINTED, owner);
-        }
+    /// Who pays.
+    pub fn payer(&self) -> &Person {
+        &self.0.people[PAYER]
     }
 
-    /// Gives the payee a free counter for the next coin, if it has hardware.
-    pub fn prepare(&mut self) {
-        self.payee.lock_next();
+    /// Who is paid.
+    pub fn payee(&self) -> &Person {
+        &self.0.people[PAYEE]
     }
 
-    fn mint_one(&mut self, units: u64, owner: Predicate) {
-        self.serial += 1;
-        let body = MintBody {
-            version: MINT_VERSION,
-            network: NetworkId::LOCAL,
-            asset: self.asset,
-            amount: Amount::new(units),
-            owner,
-            serial: self.serial,
-            issued_before: Amount::new(self.minted),
-        };
-        self.minted += units;
-        let signature = self.issuer.sign(&body.digest());
-        let signatures = List::truncated(vec![IssuerSignature { issuer: 0, signature }]);
-        let minted = Minted { mint: Mint { body, signatures }, certified: None };
-        self.payer.tell(Input::Mint(Box::new(minted)));
-    }
-
-    /// One whole payment, receipt included.
+    /// One whole payment over a connection, receipt included.
     pub fn pay(&mut self) -> Traffic {
-        let (from, to) = (self.payer.id(), self.payee.id());
-        let (asset, amount) = (self.asset, Amount::new(PAID));
-        let out = self.payer.tell(Input::Pay { payee: to, asset, amount });
-        let offer = self.payer.seal(&sent(out));
-        let out = self.payee.hear(from, &offer);
-        let accept = self.payee.seal(&sent(out));
-        let out = self.payer.hear(to, &accept);
-        let (out, link) = self.sign_payment(out);
-        let commit = self.payer.seal(&sent(out));
-        let receipt = self.take(&commit);
-        self.payer.hear(to, &receipt);
-        self.close(&link);
-        Traffic {
-            offer: offer.len(),
-            accept: accept.len(),
-            commit: commit.len(),
-            receipt: receipt.len(),
-        }
+        self.0.pay(PAYER, PAYEE, PAID).expect("a payment with everything in place");
+        let [offer, accept, commit, receipt] = self.0.carried[..] else {
+            unreachable!("a payment is four messages")
+        };
+        Traffic { offer, accept, commit, receipt }
     }
 
-    /// The payee asks, the payer answers with the whole payment: the invoice as a signed object,
-    /// and the payment's packet.
+    /// The payer has no session any more, and says hello with the next payment.
+    pub fn forget_session(&mut self) {
+        let card = Box::new(self.payer().card());
+        self.0.give(PAYER, Input::Renew { card }).expect("its own card");
+    }
+
+    /// The payee asks, the payer answers with the whole payment, both as codes: the invoice as a signed
+    /// object, and the payment's packet. A payer who has no session yet says hello with it.
     pub fn pay_invoice(&mut self) -> (Vec<u8>, Vec<u8>) {
-        let nonce = self.payee.nonce();
-        let terms = Terms {
-            payer: None,
-            asset: self.asset,
-            amount: Amount::new(PAID),
-            owner: self.payee.owner(None),
-            expires_at: NOW.plus(3600),
-        };
-        self.payee.tell(Input::Ask { nonce, terms: terms.clone() });
-        let invoice = Invoice {
-            version: INVOICE_VERSION,
-            card: self.payee.card(),
-            asset: terms.asset,
-            amount: terms.amount,
-            accept: Accept { nonce, owner: terms.owner },
-            expires_at: terms.expires_at,
-            least: tally_core::tier::Tier::Signed,
-            fields: Fields::at(NOW),
-        };
-        let object = self.signed(&invoice);
-        let payee = self.payee.id();
-        let out = self.payer.tell(Input::PayInvoice { payee, invoice: Box::new(invoice) });
-        let (out, link) = self.sign_payment(out);
-        let payment = self.payer.seal(&sent(out));
-        let receipt = self.take(&payment);
-        self.payer.hear(payee, &receipt);
-        self.close(&link);
+        let invoice = self.0.invoice(PAYEE, PAID).expect("an asset that is known");
+        let object = to_bytes(&invoice);
+        let payment = self.give(PAYER, Input::PayInvoice(Box::new(invoice)));
+        let receipt = self.give(PAYEE, Input::File { bytes: payment.clone(), agree: false });
+        let receipted = Input::File { bytes: receipt, agree: false };
+        self.0.give(PAYER, receipted).expect("a receipt that was waited for");
         (object, payment)
     }
 
-    fn signed(&self, invoice: &Invoice) -> Vec<u8> {
-        use tally_core::card::Signed;
-        use tally_core::hash::Tag;
-        let payload = tally_core::cbor::to_bytes(invoice);
-        let signature = self.payee.key.sign(&Signed::digest(Tag::Invoice, &payload));
-        let signed = Signed::new(payload, signature).expect("an invoice fits");
-        tally_core::cbor::to_bytes(&signed)
-    }
-
-    /// The payer's seal signs, and its session gets ready for the epoch after the payment; gives
-    /// the link that leads there.
-    fn sign_payment(&mut self, out: Output) -> (Output, [u8; 32]) {
-        let input = self.payer.sign(out);
-        let out = self.payer.tell(input);
-        let link = *self.payer.device.outgoing()[&paid(&out)].transaction.link.as_bytes();
-        self.payer.session().expect(&link).expect("few payments wait");
-        (out, link)
-    }
-
-    /// The payee takes the payment and answers with its receipt.
-    fn take(&mut self, payment: &[u8]) -> Vec<u8> {
-        let from = self.payer.id();
-        let out = self.payee.hear(from, payment);
-        let tx = received(&out);
-        let hop = self.payee.device.incoming()[&tx].hop.as_ref();
-        let link = *hop.expect("a payment has a hop").tx.link.as_bytes();
-        self.payee.session().advance_as_payee(&link).expect("few payments wait");
-        let input = self.payee.sign(out);
-        let out = self.payee.tell(input);
-        self.payee.seal(&sent(out))
-    }
-
-    /// The payer has its receipt: its session moves on.
-    fn close(&mut self, link: &[u8; 32]) {
-        self.payer.session().advance_as_payer(link).expect("few payments wait");
-    }
-}
-
-/// The payment that was signed.
-fn paid(out: &Output) -> TxId {
-    let paid = |event: &Event| match event {
-        Event::Paid { tx, .. } => Some(*tx),
-        _ => None,
-    };
-    out.events.iter().find_map(paid).expect("the payment was signed")
-}
-
-/// The payment that was taken.
-fn received(out: &Output) -> TxId {
-    let received = |event: &Event| match event {
-        Event::Received { tx, .. } => Some(*tx),
-        _ => None,
-    };
-    out.events.iter().find_map(received).expect("the payment was taken")
-}
-
-fn policy(issuer: &SecretKey, payer: &Person) -> Policy {
-    let enrollers = payer.hardware.iter().map(|h| h.certificate().terms().enroller.clone());
-    let enrollers = List::truncated(enrollers.collect());
-    Policy {
-        version: POLICY_VERSION,
-        network: NetworkId::LOCAL,
-        kind: AssetKind::Fungible,
-        ticker: Ticker::new("EUR").expect("a ticker"),
-        decimals: 2,
-        issuers: List::truncated(vec![issuer.public()]),
-        threshold: 1,
-        max_supply: None,
-        offline: OfflineRules { enrollers, ..OfflineRules::default() },
-        metadata: None,
+    /// The one code that follows.
+    fn give(&mut self, person: usize, input: Input) -> Vec<u8> {
+        let given = self.0.give(person, input).expect("an input that makes sense");
+        given.files().pop().expect("there is something to say")
     }
 }

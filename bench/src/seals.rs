@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::hardware;
 use crate::scene::Scene;
-use crate::timing::{Samples, per_one, time};
+use crate::timing::{Samples, per_one};
 
 /// How often a proof is made.
 const PROOFS: usize = 200;
@@ -71,20 +71,17 @@ pub fn measure() -> Result<SealCosts, TpmError> {
     });
     let proof = proofs.iter().map(|(_, proof)| to_bytes(proof).len()).max().unwrap_or_default();
     let certificate = to_bytes(&certificate).len();
-    let payment = payments(Scene::sealed(hardware::Hardware::live()?, 256));
+    let payment = payments(Scene::sealed(&hardware::Hardware::live()?, 256));
     let plain = payments(Scene::new(256));
     Ok(SealCosts { commands, prove, verify, primitive, payment, plain, proof, certificate })
 }
 
 /// The usual time of a payment. Its coin is minted before the clock runs.
 fn payments(mut scene: Scene) -> f64 {
-    let one = || {
-        scene.prepare();
-        time(|| {
-            black_box(scene.pay());
-        })
-    };
-    Samples::new(std::iter::repeat_with(one).take(PROOFS).collect()).median()
+    Samples::of(PROOFS, || {
+        black_box(scene.pay());
+    })
+    .median()
 }
 
 /// A TPM in software with a pool of counters.

@@ -1,7 +1,6 @@
 //! Count bytes. Everything here is exact, and a test holds it to the byte.
 
-use tally_core::cbor::{Blob, to_bytes};
-use tally_core::packet::Packet;
+use tally_core::cbor::to_bytes;
 use tally_tree::{Key, Tree, Value};
 
 use crate::hardware::Hardware;
@@ -63,14 +62,10 @@ pub fn repeat_payments(count: usize) -> Vec<Traffic> {
 }
 
 /// The same with coins under the payer's hardware, to a payee who has hardware too.
-pub fn sealed_payments(hardware: Hardware, count: usize) -> Vec<Traffic> {
+pub fn sealed_payments(hardware: &Hardware, count: usize) -> Vec<Traffic> {
     let mut scene = Scene::sealed(hardware, 256);
-    let mut pay = || {
-        scene.prepare();
-        scene.pay()
-    };
-    pay();
-    (0..count).map(|_| pay()).collect()
+    scene.pay();
+    (0..count).map(|_| scene.pay()).collect()
 }
 
 /// The invoice flow between people of whom the payer has 256 pockets: what each code holds.
@@ -84,22 +79,28 @@ pub struct InvoiceFlow {
     pub first: usize,
 }
 
-/// One payment of an invoice.
+/// The same payment of an invoice, by a payer who has a session and by one who says hello.
 pub fn invoice_flow() -> InvoiceFlow {
-    let mut scene = Scene::new(256);
-    scene.pay();
-    let (invoice, payment) = scene.pay_invoice();
-    let envelope = Blob::new(payment[1..].to_vec()).expect("an envelope fits");
-    let first = Packet { hello: Some(scene.hello.clone()), envelope }.to_wire();
+    let scene = || {
+        let mut scene = Scene::new(256);
+        scene.pay();
+        scene
+    };
+    let (invoice, payment) = scene().pay_invoice();
+    let mut without_session = scene();
+    without_session.forget_session();
+    let (_, first) = without_session.pay_invoice();
     InvoiceFlow { invoice: invoice.len(), payment: payment.len(), first: first.len() }
 }
 
-/// What a device keeps for one contact after so many payments: the contact, and the session.
+/// What a device keeps for one contact after so many payments: the contact, and the sessions with it,
+/// encrypted.
 pub fn relationship(payments: usize) -> (usize, usize) {
     let mut scene = Scene::new(payments as u64);
     for _ in 0..payments {
         scene.pay();
     }
-    let contact = to_bytes(&scene.payer.device.contacts()[&scene.payee.id()]).len();
-    (contact, scene.payer.session().to_bytes().len())
+    let (payer, payee) = (scene.payer(), scene.payee().id());
+    let contact = to_bytes(&payer.device().contacts()[&payee]).len();
+    (contact, payer.disk.session(&payee).expect("they have met").len())
 }

@@ -1,5 +1,7 @@
 //! Make the certificate of a round.
 
+use alloc::vec::Vec;
+
 use tally_core::cbor::Blob;
 use tally_core::id::{Digest, NetworkId};
 use tally_core::notary::{

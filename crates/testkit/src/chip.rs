@@ -1,9 +1,15 @@
-//! A MODEL of a hardware seal, no seal: counters, and a key that signs what they did.
+//! A MODEL of a hardware seal, no seal: counters, and a key that signs what they did; or proofs that come
+//! from elsewhere.
 //!
 //! What it signs is in a TPM's own form and is checked by production code; that a TPM keeps the promise
 //! that the model makes is for the tests against one to show (`crates/seal/tests`).
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
 
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
@@ -41,10 +47,22 @@ pub enum Fate {
     Moved,
 }
 
+/// Makes the proof that a slot was left for a payment.
+type Prove = dyn FnMut(&Slot, &TxId) -> SlotProof;
+
+/// What proves that a slot was left.
+#[derive(Clone)]
+enum Prover {
+    /// A key in memory.
+    Key(SigningKey),
+    /// Something else. Whoever clones it has the same, not another.
+    Other(Rc<RefCell<Prove>>),
+}
+
 /// Counters that only go up, whatever becomes of the disk beside them, and what they proved.
 #[derive(Clone, Debug)]
 pub struct Chip {
-    key: SigningKey,
+    prover: Prover,
     certificate: SealCertificate,
     values: Vec<u64>,
     proved: BTreeMap<Slot, (TxId, SlotProof)>,
@@ -69,8 +87,22 @@ impl Chip {
             enroller: PublicKey::clone(&enroller().public()),
         };
         let certificate = SealCertificate::issue(terms, &enroller());
-        let values = vec![FIRST; usize::from(COUNTERS)];
-        Self { key, certificate, values, proved: BTreeMap::new(), is_here: true }
+        Self::of(certificate, COUNTERS, FIRST, Prover::Key(key))
+    }
+
+    /// A chip whose counters all begin at a value, and whose proofs come from elsewhere.
+    pub fn proved_by(
+        certificate: SealCertificate,
+        first: u64,
+        prove: impl FnMut(&Slot, &TxId) -> SlotProof + 'static,
+    ) -> Self {
+        let Hardware::Tpm(tpm) = certificate.terms().hardware else { unreachable!("a TPM") };
+        Self::of(certificate, tpm.counters, first, Prover::Other(Rc::new(RefCell::new(prove))))
+    }
+
+    fn of(certificate: SealCertificate, counters: u16, first: u64, prover: Prover) -> Self {
+        let values = vec![first; usize::from(counters)];
+        Self { prover, certificate, values, proved: BTreeMap::new(), is_here: true }
     }
 
     /// Its enrollment.
@@ -81,7 +113,8 @@ impl Chip {
     /// The lock of a coin that arrives: under a counter that no coin is under.
     pub fn lock(&self, owner: &PublicKey, now: Time, taken: &[Slot]) -> Option<Sealed> {
         let is_free = |counter: &u32| taken.iter().all(|slot| slot.counter != *counter);
-        let counter = (0..u32::from(COUNTERS)).find(is_free).filter(|_| self.is_here)?;
+        let counters = u32::try_from(self.values.len()).ok()?;
+        let counter = (0..counters).find(is_free).filter(|_| self.is_here)?;
         let slot = self.certificate.slot(counter, self.value(counter)?);
         Some(Sealed { key: owner.clone(), slot, until: now.plus(LOCK_SECONDS) })
     }
@@ -123,16 +156,26 @@ impl Chip {
     }
 
     fn sign(&self, slot: &Slot, tx: &TxId) -> Option<SlotProof> {
+        let key = match &self.prover {
+            Prover::Key(key) => key,
+            Prover::Other(prove) => return Some(prove.borrow_mut()(slot, tx)),
+        };
         let Hardware::Tpm(tpm) = self.certificate.terms().hardware else { return None };
-        let (x, y) = point(&self.key);
+        let (x, y) = point(key);
         let counter = Name::of(&counter_public_area(tpm.handle(slot.counter)?));
         let digest = audit_digest(&counter, slot.value, tx.as_bytes())?;
         let clock = ClockInfo { clock: 1, resets: 0, restarts: 0, safe: true };
         let name = Name::of(&key_public_area(&x, &y));
         let signed = attest(&name, &clock, tpm.firmware, true, &digest);
-        let signature: Signature = self.key.sign_prehash(&sha256(&signed)).ok()?;
+        let signature: Signature = key.sign_prehash(&sha256(&signed)).ok()?;
         let signature = signature.normalize_s().to_bytes().into();
         Some(HardwareProof::TpmAudit(TpmAudit { signature, clock, exclusive: true }).into())
+    }
+}
+
+impl fmt::Debug for Prover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prover(..)")
     }
 }
 

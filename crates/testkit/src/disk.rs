@@ -1,6 +1,7 @@
 //! Keep what an agent made durable, and lose power at a chosen write.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use tally_agent::{Batch, Issued, Store};
 use tally_core::cbor::from_bytes;
@@ -42,6 +43,11 @@ impl Disk {
 
     pub(crate) fn packets(&self) -> Vec<([u8; 32], TxId)> {
         self.packets.clone()
+    }
+
+    /// The sessions with a contact, as they are kept.
+    pub fn session(&self, contact: &DeviceId) -> Option<&[u8]> {
+        self.sessions.get(contact).map(Vec::as_slice)
     }
 
     /// Puts in a record as another program may have left it.

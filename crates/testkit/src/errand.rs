@@ -1,7 +1,9 @@
 //! Run an errand to the network on a scripted clock.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use tally_agent::settle::{
     Answer, Ask, AskId, EndpointId, Errand, Input, Learned, Order, Output, Settling,

@@ -14,6 +14,10 @@
 //! # Ok::<(), tally_testkit::Ended>(())
 //! ```
 
+#![no_std]
+
+extern crate alloc;
+
 mod certificate;
 mod chip;
 mod disk;
@@ -30,7 +34,7 @@ pub use certificate::{certificate, certificate_with, partition};
 pub use chip::{Chip, Fate, enroller};
 pub use disk::{Disk, PowerCut};
 pub use errand::{Run, run_errand};
-pub use mint::{mint, policy};
+pub use mint::{issuer, mint, policy};
 pub use network::{Manner, Network, VALIDATORS, node_key, node_name, root_of};
 pub use person::{Ended, Given, Person};
 pub use restore::Backup;

@@ -1,5 +1,7 @@
 //! Make an asset, and mint it.
 
+use alloc::vec;
+
 use tally_core::amount::Amount;
 use tally_core::cbor::List;
 use tally_core::evidence::Minted;
@@ -10,6 +12,11 @@ use tally_core::policy::{AssetKind, OfflineRules, POLICY_VERSION, Policy, Ticker
 use tally_core::predicate::Predicate;
 
 use crate::chip::enroller;
+
+/// Whoever issues every asset.
+pub fn issuer() -> SecretKey {
+    SecretKey::new([0xee; 32]).expect("a scalar")
+}
 
 /// An asset with two decimals, of one issuer, who takes the word of every chip's enroller.
 pub fn policy(issuer: &SecretKey) -> Policy {
@@ -28,8 +35,15 @@ pub fn policy(issuer: &SecretKey) -> Policy {
     }
 }
 
-/// New units of an asset, under a serial number of their own.
-pub fn mint(issuer: &SecretKey, asset: AssetId, serial: u64, units: u64, to: Predicate) -> Minted {
+/// New units of an asset, under a serial number of their own, after so many others.
+pub fn mint(
+    issuer: &SecretKey,
+    asset: AssetId,
+    serial: u64,
+    before: u64,
+    units: u64,
+    to: Predicate,
+) -> Minted {
     let body = MintBody {
         version: MINT_VERSION,
         network: NetworkId::LOCAL,
@@ -37,7 +51,7 @@ pub fn mint(issuer: &SecretKey, asset: AssetId, serial: u64, units: u64, to: Pre
         amount: Amount::new(units),
         owner: to,
         serial,
-        issued_before: Amount::ZERO,
+        issued_before: Amount::new(before),
     };
     let signature = issuer.sign(&body.digest());
     let signatures = vec![IssuerSignature { issuer: 0, signature }];

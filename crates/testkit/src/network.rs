@@ -3,7 +3,10 @@
 //! It takes a spend by the rule by which a validator takes it, certifies at once, and keeps all rounds,
 //! so that a validator can show an old one. What a validator does with a question is its [`Manner`].
 
-use std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
 
 use tally_agent::settle::{Answer, Ask, EndpointId, Exclusion, Growth, Said, Step, Trouble};
 use tally_core::fork::ForkProof;

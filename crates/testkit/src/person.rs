@@ -1,6 +1,12 @@
 //! Give an agent a key, a seal, a disk and a journal, and do what it wants done.
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 
 use tally_agent::settle::Told;
 use tally_agent::{
@@ -94,25 +100,25 @@ pub struct Person {
 impl Person {
     /// Somebody whose key is made of one byte, from 1 to 255, on the local network.
     pub fn new(seed: u8) -> Self {
-        Self::with([seed.max(1); 32], None)
+        Self::with([seed.max(1); 32], None, Fields::default())
     }
 
     /// One of many whom nobody knows.
     pub fn stranger(number: u32) -> Self {
-        Self::with(sha256(&number.to_be_bytes()), None)
+        Self::with(sha256(&number.to_be_bytes()), None, Fields::default())
     }
 
     /// The same with a hardware seal, which is enrolled.
     pub fn sealed(seed: u8) -> Self {
-        let chip = Chip::new(seed);
-        let certificate = Box::new(chip.certificate().clone());
-        let mut person = Self::with([seed.max(1); 32], Some(chip));
-        let enrolled = person.wish(Time::from_unix(1), device::Input::Enrolled(certificate));
-        enrolled.expect("a good enrollment");
-        person
+        Self::with([seed.max(1); 32], Some(Chip::new(seed)), Fields::default())
     }
 
-    fn with(secret: [u8; 32], chip: Option<Chip>) -> Self {
+    /// The same whose card says when it was made, as a wallet's does, with this hardware seal if any.
+    pub fn made_at(seed: u8, time: Time, chip: Option<Chip>) -> Self {
+        Self::with([seed.max(1); 32], chip, Fields::at(time))
+    }
+
+    fn with(secret: [u8; 32], chip: Option<Chip>, fields: Fields) -> Self {
         let key = SecretKey::new(secret).expect("a scalar");
         let certificate = chip.as_ref().map(Chip::certificate);
         let seal = certificate.map(|certificate| SealIdentity::Hardware(certificate.seal()));
@@ -120,7 +126,8 @@ impl Person {
         let me = Me { owner: key.public(), seal, network: NetworkId::LOCAL };
         let name = Name::new(&format!("person {}", secret[0])).expect("a name");
         let session_key = kem_of(&key).public().to_bytes().to_vec();
-        let card = card_with(&key, &name, certificate, session_key, Fields::default());
+        let card = card_with(&key, &name, certificate, session_key, fields);
+        let enrolled = certificate.cloned().map(|it| device::Input::Enrolled(Box::new(it)));
         let mut person = Self {
             key,
             me,
@@ -141,6 +148,9 @@ impl Person {
             conns: 0,
         };
         person.load();
+        if let Some(enrolled) = enrolled {
+            person.wish(Time::from_unix(1), enrolled).expect("a good enrollment");
+        }
         person
     }
 
@@ -297,7 +307,7 @@ impl Person {
                 return Err(why.into());
             }
         };
-        let committed = pollster::block_on(turn.commit(&mut self.disk));
+        let committed = at_once(turn.commit(&mut self.disk));
         self.mark = self.disk.writes;
         let (idle, effects) = committed.map_err(|(_, cut)| cut)?.into_parts();
         self.agent = Some(idle);
@@ -340,6 +350,14 @@ impl Person {
     fn sign(&self, order: &SignOrder) -> Input {
         let signatures = order.digests.iter().map(|digest| self.key.sign(digest)).collect();
         Input::Signed { order: order.order, signatures }
+    }
+}
+
+/// What comes of something that waits for nothing.
+fn at_once<T>(something: impl Future<Output = T>) -> T {
+    match pin!(something).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => unreachable!("a disk in memory has nothing to wait for"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Make a backup, come back from it, and go on signing.
 
-use std::cmp::Ordering;
+use core::cmp::Ordering;
 
 use tally_agent::{AgentError, Input};
 use tally_core::device::{self, Basis, DeviceError, Position, RecoveryError, World};

@@ -1,6 +1,8 @@
 //! Set a scene: an issuer, an asset, and people who know each other; and carry what they say.
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use tally_agent::{AgentError, Conn, Done, Goal, Input, Way};
 use tally_core::accept::{AcceptPolicy, TierLimits};
@@ -9,10 +11,11 @@ use tally_core::card::Signed;
 use tally_core::device;
 use tally_core::id::{AssetId, DeviceId};
 use tally_core::keys::SecretKey;
+use tally_core::policy::Policy;
 use tally_core::predicate::Predicate;
 use tally_core::time::Time;
 
-use crate::mint::{mint, policy};
+use crate::mint::{issuer, mint, policy};
 use crate::network::Network;
 use crate::person::{Ended, Given, Person};
 
@@ -38,7 +41,10 @@ pub struct Scene {
     pub network: Network,
     /// How many errands to the network there were.
     pub(crate) errands: u64,
+    /// How many bytes each message of the latest connection had, in order.
+    pub carried: Vec<usize>,
     serial: u64,
+    minted: u64,
 }
 
 impl Scene {
@@ -49,9 +55,16 @@ impl Scene {
     }
 
     /// The same, of these people, who know nobody yet.
-    pub fn with(mut people: Vec<Person>, units: u64) -> Self {
-        let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
-        let policy = policy(&issuer);
+    pub fn with(people: Vec<Person>, units: u64) -> Self {
+        let mut scene = Self::of(people, policy(&issuer()));
+        if units > 0 {
+            scene.mint_to(0, units);
+        }
+        scene
+    }
+
+    /// The same with an asset of [`issuer`] that has this policy, of which nobody has anything yet.
+    pub fn of(mut people: Vec<Person>, policy: Policy) -> Self {
         let asset = policy.id();
         let network = Network::new(NOW);
         let cards: Vec<Signed> = people.iter().map(Person::card).collect();
@@ -64,20 +77,31 @@ impl Scene {
                 wish(device::Input::Contact(card.clone()));
             }
         }
-        let (now, cut_after) = (NOW, None);
-        let mut scene =
-            Self { people, issuer, asset, now, cut_after, network, errands: 0, serial: 0 };
-        if units > 0 {
-            scene.mint_to(0, units);
+        Self {
+            people,
+            issuer: issuer(),
+            asset,
+            now: NOW,
+            cut_after: None,
+            network,
+            errands: 0,
+            carried: Vec::new(),
+            serial: 0,
+            minted: 0,
         }
-        scene
     }
 
     /// Gives somebody new units, in a pocket of their own.
     pub fn mint_to(&mut self, person: usize, units: u64) {
-        self.serial += 1;
         let owner = Predicate::Signature(self.people[person].key().public());
-        let minted = mint(&self.issuer, self.asset, self.serial, units, owner);
+        self.mint_under(person, units, owner);
+    }
+
+    /// The same under a predicate of theirs.
+    pub fn mint_under(&mut self, person: usize, units: u64, owner: Predicate) {
+        self.serial += 1;
+        let minted = mint(&self.issuer, self.asset, self.serial, self.minted, units, owner);
+        self.minted += units;
         let minted = device::Input::Mint(Box::new(minted));
         self.people[person].wish(self.now, minted).expect("a good mint");
     }
@@ -117,6 +141,7 @@ impl Scene {
     /// [`Ended`] of whoever has the goal, or of the other side's loss of power.
     pub fn connect(&mut self, one: usize, other: usize, goal: Goal) -> Result<Done, Ended> {
         let most = self.cut_after.take().unwrap_or(MAX_CARRIED);
+        self.carried.clear();
         let (mine, theirs) = (self.people[one].next_conn(), self.people[other].next_conn());
         let opened = self.give(one, Input::Opened { conn: mine, goal })?;
         self.give(other, Input::Opened { conn: theirs, goal: Goal::Serve })?;
@@ -150,6 +175,7 @@ impl Scene {
                 break;
             }
             left -= 1;
+            self.carried.push(bytes.len());
             side = to;
             let (person, conn) = ends[side];
             given = self.give(person, Input::Packet { conn, bytes })?;

@@ -1,5 +1,9 @@
 //! Do with a person's chip what the agent asks of it, as a wallet does with a TPM.
 
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use tally_agent::{Input, ProveOrder, Proved};
 use tally_core::device::{self, Sign};
 use tally_core::id::TxId;

@@ -1,7 +1,9 @@
 //! Send a person on errands to the network, and take over what was learnt.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use tally_agent::settle::{
     Ask, Decision, Errand, Learned, Settling, SplitView, Standing, Told, Trouble,
