@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build what the agent is made of for wasm32-unknown-unknown, without std, and run a payment in it.
-# Fails if the agent does not build there, if the module imports anything, or if it pays wrongly.
+# Build the agent for wasm32-unknown-unknown, without std, and run a payment and its settlement in it.
+# Fails if the agent does not build there, if the module imports anything, or if it pays or settles wrongly.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
-//! A module without a single import: no clock, no random numbers, no files, no network. What the
-//! agent is made of pays in it, with entropy that the caller gives.
+//! A module without a single import: no clock, no random numbers, no files, no network. Two agents pay
+//! and settle in it, with keys that follow from what the caller gives.
 //!
 //! Linked without `std`, so that the absence of imports says something: `std` would stand in for a
 //! clock or a thread by a panic at run time.
@@ -8,13 +8,10 @@
 
 extern crate alloc;
 
-// A crate that nobody names is not linked.
-extern crate tally_agent as _;
-
 mod heap;
 mod payment;
 
-/// One device pays `units` of 1,000 to another, over an encrypted session, all from `entropy`.
+/// One agent pays `units` of 1,000 to another, over an encrypted session, all from `entropy`.
 ///
 /// Returns what the payee has afterwards, in units.
 #[unsafe(no_mangle)]
@@ -26,6 +23,12 @@ pub extern "C" fn payee_has(entropy: u32, units: u64) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn payer_has(entropy: u32, units: u64) -> u64 {
     payment::run(entropy, units)[0]
+}
+
+/// The same payment, which the payee then has certified; returns how many transactions are by then.
+#[unsafe(no_mangle)]
+pub extern "C" fn payee_settles(entropy: u32, units: u64) -> u64 {
+    payment::settled(entropy, units)
 }
 
 #[panic_handler]
