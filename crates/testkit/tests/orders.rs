@@ -59,10 +59,10 @@ fn offer(scene: &mut Scene, units: u64) -> usize {
     let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(units));
     let (mine, theirs) = (scene.people[1].next_conn(), scene.people[0].next_conn());
     let goal = Goal::Pay { payee, asset, amount };
-    let offered = scene.give(1, Input::Opened { conn: mine, goal }).unwrap().on(mine);
-    scene.give(0, Input::Opened { conn: theirs, goal: Goal::Serve }).unwrap();
+    let offered = scene.give(1, Input::Opened { conn: mine, goal }).expect("a connection").on(mine);
+    scene.give(0, Input::Opened { conn: theirs, goal: Goal::Serve }).expect("a connection");
     let heard = offered.into_iter().map(|bytes| Input::Packet { conn: theirs, bytes });
-    heard.map(|packet| scene.give(0, packet).unwrap().counters_asked).sum()
+    heard.map(|packet| scene.give(0, packet).expect("it is read").counters_asked).sum()
 }
 
 #[test]
