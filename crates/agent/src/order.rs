@@ -253,8 +253,8 @@ impl Engine {
         if !self.is_normal() {
             return Ok(());
         }
-        if self.device.has_ended_locks(step.cx.now) {
-            self.tell(step, device::Input::LocksEnded, None)?;
+        if self.device.has_moved_locks(step.cx.now) {
+            self.tell(step, device::Input::Locks, None)?;
         }
         let now = step.cx.now;
         let ready = self.device.pending().filter(|o| self.device.can_sign(o, now));

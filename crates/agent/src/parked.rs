@@ -146,7 +146,7 @@ mod tests {
         let has_room = parking.has_room_for(&id(who), is_stranger);
         if has_room {
             let via = Via { contact: id(who), line: LineId::none(), packet: [0; 32] };
-            parking.0.push_back((None, Parked::Heard(Box::new(device::Input::LocksEnded), via)));
+            parking.0.push_back((None, Parked::Heard(Box::new(device::Input::Locks), via)));
         }
         has_room
     }

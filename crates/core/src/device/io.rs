@@ -122,8 +122,9 @@ pub enum Input {
         /// One for each input that is reserved for the payee, in order.
         consents: Vec<Signature>,
     },
-    /// Locks may have ended for whose payees' consent this device waits.
-    LocksEnded,
+    /// Look at the clock: locks may have ended for whose payees' consent this device waits, or not have
+    /// ended after all.
+    Locks,
     /// The seal has signed a payment.
     Signed {
         /// Which.

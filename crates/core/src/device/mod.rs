@@ -191,7 +191,7 @@ impl Device {
             Input::Agree { tx } => self.agree(tx),
             Input::Consented { tx, signatures } => self.consented(world, tx, signatures),
             Input::Consents { tx, consents } => self.learn_consents(tx, &consents),
-            Input::LocksEnded => Ok(self.end_locks(world.now)),
+            Input::Locks => Ok(self.look_at_locks(world.now)),
             Input::Signed { tx, unlocks } => self.signed(world.now, tx, unlocks),
             Input::Retry { payee } => Ok(self.retry(world.now, payee)),
             Input::ReceiptSigned { tx, signature } => self.receipt_signed(tx, signature),

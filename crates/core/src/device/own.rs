@@ -253,13 +253,56 @@ impl Device {
         self.with_consents(Outgoing { state, ..outgoing }, &key, consents)
     }
 
-    /// Whether a lock has ended for whose payee's consent this device waits.
-    pub fn has_ended_locks(&self, now: Time) -> bool {
-        self.outgoing.unconsented().any(|outgoing| self.is_freed(outgoing, now))
+    /// Whether the clock says of a lock, for whose payee's consent this device waits, what it did not say
+    /// before: that it has ended, or that it has not.
+    pub fn has_moved_locks(&self, now: Time) -> bool {
+        let mut waits = self.outgoing.unconsented();
+        waits.any(|outgoing| self.is_freed(outgoing, now) || self.is_locked_again(outgoing, now))
     }
 
-    /// What waits for consents is good without them once the locks have ended.
-    pub(super) fn end_locks(&mut self, now: Time) -> Output {
+    /// What waits for consents is good without them once the locks have ended. A clock that was wrong for a
+    /// moment ends none: what is locked again waits again.
+    pub(super) fn look_at_locks(&mut self, now: Time) -> Output {
+        let mut output = self.lock_again(now);
+        output.extend(self.end_locks(now));
+        output
+    }
+
+    fn lock_again(&mut self, now: Time) -> Output {
+        let locked = self.outgoing.unconsented().filter(|o| self.is_locked_again(o, now));
+        let locked: Vec<Outgoing> = locked.cloned().collect();
+        let mut output = Output::default();
+        for outgoing in locked {
+            let left = self.left_by(&outgoing).filter(|pocket| pocket.is_ready());
+            let waits = left.map(|p| Pocket { evidence: Evidence::default(), ..p.clone() });
+            let waits: Vec<Pocket> = waits.collect();
+            let state = OutgoingState::Signed;
+            self.add(&mut output, [Change::Outgoing(Arc::new(Outgoing { state, ..outgoing }))]);
+            self.add(&mut output, waits.into_iter().map(|p| Change::Pocket(Arc::new(p))));
+        }
+        output
+    }
+
+    /// Whether what a payment left here was taken for free, and is not: it waits for a consent that did not
+    /// come, and the network has not certified it without.
+    fn is_locked_again(&self, outgoing: &Outgoing, now: Time) -> bool {
+        let is_certified = |pocket: &Pocket| {
+            let mut hops = pocket.evidence.hops.iter().filter(|hop| hop.tx.id() == outgoing.tx);
+            hops.any(|hop| hop.witnesses.iter().all(|witness| witness.certified.is_some()))
+        };
+        outgoing.awaits_consent(now)
+            && outgoing.is_signed()
+            && self.left_by(outgoing).any(|pocket| pocket.is_ready() && !is_certified(pocket))
+    }
+
+    /// The pockets that hold what a payment left to this device.
+    fn left_by<'a>(&'a self, outgoing: &'a Outgoing) -> impl Iterator<Item = &'a Pocket> {
+        let others = usize::from(outgoing.payee != self.id);
+        let left = outgoing.transaction.made().skip(others);
+        left.filter_map(|(coin, _)| self.ledger.holding(&coin))
+    }
+
+    fn end_locks(&mut self, now: Time) -> Output {
         let freed = self.outgoing.unconsented().filter(|outgoing| self.is_freed(outgoing, now));
         let mut freed: Vec<Outgoing> = freed.cloned().collect();
         freed.sort_by_key(|outgoing| outgoing.transaction.step.seq);
@@ -275,11 +318,8 @@ impl Device {
     }
 
     fn is_freed(&self, outgoing: &Outgoing, now: Time) -> bool {
-        let others = usize::from(outgoing.payee != self.id);
-        let mut left = outgoing.transaction.made().skip(others);
-        let incomplete = |coin| self.ledger.holding(&coin).is_some_and(|p| !p.is_ready());
         !outgoing.awaits_consent(now)
-            && (left.any(|(coin, _)| incomplete(coin))
+            && (self.left_by(outgoing).any(|pocket| !pocket.is_ready())
                 || (outgoing.payee == self.id && outgoing.state == OutgoingState::Signed))
     }
 

@@ -186,12 +186,12 @@ fn a_payment_without_consents_is_free_of_them_after_the_lock() {
     scene.people[0].out.clear();
     assert!(!ready(&scene.people[0]), "the change waits for the payee");
     scene.people[0].restart();
-    scene.people[0].tell(Input::LocksEnded).expect("always");
+    scene.people[0].tell(Input::Locks).expect("always");
     assert!(!ready(&scene.people[0]), "the lock has not ended");
     scene.people.iter_mut().for_each(|p| p.now = UNTIL);
-    assert!(scene.people[0].device.has_ended_locks(UNTIL));
-    scene.people[0].tell(Input::LocksEnded).expect("always");
-    assert!(ready(&scene.people[0]) && !scene.people[0].device.has_ended_locks(UNTIL));
+    assert!(scene.people[0].device.has_moved_locks(UNTIL));
+    scene.people[0].tell(Input::Locks).expect("always");
+    assert!(ready(&scene.people[0]) && !scene.people[0].device.has_moved_locks(UNTIL));
     let payee = scene.id(1);
     scene.people[0].tell(Input::Retry { payee }).expect("always");
     scene.deliver();

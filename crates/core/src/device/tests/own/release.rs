@@ -2,7 +2,7 @@
 
 use super::{UNTIL, agree, ready, release, reserved, set_aside};
 use crate::amount::Amount;
-use crate::device::tests::scene::NOW;
+use crate::device::tests::scene::{NOW, Person};
 use crate::device::tests::settle::settle;
 use crate::device::{Event, Input};
 use crate::message::Message;
@@ -35,10 +35,68 @@ fn a_release_that_nobody_consented_to_is_good_after_the_lock() {
     scene.people[0].out.clear();
     scene.people[0].restart();
     scene.people[0].now = UNTIL;
-    scene.people[0].tell(Input::LocksEnded).expect("always");
+    scene.people[0].tell(Input::Locks).expect("always");
     assert!(ready(&scene.people[0]));
     settle(&mut scene.people[0]);
     assert!(scene.people[0].device.unsettled().is_empty());
+}
+
+/// Somebody's clock shows the end of a lock for a moment.
+fn wrong_for_a_moment(person: &mut Person) {
+    person.now = UNTIL;
+    person.tell(Input::Locks).expect("always");
+    person.restart();
+    person.now = NOW;
+    person.tell(Input::Locks).expect("always");
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_moment_ends_no_lock() {
+    let mut scene = reserved(3, 400);
+    release(&mut scene).expect("asked");
+    scene.people[0].out.clear();
+    wrong_for_a_moment(&mut scene.people[0]);
+    assert!(!ready(&scene.people[0]), "it waits for the consent as before");
+    scene.pay(0, 2, 600);
+    assert_eq!(scene.start(0, 2, 400).expect_err("the rest waits").code(), "INSUFFICIENT_FUNDS");
+    release(&mut scene).expect("asked again");
+    scene.deliver();
+    agree(&mut scene);
+    scene.deliver();
+    assert!(ready(&scene.people[0]));
+    scene.pay(0, 2, 400);
+    assert_eq!(scene.balances(), [0, 0, 1000]);
+}
+
+#[test]
+fn change_that_a_wrong_clock_took_for_free_waits_again() {
+    let mut scene = reserved(2, 400);
+    scene.start(0, 1, 150).expect("an offer");
+    let (from, to, offer) = scene.next().expect("an offer");
+    scene.people[to].hear(from, &offer).expect("heard");
+    let (from, to, accept) = scene.next().expect("terms");
+    scene.people[to].hear(from, &accept).expect("heard");
+    scene.people[0].out.clear();
+    wrong_for_a_moment(&mut scene.people[0]);
+    assert!(!ready(&scene.people[0]));
+    let payee = scene.id(1);
+    scene.people[0].tell(Input::Retry { payee }).expect("always");
+    scene.deliver();
+    assert!(ready(&scene.people[0]), "the receipt brings the consent");
+    assert_eq!((scene.balances(), set_aside(&scene.people[0], NOW)), ([850, 150].into(), 250));
+}
+
+#[test]
+fn what_the_network_certified_without_a_consent_is_free_whatever_the_clock_says() {
+    let mut scene = reserved(2, 400);
+    release(&mut scene).expect("asked");
+    scene.people[0].out.clear();
+    scene.people[0].now = UNTIL;
+    scene.people[0].tell(Input::Locks).expect("always");
+    settle(&mut scene.people[0]);
+    scene.people[0].now = NOW;
+    scene.people[0].tell(Input::Locks).expect("always");
+    assert!(ready(&scene.people[0]));
 }
 
 #[test]
