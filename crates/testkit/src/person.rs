@@ -295,7 +295,7 @@ impl Person {
     fn turn(&mut self, now: Time, input: Input) -> Result<tally_agent::Effects, Ended> {
         self.inputs += 1;
         let now = now.plus(self.clock_ahead);
-        let seed = [self.key.public().as_bytes(), self.inputs.to_be_bytes().as_slice()].concat();
+        let seed = [self.me.owner.as_bytes(), self.inputs.to_be_bytes().as_slice()].concat();
         let micros = now.unix().saturating_mul(1_000_000).saturating_add(self.inputs);
         let cx = Cx { now, micros, entropy: sha256(&seed) };
         let idle = self.agent.take().ok_or(PowerCut)?;
