@@ -6,7 +6,7 @@ use core::future::Future;
 
 use tally_core::card::{Name, Signed};
 use tally_core::device::{Change, Forgotten, Me};
-use tally_core::id::{AssetId, DeviceId, TxId};
+use tally_core::id::{AssetId, DeviceId, Head, TxId};
 use tally_core::notary::TrustBase;
 use tally_transport::session::KemSecret;
 use zeroize::Zeroizing;
@@ -33,6 +33,9 @@ pub struct Batch {
     pub packet: Option<([u8; 32], TxId)>,
     /// Records of the shell, by name.
     pub meta: Vec<(&'static str, Vec<u8>)>,
+    /// The last signed step, if the journal knows it and that is not stored yet. It is never written by
+    /// itself.
+    pub observed: Option<Head>,
 }
 
 impl Batch {
@@ -95,6 +98,8 @@ pub struct Loaded {
     pub issued: Vec<(AssetId, Issued)>,
     /// The packets whose repetition is recognised, the oldest first.
     pub packets: Vec<([u8; 32], TxId)>,
+    /// The last signed step of which the journal is known to know.
+    pub observed: Option<Head>,
 }
 
 impl core::fmt::Debug for Keys {

@@ -2,13 +2,15 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use tally_core::card::Signed;
 use tally_core::device::{
     self, Change, Device, DeviceError, Event, Forgotten, Learnt, Mode, Output, Sign, World,
 };
-use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
+use tally_core::id::{AssetId, DeviceId, Head, Nonce, TxId};
+use tally_core::keys::SecretKey;
 use tally_core::message::Message;
 use tally_core::notary::TrustBase;
 use tally_core::seal::TpmProofs;
@@ -23,14 +25,24 @@ use crate::packet::{Packets, Via};
 use crate::parked::{Parked, Parking};
 use crate::peer::Peers;
 use crate::talk::Talk;
-use crate::{AgentError, Batch, Conn, Cx, Effect, Input, Issued, Keys, Loaded, Way};
+use crate::{AgentError, Batch, Conn, Cx, Effect, Guard, Input, Issued, Keys, Loaded, Way};
 
 /// A device, and all that belongs to it in memory.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) card: Signed,
-    pub(crate) device: Device,
+    pub(crate) device: Arc<Device>,
     pub(crate) keys: Keys,
+    /// The owner's key, if it is in memory.
+    pub(crate) key: Option<SecretKey>,
+    /// The last signed step of which it is stored that the journal knows it.
+    pub(crate) observed: Option<Head>,
+    /// The payment that is signed, and of whose step the journal may not know.
+    pub(crate) unobserved: Option<TxId>,
+    /// What waits for the journal.
+    pub(crate) held: Vec<Effect>,
+    /// Keeps all others away while this lives.
+    _guard: Box<dyn Guard>,
     pub(crate) trust: Option<TrustBase>,
     pub(crate) issued: BTreeMap<AssetId, Issued>,
     pub(crate) peers: Peers,
@@ -65,11 +77,16 @@ pub(crate) struct Step<'a> {
 }
 
 impl Engine {
-    pub(crate) fn load(loaded: Loaded, keys: Keys) -> Self {
+    pub(crate) fn load(loaded: Loaded, keys: Keys, guard: Box<dyn Guard>) -> Self {
         let mut engine = Self {
             card: loaded.card,
-            device: Device::new(loaded.me),
+            device: Arc::new(Device::new(loaded.me)),
             keys,
+            key: None,
+            observed: loaded.observed,
+            unobserved: None,
+            held: Vec::new(),
+            _guard: guard,
             trust: loaded.trust,
             issued: loaded.issued.into_iter().collect(),
             peers: Peers::default(),
@@ -83,9 +100,8 @@ impl Engine {
             parking: Parking::default(),
             touched: BTreeSet::new(),
         };
-        for change in loaded.changes {
-            engine.device.apply(change);
-        }
+        let device = Arc::make_mut(&mut engine.device);
+        loaded.changes.into_iter().for_each(|change| device.apply(change));
         for (hash, tx) in loaded.packets {
             engine.packets.put(hash, tx);
         }
@@ -99,6 +115,7 @@ impl Engine {
                 None => {}
             }
         }
+        engine.last_step_is_unobserved();
         engine
     }
 
@@ -133,6 +150,7 @@ impl Engine {
         while self.advance_talks(&mut step) {
             self.flush(&mut step);
         }
+        self.hold_back(&mut step);
         Ok(self.close(step))
     }
 
@@ -217,7 +235,7 @@ impl Engine {
     ) -> Result<(), AgentError> {
         let world = World { now: step.cx.now, seals: &TpmProofs, notary: self.trust.as_ref() };
         let was_normal = self.is_normal();
-        let output = self.device.handle(&world, input)?;
+        let output = Arc::make_mut(&mut self.device).handle(&world, input)?;
         self.end_if_set_back(step, was_normal);
         self.follow(step, output, via);
         Ok(())
@@ -234,11 +252,11 @@ impl Engine {
         {
             return self.tell(step, input, None);
         }
-        let mut copy = self.device.clone();
+        let mut copy = Device::clone(&self.device);
         let outputs = inputs.into_iter().map(|input| copy.handle(&self.world(step.cx.now), input));
         let outputs = outputs.collect::<Result<Vec<Output>, DeviceError>>()?;
         let was_normal = self.is_normal();
-        self.device = copy;
+        self.device = Arc::new(copy);
         self.end_if_set_back(step, was_normal);
         outputs.into_iter().for_each(|output| self.follow(step, output, None));
         Ok(())
@@ -329,6 +347,7 @@ impl Engine {
         self.drop_sessions(step);
         self.answers.forget_consents();
         self.spends.clear();
+        self.drop_held(step);
     }
 
     /// What waits for a session has a hello made anew.
@@ -349,7 +368,8 @@ impl Engine {
     /// are stored with the next batch, and a crash leaves the packet to be opened again.
     fn close(&mut self, mut step: Step<'_>) -> (Batch, Vec<Effect>) {
         self.touched.append(&mut step.touched);
-        let sends = step.effects.iter().any(|effect| matches!(effect, Effect::Send { .. }));
+        let is_sent = |effect: &Effect| matches!(effect, Effect::Send { .. });
+        let sends = step.effects.iter().chain(&self.held).any(is_sent);
         if step.consents && step.batch.changes.is_empty() && !sends {
             return (step.batch, step.effects);
         }
@@ -365,6 +385,7 @@ impl Engine {
             step.batch.sessions.push((contact, sealed));
             peer.lines.iter_mut().for_each(|line| line.session.stored());
         }
+        self.note_observed(&mut step.batch);
         (step.batch, step.effects)
     }
 }

@@ -2,9 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use tally_core::device::{self, Change, DeviceError, Event, Forgotten, Sign};
+use tally_core::device::{self, Change, Device, DeviceError, Event, Forgotten, Sign};
 use tally_core::hash::sha256;
 use tally_core::id::{AssetId, DeviceId, Nonce, TxId};
 use tally_core::message::{Message, Receipt};
@@ -37,7 +38,7 @@ impl Engine {
             return self.agree(step, opened, via);
         }
         let events = match self.try_out(step, &opened)? {
-            Tried::Taken(events) => events,
+            Tried::Taken(events, _) => events,
             Tried::Refused(refused) => {
                 step.effects.push(Effect::Over { way: Way::File, end: Err(refused) });
                 return Ok(());
@@ -53,7 +54,7 @@ impl Engine {
 
     /// The owner consents to the release that a packet asks for.
     fn agree(&mut self, step: &mut Step<'_>, opened: Opened, via: Via) -> Result<(), AgentError> {
-        let Tried::Taken(events) = self.try_out(step, &opened)? else {
+        let Tried::Taken(events, mut copy) = self.try_out(step, &opened)? else {
             return Err(DeviceError::NotWaiting.into());
         };
         let release = events.iter().find_map(|event| match event {
@@ -61,13 +62,15 @@ impl Engine {
             _ => None,
         });
         let tx = release.ok_or(DeviceError::NotWaiting)?;
+        // What would be refused changes nothing.
+        copy.handle(&self.world(step.cx.now), device::Input::Agree { tx })?;
         self.hear(step, opened, via)?;
         self.tell(step, device::Input::Agree { tx }, Some(&via))
     }
 
     /// Tries a packet on a copy of the device.
     fn try_out(&mut self, step: &mut Step<'_>, opened: &Opened) -> Result<Tried, AgentError> {
-        let mut copy = self.device.clone();
+        let mut copy = Device::clone(&self.device);
         let (mut changes, mut events) = (Vec::new(), Vec::new());
         let nonce = Nonce::new(step.noise.draw());
         let message = Box::new(opened.message.clone());
@@ -83,16 +86,17 @@ impl Engine {
             Event::Refused { reason, .. } => Some(reason.clone()),
             _ => None,
         });
-        let Some(reason) = refused.filter(|_| !convicted) else { return Ok(Tried::Taken(events)) };
+        let Some(reason) = refused.filter(|_| !convicted) else {
+            return Ok(Tried::Taken(events, Box::new(copy)));
+        };
         // What its sender signed may be half of a fork. Nothing else of it stays.
         changes.retain(|change| match change {
             Change::Sighting(_) => true,
             Change::Forgotten(forgotten) => matches!(forgotten, Forgotten::Sighting { .. }),
             _ => false,
         });
-        for change in &changes {
-            self.device.apply(change.clone());
-        }
+        let device = Arc::make_mut(&mut self.device);
+        changes.iter().for_each(|change| device.apply(change.clone()));
         step.told |= !changes.is_empty();
         step.batch.changes.extend(changes);
         let text = format!(": {}", reason.text);
@@ -156,6 +160,7 @@ impl Engine {
 
 /// What came of trying a packet.
 enum Tried {
-    Taken(Vec<Event>),
+    /// It is taken: what is shown, and the device after it.
+    Taken(Vec<Event>, Box<Device>),
     Refused(AgentError),
 }

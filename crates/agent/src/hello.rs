@@ -70,8 +70,12 @@ impl Engine {
         let unsaid = Unsaid { greeting, card, generation, fields };
         let digest = unsaid.digest(&to);
         self.unsaid.insert(to, unsaid);
-        let digests = alloc::vec![digest];
-        step.effects.push(Effect::Sign(SignOrder { order: OrderId::Hello(to), digests }));
+        if let Some(key) = self.key.clone() {
+            self.hello_signed(step, to, key.sign(&digest));
+            return Ok(());
+        }
+        let (order, digests) = (OrderId::Hello(to, digest), alloc::vec![digest]);
+        step.effects.push(Effect::Sign(SignOrder { order, digests }));
         Ok(())
     }
 

@@ -53,6 +53,11 @@ impl Engine {
         let payload = to_bytes(&invoice);
         let digests = alloc::vec![Signed::digest(Tag::Invoice, &payload)];
         self.invoices.insert(nonce, payload);
+        if let Some(key) = &self.key {
+            let signature = digests.first().map(|digest| key.sign(digest));
+            return signature
+                .map_or(Ok(()), |signature| self.invoice_signed(step, nonce, signature));
+        }
         step.effects.push(Effect::Sign(SignOrder { order: OrderId::Invoice(nonce), digests }));
         Ok(())
     }

@@ -29,8 +29,8 @@ pub enum OrderId {
     Receipt(TxId),
     /// Consents to a payment or a release.
     Consent(TxId),
-    /// The hello to a contact.
-    Hello(DeviceId),
+    /// A hello to a contact, by what is signed of it.
+    Hello(DeviceId, Digest),
     /// An invoice.
     Invoice(Nonce),
 }
@@ -97,12 +97,13 @@ impl Spend {
 impl Engine {
     /// Asks for what a device wants signed.
     pub(crate) fn order(&mut self, step: &mut Step<'_>, sign: Sign, via: Option<&Via>) {
+        let Some(sign) = self.sign_inside(step, sign, via) else { return };
         let (order, digests) = match sign {
             Sign::Receipt { tx, digest } => (OrderId::Receipt(tx), alloc::vec![digest]),
             Sign::Consent { tx, digests } => (OrderId::Consent(tx), digests),
             Sign::Prove { tx, slots } => return self.order_proofs(step, tx, slots),
-            Sign::Spend { tx, entry, inputs, .. } => {
-                return self.order_spend(step, StepOrder { tx, entry }, inputs);
+            Sign::Spend { tx, inputs, .. } => {
+                return self.order_spend(step, StepOrder { tx, entry: self.entry() }, inputs);
             }
         };
         let asker = match via {
@@ -151,11 +152,19 @@ impl Engine {
         tx: TxId,
         fits: bool,
     ) -> Result<(), AgentError> {
+        if self.unobserved == Some(tx) {
+            return self.release_held(step, fits);
+        }
+        // What was asked before a restart is answered anew.
+        if !self.spends.contains_key(&tx) {
+            return Ok(());
+        }
         if fits { self.go_on(step, tx) } else { self.set_back(step) }
     }
 
-    /// The hardware has answered. An answer that nothing waits for is dropped: the hardware gives
-    /// the same proof again.
+    /// The hardware has answered. A proof for a payment that waits is kept although nobody has asked for
+    /// it since a restart: the hardware may give it once only. Other answers that nothing waits for are
+    /// dropped.
     pub(crate) fn proved(
         &mut self,
         step: &mut Step<'_>,
@@ -163,14 +172,19 @@ impl Engine {
         slot: Slot,
         proved: Proved,
     ) -> Result<(), AgentError> {
-        let Some(spend) = self.spends.get_mut(&tx) else { return Ok(()) };
+        let Some(spend) = self.spends.get_mut(&tx) else {
+            let waits = self.device.pending().any(|outgoing| outgoing.tx == tx);
+            if let (Proved::Proof(proof), true) = (proved, waits) {
+                self.spends.entry(tx).or_default().proofs.insert(slot, *proof);
+            }
+            return Ok(());
+        };
         step.way = spend.way;
         match proved {
             Proved::Proof(proof) => {
-                if spend.slots.contains(&slot) {
-                    spend.proofs.insert(slot, *proof);
-                }
-                self.go_on(step, tx)
+                let asked = spend.slots.contains(&slot);
+                spend.proofs.insert(slot, *proof);
+                if asked { self.go_on(step, tx) } else { Ok(()) }
             }
             Proved::Never { lost, set_back } => {
                 self.tell(step, device::Input::SlotsLost { tx: Some(tx), slots: lost }, None)?;
@@ -180,7 +194,7 @@ impl Engine {
         }
     }
 
-    /// Signatures have come.
+    /// Signatures have come. Those that nobody waits for are dropped.
     pub(crate) fn signed(
         &mut self,
         step: &mut Step<'_>,
@@ -192,16 +206,21 @@ impl Engine {
             OrderId::Spend(tx) => self.spend_signed(step, tx, signatures),
             OrderId::Receipt(tx) => {
                 let Some(signature) = one() else { return Ok(()) };
-                let via = self.answered(step, &order);
-                self.tell(step, device::Input::ReceiptSigned { tx, signature }, via.as_ref())
+                let Some(asked) = self.answers.take(&order) else { return Ok(()) };
+                step.way = asked.way;
+                let signed = device::Input::ReceiptSigned { tx, signature };
+                self.tell(step, signed, asked.via.as_ref())
             }
             OrderId::Consent(tx) => {
-                let via = self.answered(step, &order);
-                self.tell(step, device::Input::Consented { tx, signatures }, via.as_ref())
+                let Some(asked) = self.answers.take(&order) else { return Ok(()) };
+                step.way = asked.way;
+                let signed = device::Input::Consented { tx, signatures };
+                self.tell(step, signed, asked.via.as_ref())
             }
-            OrderId::Hello(contact) => {
-                let Some(signature) = one() else { return Ok(()) };
-                self.hello_signed(step, contact, signature);
+            OrderId::Hello(contact, _) => {
+                if let Some(signature) = one() {
+                    self.hello_signed(step, contact, signature);
+                }
                 Ok(())
             }
             OrderId::Invoice(nonce) => {
@@ -209,13 +228,6 @@ impl Engine {
                 self.invoice_signed(step, nonce, signature)
             }
         }
-    }
-
-    /// Where the answer to an order goes.
-    fn answered(&mut self, step: &mut Step<'_>, order: &OrderId) -> Option<Via> {
-        let asked = self.answers.take(order)?;
-        step.way = asked.way;
-        asked.via
     }
 
     fn spend_signed(
@@ -253,6 +265,7 @@ impl Engine {
         if !self.is_normal() {
             return Ok(());
         }
+        self.observe_again(step);
         if self.device.has_moved_locks(step.cx.now) {
             self.tell(step, device::Input::Locks, None)?;
         }
@@ -274,7 +287,10 @@ impl Engine {
             _ => None,
         });
         let hellos = self.unsaid.iter();
-        let hellos = hellos.map(|(to, unsaid)| (OrderId::Hello(*to), unsaid.digest(to)));
+        let hellos = hellos.map(|(to, unsaid)| {
+            let digest = unsaid.digest(to);
+            (OrderId::Hello(*to, digest), digest)
+        });
         let invoices = self.invoices.iter();
         let invoices = invoices
             .map(|(nonce, text)| (OrderId::Invoice(*nonce), Signed::digest(Tag::Invoice, text)));

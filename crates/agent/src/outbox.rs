@@ -141,6 +141,8 @@ enum Said {
     Now,
     /// It waits for a new session, and all that goes its way waits behind it.
     Later,
+    /// A hello was signed for it, so that it can be said.
+    Again,
     /// It is given up.
     Never,
 }
@@ -195,7 +197,7 @@ impl Engine {
 
     /// Says what can be said to a contact. What waits for a session holds up its own way and no other.
     fn flush_to(&mut self, step: &mut Step<'_>, to: DeviceId) {
-        let (mut at, mut held) = (0_usize, BTreeSet::new());
+        let (mut at, mut held, mut greeted) = (0_usize, BTreeSet::new(), false);
         while let Some(item) = self.outbox.at(&to, at) {
             let way = item.way;
             if held.contains(&way) {
@@ -204,8 +206,9 @@ impl Engine {
             }
             let item = item.clone();
             match self.say(step, at, &item) {
-                Said::Now => {}
-                Said::Later => {
+                Said::Now => greeted = false,
+                Said::Again if !greeted => (at, greeted) = (0, true),
+                Said::Later | Said::Again => {
                     held.insert(way);
                     at = at.saturating_add(1);
                 }
@@ -243,6 +246,8 @@ impl Engine {
                     return Said::Later;
                 }
                 match self.say_hello(step, to, floor) {
+                    // Signed at once, it lets the same message be said.
+                    Ok(()) if !self.unsaid.contains_key(&to) => return Said::Again,
                     Ok(()) => return Said::Later,
                     Err(why) => why,
                 }

@@ -35,14 +35,39 @@
 //! ```
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 
 use tally_core::card::Signed;
-use tally_core::device::Device;
+use tally_core::device::{Device, Entry};
 use tally_core::id::{AssetId, DeviceId};
+use tally_core::keys::SecretKey;
 
 use crate::engine::Engine;
 use crate::{AgentError, Batch, Conn, Cx, Effects, Input, Issued, Keys, Loaded, Store};
+
+/// Keeps everybody else away from the records, for as long as it lives: a lock of a file or of the web,
+/// or nothing where there is one process only.
+pub trait Guard: fmt::Debug + Send {}
+
+/// What was durable at one time. It does not change.
+#[derive(Clone, Debug)]
+pub struct View {
+    device: Arc<Device>,
+    card: Signed,
+}
+
+impl View {
+    /// Everything that the device knew.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Its own card.
+    pub const fn card(&self) -> &Signed {
+        &self.card
+    }
+}
 
 /// An agent that takes inputs: all that it knows is durable.
 #[derive(Debug)]
@@ -79,9 +104,21 @@ pub struct Refused {
 }
 
 impl Idle {
-    /// An agent that knows what was durable.
-    pub fn load(loaded: Loaded, keys: Keys) -> Self {
-        Self(Engine::load(loaded, keys))
+    /// An agent that knows what was durable. It keeps `guard` for as long as it lives, in whatever state.
+    pub fn load(loaded: Loaded, keys: Keys, guard: Box<dyn Guard>) -> Self {
+        Self(Engine::load(loaded, keys, guard))
+    }
+
+    /// Gives it the owner's key to sign with inside its turns, or takes it away: then, and for coins
+    /// under a counter, it orders signatures.
+    pub fn hold(&mut self, key: Option<SecretKey>) {
+        self.0.key = key;
+    }
+
+    /// What is durable now, to be looked at while turns go on. Whoever keeps it makes the next turn copy
+    /// what it changes.
+    pub fn view(&self) -> View {
+        View { device: Arc::clone(&self.0.device), card: self.0.card.clone() }
     }
 
     /// Takes an input.
@@ -117,6 +154,11 @@ impl Turn {
 }
 
 impl Committed {
+    /// What is durable now.
+    pub fn view(&self) -> View {
+        self.idle.view()
+    }
+
     /// The agent, which takes inputs again, and what is to be done.
     pub fn into_parts(self) -> (Idle, Effects) {
         (self.idle, self.effects)
@@ -134,6 +176,11 @@ macro_rules! readable {
             /// Its own card.
             pub fn card(&self) -> &Signed {
                 &self.0.card
+            }
+
+            /// Where the journal may be, if nothing was set back.
+            pub fn entry(&self) -> Entry {
+                self.0.entry()
             }
 
             /// What was issued of an asset.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tally_core::cbor::to_bytes;
 use tally_core::device::{Entry, Position};
@@ -100,7 +101,7 @@ pub struct SoftwareSeal {
     fingerprint: Fingerprint,
     journal: Journal,
     path: PathBuf,
-    _locks: [Lock; 2],
+    locks: Held,
 }
 
 impl SoftwareSeal {
@@ -170,6 +171,16 @@ impl SoftwareSeal {
         let (opening, keystore) = Opening::begin(place, machine)?;
         let master = keystore.open(old, &opening.fingerprint)?;
         opening.write(master, new, params, keystore.journal_expected(), &entropy)
+    }
+
+    /// The owner's key, for an agent that signs inside its turns.
+    pub const fn owner(&self) -> &SecretKey {
+        &self.owner
+    }
+
+    /// What keeps every other process out: the seal's locks, which last until this is dropped too.
+    pub fn held(&self) -> Held {
+        self.locks.clone()
     }
 
     /// The master secret, of which every key is made: only for a backup, which encrypts it.
@@ -261,6 +272,10 @@ impl fmt::Debug for SoftwareSeal {
     }
 }
 
+/// The locks of an open seal: of its folder and of its device.
+#[derive(Clone, Debug)]
+pub struct Held(#[expect(dead_code, reason = "it is held, and never looked at")] Arc<[Lock; 2]>);
+
 /// A seal that is about to be opened: its folder is locked.
 struct Opening<'a> {
     place: &'a Place,
@@ -321,7 +336,7 @@ impl<'a> Opening<'a> {
             fingerprint: self.fingerprint,
             journal,
             path: self.place.keystore(),
-            _locks: [self.folder, device],
+            locks: Held(Arc::new([self.folder, device])),
         })
     }
 }

@@ -1,88 +1,150 @@
 //! Keep what an agent made durable, and lose power at a chosen write.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::{RefCell, RefMut};
 
 use tally_agent::{Batch, Issued, Store};
 use tally_core::cbor::from_bytes;
 use tally_core::device::Change;
-use tally_core::id::{AssetId, DeviceId, TxId};
+use tally_core::id::{AssetId, DeviceId, Head, TxId};
 
-/// A disk in memory: each batch is on it whole or not at all.
-#[derive(Clone, Debug, Default)]
+/// A disk in memory: each batch is on it whole or not at all. Its clone is another disk with the same
+/// contents; [`Disk::beside`] is the same disk, in the hands of another program.
+#[derive(Debug, Default)]
 pub struct Disk {
-    records: BTreeMap<Vec<u8>, Vec<u8>>,
-    sessions: BTreeMap<DeviceId, Vec<u8>>,
-    issued: BTreeMap<AssetId, Issued>,
-    packets: Vec<([u8; 32], TxId)>,
-    /// How many batches were written.
+    platter: Rc<RefCell<Platter>>,
+    /// The count of batches, as this program last read or wrote it.
+    revision: u64,
+    /// How many batches were written by this program.
     pub writes: usize,
     /// Power fails at the write after so many, before it or just after it.
     pub fuse: Option<(u32, bool)>,
 }
 
-/// Power failed: what the agent has in memory is gone.
+/// What is durable.
+#[derive(Clone, Debug, Default)]
+struct Platter {
+    revision: u64,
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    sessions: BTreeMap<DeviceId, Vec<u8>>,
+    issued: BTreeMap<AssetId, Issued>,
+    packets: Vec<([u8; 32], TxId)>,
+    observed: Option<Head>,
+}
+
+/// Why a batch was not written, or not confirmed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("power failed")]
-pub struct PowerCut;
+pub enum DiskError {
+    /// Power failed: what the agent has in memory is gone.
+    #[error("power failed")]
+    PowerCut,
+    /// Another program has written to the disk since this one read or wrote it.
+    #[error("another program has written")]
+    Moved,
+}
+
+impl Clone for Disk {
+    fn clone(&self) -> Self {
+        let platter = Rc::new(RefCell::new(self.platter().clone()));
+        Self { platter, revision: self.revision, writes: self.writes, fuse: self.fuse }
+    }
+}
 
 impl Disk {
+    /// The same disk in the hands of another program, which has read it as it is.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let revision = self.platter().revision;
+        Self { platter: Rc::clone(&self.platter), revision, writes: 0, fuse: None }
+    }
+
+    fn platter(&self) -> RefMut<'_, Platter> {
+        self.platter.borrow_mut()
+    }
+
+    /// Reads the disk: from now on this program writes after what is there.
+    pub(crate) fn read(&mut self) {
+        let revision = self.platter().revision;
+        self.revision = revision;
+    }
+
     /// The device's records.
     pub fn changes(&self) -> Vec<Change> {
         let read = |record: &Vec<u8>| from_bytes(record).expect("what was stored can be read");
-        self.records.values().map(read).collect()
+        self.platter().records.values().map(read).collect()
     }
 
     pub(crate) fn sessions(&self) -> Vec<(DeviceId, Vec<u8>)> {
-        self.sessions.iter().map(|(contact, bytes)| (*contact, bytes.clone())).collect()
+        let platter = self.platter();
+        platter.sessions.iter().map(|(contact, bytes)| (*contact, bytes.clone())).collect()
     }
 
     pub(crate) fn issued(&self) -> Vec<(AssetId, Issued)> {
-        self.issued.iter().map(|(asset, issued)| (*asset, *issued)).collect()
+        self.platter().issued.iter().map(|(asset, issued)| (*asset, *issued)).collect()
     }
 
     pub(crate) fn packets(&self) -> Vec<([u8; 32], TxId)> {
-        self.packets.clone()
+        self.platter().packets.clone()
+    }
+
+    pub(crate) fn observed(&self) -> Option<Head> {
+        self.platter().observed
     }
 
     /// The sessions with a contact, as they are kept.
-    pub fn session(&self, contact: &DeviceId) -> Option<&[u8]> {
-        self.sessions.get(contact).map(Vec::as_slice)
+    pub fn session(&self, contact: &DeviceId) -> Option<Vec<u8>> {
+        self.platter().sessions.get(contact).cloned()
     }
 
     /// Puts in a record as another program may have left it.
     pub fn plant(&mut self, change: &Change) {
         if let Some(value) = change.value() {
-            self.records.insert(change.key(), value);
+            self.platter().records.insert(change.key(), value);
         }
     }
 
     /// Loses the sessions, as a backup does.
     pub fn lose_sessions(&mut self) {
-        self.sessions.clear();
+        self.platter().sessions.clear();
+    }
+
+    /// Loses what is stored of the journal, which a backup does not hold.
+    pub(crate) fn lose_observed(&mut self) {
+        self.platter().observed = None;
     }
 
     fn write(&mut self, batch: &Batch) {
+        let mut platter = self.platter();
         for change in &batch.changes {
             match change.value() {
-                Some(value) => self.records.insert(change.key(), value),
-                None => self.records.remove(&change.key()),
+                Some(value) => platter.records.insert(change.key(), value),
+                None => platter.records.remove(&change.key()),
             };
         }
-        self.sessions.extend(batch.sessions.iter().cloned());
+        platter.sessions.extend(batch.sessions.iter().cloned());
         for contact in batch.gone() {
-            self.sessions.remove(&contact);
+            platter.sessions.remove(&contact);
         }
-        self.issued.extend(batch.issued.iter().copied());
-        self.packets.extend(batch.packet);
+        platter.issued.extend(batch.issued.iter().copied());
+        platter.packets.extend(batch.packet);
+        platter.observed = batch.observed.or(platter.observed);
+        platter.revision += 1;
+        let revision = platter.revision;
+        drop(platter);
+        self.revision = revision;
         self.writes += 1;
     }
 }
 
 impl Store for Disk {
-    type Error = PowerCut;
+    type Error = DiskError;
 
-    async fn commit(&mut self, batch: &Batch) -> Result<(), PowerCut> {
+    async fn commit(&mut self, batch: &Batch) -> Result<(), DiskError> {
+        if self.platter().revision != self.revision {
+            return Err(DiskError::Moved);
+        }
         if batch.is_empty() {
             return Ok(());
         }
@@ -93,7 +155,7 @@ impl Store for Disk {
                     self.write(batch);
                 }
                 self.fuse = None;
-                return Err(PowerCut);
+                return Err(DiskError::PowerCut);
             }
             Some((left, _)) => {
                 *left -= 1;

@@ -32,7 +32,7 @@ mod settle;
 
 pub use certificate::{certificate, certificate_with, partition};
 pub use chip::{Chip, Fate, enroller};
-pub use disk::{Disk, PowerCut};
+pub use disk::{Disk, DiskError};
 pub use errand::{Run, run_errand};
 pub use mint::{issuer, mint, policy};
 pub use network::{Manner, Network, VALIDATORS, node_key, node_name, root_of};

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::pin::pin;
@@ -10,8 +11,8 @@ use core::task::{Context, Poll, Waker};
 
 use tally_agent::settle::Told;
 use tally_agent::{
-    AgentError, Conn, Cx, Done, Effect, Idle, Input, Keys, Loaded, Refused, SignOrder, StepOrder,
-    Way,
+    AgentError, Conn, Cx, Done, Effect, Guard, Idle, Input, Keys, Loaded, Refused, SignOrder,
+    StepOrder, View, Way,
 };
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::Blob;
@@ -27,7 +28,7 @@ use tally_transport::session::KemSecret;
 use zeroize::Zeroizing;
 
 use crate::chip::Chip;
-use crate::disk::{Disk, PowerCut};
+use crate::disk::{Disk, DiskError};
 
 /// Why an input led nowhere.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -35,9 +36,9 @@ pub enum Ended {
     /// The agent refused it, and is as it was.
     #[error(transparent)]
     Refused(#[from] AgentError),
-    /// Power failed.
+    /// Power failed, or another program has written to the disk.
     #[error(transparent)]
-    PowerCut(#[from] PowerCut),
+    Disk(#[from] DiskError),
 }
 
 /// What followed from an input.
@@ -65,6 +66,12 @@ impl Given {
     }
 }
 
+/// A process that has a disk to itself.
+#[derive(Debug)]
+struct Alone;
+
+impl Guard for Alone {}
+
 /// Somebody's key, seal, agent, disk and journal.
 #[derive(Debug)]
 pub struct Person {
@@ -77,6 +84,10 @@ pub struct Person {
     pub disk: Disk,
     /// The journal outside of the disk: the latest step that was to be signed.
     pub journal: Option<(u64, Head)>,
+    /// Whether the agent has the key itself, and signs inside its turns.
+    pub signs_inside: bool,
+    /// Whether the journal is at hand. A step that it is to be told meanwhile is not answered for.
+    pub journal_is_here: bool,
     /// Whether the key is at hand. What is ordered meanwhile is not answered.
     pub key_is_here: bool,
     /// The hardware seal, if there is one.
@@ -136,6 +147,8 @@ impl Person {
             agent: None,
             disk: Disk::default(),
             journal: None,
+            signs_inside: true,
+            journal_is_here: true,
             key_is_here: true,
             chip,
             mark: 0,
@@ -239,7 +252,7 @@ impl Person {
 
     /// Whether the journal is at none of the places where it may be.
     pub(crate) fn journal_differs(&self) -> bool {
-        let Entry { to, from } = self.device().entry();
+        let Entry { to, from } = self.agent.as_ref().map(Idle::entry).expect("power is there");
         !core::iter::once(to).chain(from).any(|at| self.journal_is_at(&at))
     }
 
@@ -248,7 +261,39 @@ impl Person {
         at == (place.seq, place.head)
     }
 
+    /// The same person's agent in another process, with the same disk and no lock between the two.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let mut beside = Self {
+            key: self.key.clone(),
+            me: self.me.clone(),
+            name: self.name.clone(),
+            card: self.card.clone(),
+            agent: None,
+            disk: self.disk.beside(),
+            chip: self.chip.clone(),
+            trust: self.trust.clone(),
+            kept: self.kept.clone(),
+            told: self.told.clone(),
+            shown: Vec::new(),
+            ..*self
+        };
+        beside.load();
+        beside
+    }
+
+    /// All that the agent has in memory, as text.
+    pub fn memory(&self) -> String {
+        format!("{:?}", self.agent)
+    }
+
+    /// What is durable now, which a later turn does not change.
+    pub fn view(&self) -> View {
+        self.agent.as_ref().map(Idle::view).expect("power is there")
+    }
+
     pub(crate) fn load(&mut self) {
+        self.disk.read();
         let loaded = Loaded {
             me: self.me.clone(),
             name: self.name.clone(),
@@ -258,9 +303,10 @@ impl Person {
             sessions: self.disk.sessions(),
             issued: self.disk.issued(),
             packets: self.disk.packets(),
+            observed: self.disk.observed(),
         };
         let keys = Keys { kem: kem_of(&self.key), database: Zeroizing::new([7; 32]) };
-        self.agent = Some(Idle::load(loaded, keys));
+        self.agent = Some(Idle::load(loaded, keys, Box::new(Alone)));
     }
 
     /// Tells the device something.
@@ -298,7 +344,8 @@ impl Person {
         let seed = [self.me.owner.as_bytes(), self.inputs.to_be_bytes().as_slice()].concat();
         let micros = now.unix().saturating_mul(1_000_000).saturating_add(self.inputs);
         let cx = Cx { now, micros, entropy: sha256(&seed) };
-        let idle = self.agent.take().ok_or(PowerCut)?;
+        let mut idle = self.agent.take().ok_or(DiskError::PowerCut)?;
+        idle.hold(Some(self.key.clone()).filter(|_| self.signs_inside && self.key_is_here));
         let turn = match idle.handle(&cx, input) {
             Ok(turn) => turn,
             Err(refused) => {
@@ -309,7 +356,7 @@ impl Person {
         };
         let committed = at_once(turn.commit(&mut self.disk));
         self.mark = self.disk.writes;
-        let (idle, effects) = committed.map_err(|(_, cut)| cut)?.into_parts();
+        let (idle, effects) = committed.map_err(|(_, error)| error)?.into_parts();
         self.agent = Some(idle);
         Ok(effects)
     }
@@ -325,13 +372,13 @@ impl Person {
             Effect::Invoice(invoice) => given.invoice = Some(*invoice),
             Effect::Unsendable { why, .. } => given.unsendable.push(why),
             Effect::Sign(order) if self.key_is_here => return Some(self.sign(&order)),
-            Effect::Observe(step) => return Some(self.observe(&step)),
+            Effect::Observe(step) if self.journal_is_here => return Some(self.observe(&step)),
             Effect::FreeCounter(taken) => {
                 given.counters_asked += 1;
                 return Some(self.counter(now, &taken));
             }
             Effect::Prove(order) => return self.prove(order),
-            // A key that is away does not answer.
+            // A key or a journal that is away does not answer.
             _ => {}
         }
         None

@@ -31,6 +31,7 @@ impl Person {
     pub fn back_up(&self) -> Backup {
         let mut disk = self.disk.clone();
         disk.lose_sessions();
+        disk.lose_observed();
         disk.fuse = None;
         Backup(disk)
     }

@@ -1,5 +1,5 @@
 //! Random lives of a few agents and a network: they pay over connections that break, by codes that get
-//! lost, lose power, restart, are without their key or their chip for a while, set value aside and take
+//! lost, lose power, restart, are without their key, their journal or their chip for a while, set value aside and take
 //! it back, settle with validators that lie, are stale or cut off, and one of them comes back from
 //! backups. Whatever happens, in the end every wallet opens and pays a third person, nobody is
 //! convicted, no money comes or goes, and the network takes all that a payee accepted.

@@ -6,13 +6,14 @@
 
 use std::ops::{Deref, DerefMut};
 
-use tally_agent::Proved;
+use tally_agent::{Guard, Proved};
 use tally_core::cbor::from_bytes;
 use tally_core::device::{Device, Input, Sign, World};
 use tally_core::id::TxId;
+use tally_core::keys::SecretKey;
 use tally_core::predicate::Predicate;
 use tally_core::seal::{SealCertificate, SealIdentity, Slot, TpmProofs};
-use tally_seal::software::{Place, SoftwareSeal};
+use tally_seal::software::{Held, Place, SoftwareSeal};
 use tally_seal::tpm2::{Address, AwayTpm, SlotFault, Tpm2Seal, TpmError};
 use tally_seal::{Seal, SealError, SlotFate};
 use zeroize::Zeroizing;
@@ -35,6 +36,14 @@ pub(crate) enum DeviceSeal {
     /// A TPM that is not there, or is not the one that was enrolled any more.
     Away(Box<AwayTpm>),
 }
+
+/// The locks of a seal, for as long as an agent lives.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    _locks: Held,
+}
+
+impl Guard for Alone {}
 
 impl Deref for DeviceSeal {
     type Target = dyn Seal;
@@ -91,13 +100,31 @@ impl DeviceSeal {
         }
     }
 
+    /// The keystore, which every seal has.
+    fn keystore(&self) -> &SoftwareSeal {
+        match self {
+            Self::Software(seal) => seal,
+            Self::Tpm(seal) => seal.keystore(),
+            Self::Away(seal) => seal.keystore(),
+        }
+    }
+
+    /// What keeps other processes away.
+    pub(crate) fn held(&self) -> Alone {
+        Alone { _locks: self.keystore().held() }
+    }
+
+    /// The owner's key, if nothing but memory is between it and a signature.
+    pub(crate) fn key_in_memory(&self) -> Option<SecretKey> {
+        match self {
+            Self::Software(seal) => Some(seal.owner().clone()),
+            Self::Tpm(_) | Self::Away(_) => None,
+        }
+    }
+
     /// The owner key, for a backup.
     pub(crate) fn export(&self) -> Zeroizing<[u8; 32]> {
-        match self {
-            Self::Software(seal) => seal.export(),
-            Self::Tpm(seal) => seal.keystore().export(),
-            Self::Away(seal) => seal.keystore().export(),
-        }
+        self.keystore().export()
     }
 }
 

@@ -15,7 +15,7 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 use tally_agent::{Batch, Issued};
 use tally_core::cbor::from_bytes;
 use tally_core::device::Change;
-use tally_core::id::{AssetId, DeviceId, TxId};
+use tally_core::id::{AssetId, DeviceId, Head, TxId};
 
 use crate::marks::Mark;
 
@@ -104,10 +104,17 @@ impl Loaded {
     pub(crate) fn meta(&self, key: &str) -> Option<&[u8]> {
         self.meta.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_slice())
     }
+
+    /// The last signed step that the journal is known to know.
+    pub(crate) fn observed(&self) -> Option<Head> {
+        self.meta(OBSERVED)?.try_into().map(Head::new).ok()
+    }
 }
 
 /// Under which name `meta` counts the changes that were written.
 const COMMITS: &str = "commits";
+/// Under which name it has the last signed step that the journal is known to know.
+const OBSERVED: &str = "observed";
 
 type Opener = Box<dyn Fn() -> Result<Database, StoreError> + Send>;
 
@@ -211,8 +218,7 @@ impl Store {
     /// Writes all or nothing; on disk when this returns.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         if batch.is_empty() {
-            // While this process has the file open, the file's lock keeps all others out.
-            return Ok(());
+            return self.confirm();
         }
         #[cfg(test)]
         if let Some(fuse) = &mut self.fuse {
@@ -229,6 +235,17 @@ impl Store {
             fuse.after()?;
         }
         Ok(())
+    }
+
+    /// Sees that nobody else has written since this store was read or written.
+    fn confirm(&self) -> Result<(), StoreError> {
+        let here = unbroken("read", &self.path, || {
+            let gone = |_| redb::Error::Io(io::Error::other("the file is not open"));
+            let txn = self.database().map_err(gone)?.begin_read()?;
+            let meta = txn.open_table(META)?;
+            Ok(meta.get(COMMITS)?.map_or(0, |count| count_of(count.value())))
+        })?;
+        if here == self.revision.get() { Ok(()) } else { Err(StoreError::Moved) }
     }
 
     /// Writes a batch in one transaction; gives the new count of changes, or nothing if somebody else
@@ -258,6 +275,9 @@ impl Store {
         }
         for (key, value) in &batch.meta {
             txn.open_table(META)?.insert(key, value.as_slice())?;
+        }
+        if let Some(head) = &batch.observed {
+            txn.open_table(META)?.insert(OBSERVED, head.as_bytes().as_slice())?;
         }
         if let Some((packet, tx)) = &batch.packet {
             remember(&txn, packet, tx)?;
@@ -331,6 +351,12 @@ impl Store {
             records.push(row?.1.value().to_vec());
         }
         Ok(Some(loaded))
+    }
+
+    /// Lets go of the file, so that somebody else can open it.
+    #[cfg(test)]
+    pub(crate) fn close(&mut self) {
+        self.database = None;
     }
 
     /// Forgets every session, as a disk may.

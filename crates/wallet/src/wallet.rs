@@ -231,13 +231,16 @@ impl Wallet {
             name: self.name.clone(),
             card: self.card.clone(),
             trust: notaries.as_ref().map(|notaries| notaries.trust().clone()),
+            observed: loaded.observed(),
             changes: loaded.changes,
             sessions: loaded.sessions,
             issued: loaded.issued,
             packets: loaded.packets,
         };
         self.notaries = notaries;
-        self.agent = Agent::Idle(Box::new(Idle::load(loaded, keys)));
+        let mut idle = Idle::load(loaded, keys, Box::new(self.seal.held()));
+        idle.hold(self.seal.key_in_memory());
+        self.agent = Agent::Idle(Box::new(idle));
         self.guests.clear();
         self.elsewhere.clear();
         Ok(())
@@ -258,9 +261,14 @@ impl Wallet {
     }
 
     /// What the journal says, if it is not where this wallet's records say that it may be: at the last
-    /// step that was handed to the seal, or, after a crash, before some that are not signed.
+    /// step that was handed to the seal, or, after a crash, before some that are not signed, or
+    /// before the last that is, as long as nothing was written since.
     pub(crate) fn journal_differs(&self) -> Option<Rollback> {
-        let entry = self.device().entry();
+        let entry = match &self.agent {
+            Agent::Idle(idle) => idle.entry(),
+            Agent::Torn(torn) => torn.entry(),
+            Agent::Away(device) => device.entry(),
+        };
         let check = |at: &Position| self.seal.check(at.seq, &at.head);
         let fits = |at: &Position| matches!(check(at), Rollback::None | Rollback::FirstUse);
         let differs = !fits(&entry.to) && !entry.from.iter().any(fits);
@@ -370,6 +378,13 @@ impl Wallet {
         let blank = Device::new(self.device().me().clone());
         self.agent = Agent::Away(Box::new(blank));
         self.ready().expect("the rest is there");
+    }
+
+    /// Has the agent order its signatures, as from a key in hardware, until it is read anew.
+    pub(crate) fn keep_key_elsewhere(&mut self) {
+        if let Agent::Idle(idle) = &mut self.agent {
+            idle.hold(None);
+        }
     }
 
     pub(crate) fn sessions(&self) -> usize {

@@ -52,6 +52,7 @@ impl Life {
         self.scene.network.manners[at] = self.bad_manner();
         for person in 0..PEOPLE {
             self.scene.people[person].key_is_here = true;
+            self.scene.people[person].journal_is_here = true;
             let now = self.scene.now;
             self.scene.people[person].put_chip(now, true).expect("it is only noted");
             self.scene.restart(person);

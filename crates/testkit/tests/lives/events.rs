@@ -54,7 +54,9 @@ impl Life {
             0 => Person::sealed(n),
             _ => Person::new(n),
         };
-        let people = (1..=3).map(&mut person).collect();
+        let mut people: Vec<Person> = (1..=3).map(&mut person).collect();
+        // Some keys are in the agent's memory, some elsewhere.
+        people.iter_mut().for_each(|person| person.signs_inside = random.below(2) == 0);
         let mut scene = Scene::with(people, UNITS);
         for other in 1..PEOPLE {
             scene.mint_to(other, UNITS);
@@ -102,7 +104,11 @@ impl Life {
                 self.scene.restart(one);
             }
             11 => {
-                self.scene.people[one].key_is_here = !self.scene.people[one].key_is_here;
+                let person = &mut self.scene.people[one];
+                match self.random.below(2) {
+                    0 => person.key_is_here = !person.key_is_here,
+                    _ => person.journal_is_here = !person.journal_is_here,
+                }
                 self.scene.restart(one);
             }
             12 => self.scene.restart(one),

@@ -60,8 +60,8 @@ fn a_crash_at_any_write_of_a_live_payment_leaves_one_payment_or_none() {
                 }
                 writes += 1;
             }
-            // Hello, intent, signature and receipt; terms and payment.
-            assert_eq!(writes, if payer_crashes { 4 } else { 2 });
+            // Hello, step with its signatures, and receipt; terms and payment.
+            assert_eq!(writes, if payer_crashes { 3 } else { 2 });
         }
     }
 }

@@ -176,6 +176,28 @@ fn a_count_that_is_missing_or_torn_raises_no_alarm() {
 }
 
 #[test]
+fn a_journal_that_was_set_back_alone_is_noticed_once_anything_was_written_after_its_step() {
+    for written in [false, true] {
+        let town = Town::new();
+        let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+        pay(&mut alice, &mut bob, asset, 100).payer.unwrap();
+        let place = Place::new(town.dir("alice"), &town.setup_on("here").state_dir);
+        let journal = place.journal(&alice.device().me().owner);
+        let (before, invoice) =
+            (fs::read(&journal).unwrap(), bob.invoice(asset, Amount::new(10), 60));
+        alice.pay_invoice(&invoice.unwrap()).unwrap();
+        let after = fs::read(&journal).unwrap();
+        if written {
+            alice.set_accept_policy(Default::default()).unwrap();
+        }
+        drop(alice);
+        fs::write(&journal, &before).unwrap();
+        assert_eq!(is_receive_only(&town.open("alice").unwrap()), written);
+        assert_eq!(fs::read(&journal).unwrap() == after, !written, "it is told again");
+    }
+}
+
+#[test]
 fn a_pocket_that_does_not_fit_what_was_signed_is_found() {
     let town = Town::new();
     let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);

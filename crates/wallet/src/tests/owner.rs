@@ -80,6 +80,7 @@ fn a_step_that_a_backup_holds_unsigned_is_signed_again_behind_those_that_came_af
         let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
         alice.set_accept_policy(generous()).unwrap();
         let invoice = bob.invoice(asset, Amount::new(100), 600).unwrap();
+        alice.keep_key_elsewhere();
         alice.store.fuse = Some(Fuse::new(0, true));
         alice.pay_invoice(&invoice).unwrap_err();
         alice.store.fuse = None;

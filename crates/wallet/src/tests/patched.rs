@@ -25,6 +25,7 @@ use tally_transport::session::{KemPublic, Role, Session, greet};
 use super::scene::{Town, patiently};
 use crate::Wallet;
 use crate::sealed::{DeviceSeal, world};
+use crate::wallet::Agent;
 use crate::wallet::{random, tick};
 
 /// Alice's, with her own program in front of the TPM.
@@ -60,6 +61,8 @@ impl Patched {
         let weak = KdfParams::WEAK_FOR_TESTS;
         let unused = SoftwareSeal::create(&unused, machine, &setup.unlock, weak, entropy).unwrap();
         drop(std::mem::replace(&mut wallet.seal, DeviceSeal::Software(Box::new(unused))));
+        // The agent has the locks as well: what is done with the wallet next reads it anew.
+        wallet.agent = Agent::Away(Box::new(wallet.device().clone()));
         let place = Place::new(town.dir("alice"), &setup.state_dir);
         let open = || Ok(SoftwareSeal::open(&place, machine, &setup.unlock)?);
         let software = patiently(open).unwrap();

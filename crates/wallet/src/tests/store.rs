@@ -43,6 +43,45 @@ fn a_folder_takes_one_wallet_and_only_a_wallet_opens() {
 }
 
 #[test]
+fn records_that_somebody_else_has_written_are_neither_written_nor_confirmed() {
+    let town = Town::new();
+    drop(town.create("alice"));
+    let dir = town.dir("alice");
+    let note = |value| Batch { meta: vec![("note", vec![value])], ..Batch::default() };
+    for batch in [Batch::default(), note(1)] {
+        let mut stale = Store::open(&dir, false).unwrap();
+        stale.load().unwrap();
+        stale.write(&batch).unwrap();
+        stale.close();
+        let mut other = Store::open(&dir, false).unwrap();
+        other.load().unwrap();
+        other.write(&note(2)).unwrap();
+        drop(other);
+        stale.reopen().unwrap();
+        let moved = stale.write(&batch).unwrap_err();
+        assert_eq!(moved.code(), "WALLET_MOVED");
+        stale.load().unwrap();
+        stale.write(&batch).unwrap();
+    }
+}
+
+#[test]
+fn the_locks_last_as_long_as_the_agent() {
+    let town = Town::new();
+    let mut alice = town.create("alice");
+    let away = crate::wallet::Agent::Away(blank(&alice));
+    let idle = std::mem::replace(&mut alice.agent, away);
+    drop(alice);
+    assert_eq!(town.open("alice").unwrap_err().code(), "WALLET_IN_USE");
+    drop(idle);
+    town.open("alice").unwrap();
+}
+
+fn blank(wallet: &Wallet) -> Box<tally_core::device::Device> {
+    Box::new(tally_core::device::Device::new(wallet.device().me().clone()))
+}
+
+#[test]
 fn a_wrong_passphrase_is_told() {
     let town = Town::new();
     drop(town.create("alice"));
