@@ -63,12 +63,14 @@ pub trait Store {
     type Error;
 
     /// Writes the batch, all of it or none. When this gives `Ok`, the batch survives a loss of power,
-    /// and nobody else has written since this store was last read or written.
+    /// and nobody else has written since this store was last read or written. No type can see that: every
+    /// store is run against `tally_testkit::conformance`.
     ///
     /// An empty batch writes nothing; the store still confirms that nobody else has written.
     ///
     /// # Errors
-    /// The store's own. The caller then reads everything anew, as after a crash.
+    /// The store's own. Nothing was written where somebody else has; where the medium failed, the batch is there
+    /// whole or not at all. The caller then reads everything anew, as after a crash.
     fn commit(&mut self, batch: &Batch) -> impl Future<Output = Result<(), Self::Error>>;
 }
 

@@ -1,6 +1,5 @@
 //! Keep what an agent made durable, and lose power at a chosen write.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
@@ -9,6 +8,8 @@ use tally_agent::{Batch, Issued, Store};
 use tally_core::cbor::from_bytes;
 use tally_core::device::Change;
 use tally_core::id::{AssetId, DeviceId, Head, TxId};
+
+use crate::conformance::Contents;
 
 /// A disk in memory: each batch is on it whole or not at all. Its clone is another disk with the same
 /// contents; [`Disk::beside`] is the same disk, in the hands of another program.
@@ -27,11 +28,7 @@ pub struct Disk {
 #[derive(Clone, Debug, Default)]
 struct Platter {
     revision: u64,
-    records: BTreeMap<Vec<u8>, Vec<u8>>,
-    sessions: BTreeMap<DeviceId, Vec<u8>>,
-    issued: BTreeMap<AssetId, Issued>,
-    packets: Vec<([u8; 32], TxId)>,
-    observed: Option<Head>,
+    contents: Contents,
 }
 
 /// Why a batch was not written, or not confirmed.
@@ -65,7 +62,7 @@ impl Disk {
     }
 
     /// Reads the disk: from now on this program writes after what is there.
-    pub(crate) fn read(&mut self) {
+    pub fn read(&mut self) {
         let revision = self.platter().revision;
         self.revision = revision;
     }
@@ -73,63 +70,54 @@ impl Disk {
     /// The device's records.
     pub fn changes(&self) -> Vec<Change> {
         let read = |record: &Vec<u8>| from_bytes(record).expect("what was stored can be read");
-        self.platter().records.values().map(read).collect()
+        self.platter().contents.records.values().map(read).collect()
+    }
+
+    /// All that is durable.
+    pub fn contents(&self) -> Contents {
+        self.platter().contents.clone()
     }
 
     pub(crate) fn sessions(&self) -> Vec<(DeviceId, Vec<u8>)> {
         let platter = self.platter();
-        platter.sessions.iter().map(|(contact, bytes)| (*contact, bytes.clone())).collect()
+        platter.contents.sessions.iter().map(|(contact, bytes)| (*contact, bytes.clone())).collect()
     }
 
     pub(crate) fn issued(&self) -> Vec<(AssetId, Issued)> {
-        self.platter().issued.iter().map(|(asset, issued)| (*asset, *issued)).collect()
+        self.platter().contents.issued.iter().map(|(asset, issued)| (*asset, *issued)).collect()
     }
 
     pub(crate) fn packets(&self) -> Vec<([u8; 32], TxId)> {
-        self.platter().packets.clone()
+        self.platter().contents.packets.clone()
     }
 
     pub(crate) fn observed(&self) -> Option<Head> {
-        self.platter().observed
+        self.platter().contents.observed
     }
 
     /// The sessions with a contact, as they are kept.
     pub fn session(&self, contact: &DeviceId) -> Option<Vec<u8>> {
-        self.platter().sessions.get(contact).cloned()
+        self.platter().contents.sessions.get(contact).cloned()
     }
 
     /// Puts in a record as another program may have left it.
     pub fn plant(&mut self, change: &Change) {
-        if let Some(value) = change.value() {
-            self.platter().records.insert(change.key(), value);
-        }
+        self.platter().contents.put(change);
     }
 
     /// Loses the sessions, as a backup does.
     pub fn lose_sessions(&mut self) {
-        self.platter().sessions.clear();
+        self.platter().contents.sessions.clear();
     }
 
     /// Loses what is stored of the journal, which a backup does not hold.
     pub(crate) fn lose_observed(&mut self) {
-        self.platter().observed = None;
+        self.platter().contents.observed = None;
     }
 
     fn write(&mut self, batch: &Batch) {
         let mut platter = self.platter();
-        for change in &batch.changes {
-            match change.value() {
-                Some(value) => platter.records.insert(change.key(), value),
-                None => platter.records.remove(&change.key()),
-            };
-        }
-        platter.sessions.extend(batch.sessions.iter().cloned());
-        for contact in batch.gone() {
-            platter.sessions.remove(&contact);
-        }
-        platter.issued.extend(batch.issued.iter().copied());
-        platter.packets.extend(batch.packet);
-        platter.observed = batch.observed.or(platter.observed);
+        platter.contents.write(batch);
         platter.revision += 1;
         let revision = platter.revision;
         drop(platter);

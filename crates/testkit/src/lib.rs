@@ -20,6 +20,7 @@ extern crate alloc;
 
 mod certificate;
 mod chip;
+pub mod conformance;
 mod disk;
 mod errand;
 mod mint;

@@ -401,7 +401,7 @@ impl Person {
 }
 
 /// What comes of something that waits for nothing.
-fn at_once<T>(something: impl Future<Output = T>) -> T {
+pub(crate) fn at_once<T>(something: impl Future<Output = T>) -> T {
     match pin!(something).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
         Poll::Pending => unreachable!("a disk in memory has nothing to wait for"),

@@ -1,6 +1,7 @@
 mod adversary;
 mod backup;
 mod clock;
+mod conformance;
 mod copies;
 mod crash;
 mod fuse;
