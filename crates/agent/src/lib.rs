@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Nothing leaves before what it rests on is durable, and the types hold that: a [`Turn`] gives its
-//! effects only through [`Turn::commit`], which takes the [`Store`].
+//! effects only once it is stored, and only [`drive()`] stores one. A shell is the [`Ports`] that `drive` is
+//! given: it has no loop of its own, and no order of its own.
 //!
 //! What has to be signed or proved leaves as an order, and its answer is an input at any later time.
 //! Whatever an answer is missing for waits by itself, and nothing else waits with it. Orders are made
@@ -26,6 +27,7 @@ extern crate alloc;
 mod answers;
 mod batch;
 mod conn;
+mod drive;
 mod effect;
 mod engine;
 mod error;
@@ -46,6 +48,7 @@ mod turn;
 
 pub use batch::{Batch, Issued, Keys, Loaded, Store};
 pub use conn::{Conn, Goal, MAX_CONNECTIONS, MAX_SERVED, Way, farewell};
+pub use drive::{Driven, Ports, drive};
 pub use effect::{Done, Effect, Effects};
 pub use error::AgentError;
 pub use input::{Cx, Input, Proved};

@@ -12,6 +12,13 @@
 //! # }
 //! ```
 //!
+//! ```compile_fail,E0624
+//! # async fn stores<S: tally_agent::Store>(turn: tally_agent::Turn, store: &mut S) {
+//! // Only the one loop stores a turn.
+//! let committed = turn.commit(store).await;
+//! # }
+//! ```
+//!
 //! ```compile_fail,E0382
 //! # fn twice(idle: tally_agent::Idle, cx: tally_agent::Cx) {
 //! let turn = idle.handle(&cx, tally_agent::Input::Remind);
@@ -141,11 +148,14 @@ impl Turn {
         &self.batch
     }
 
-    /// Stores the batch.
+    /// Stores the batch. [`crate::drive()`] does it, and nobody else.
     ///
     /// # Errors
     /// The store's error, with what is left of the agent.
-    pub async fn commit<S: Store>(self, store: &mut S) -> Result<Committed, (Box<Torn>, S::Error)> {
+    pub(crate) async fn commit<S: Store>(
+        self,
+        store: &mut S,
+    ) -> Result<Committed, (Box<Torn>, S::Error)> {
         match store.commit(&self.batch).await {
             Ok(()) => Ok(Committed { idle: Idle(self.engine), effects: self.effects }),
             Err(error) => Err((Box::new(Torn(self.engine)), error)),

@@ -1,7 +1,6 @@
 //! Give an agent a key, a seal, a disk and a journal, and do what it wants done.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -11,8 +10,8 @@ use core::task::{Context, Poll, Waker};
 
 use tally_agent::settle::Told;
 use tally_agent::{
-    AgentError, Conn, Cx, Done, Effect, Guard, Idle, Input, Keys, Loaded, Refused, SignOrder,
-    StepOrder, View, Way,
+    AgentError, Conn, Cx, Done, Driven, Effect, Guard, Idle, Input, Keys, Loaded, Ports,
+    ProveOrder, SignOrder, StepOrder, View, Way, drive,
 };
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::Blob;
@@ -20,9 +19,10 @@ use tally_core::device::{self, Device, Entry, Event, Me, Mode, Position};
 use tally_core::fields::{Fields, MAX_FIELD};
 use tally_core::hash::sha256;
 use tally_core::id::{AssetId, DeviceId, Head, NetworkId};
-use tally_core::keys::SecretKey;
+use tally_core::keys::{SecretKey, Signature};
 use tally_core::notary::{TrustBase, UnicityCertificate};
-use tally_core::seal::{SealCertificate, SealIdentity};
+use tally_core::predicate::Sealed;
+use tally_core::seal::{SealCertificate, SealIdentity, Slot};
 use tally_core::time::Time;
 use tally_transport::session::KemSecret;
 use zeroize::Zeroizing;
@@ -239,7 +239,8 @@ impl Person {
     /// outside of the disk receives only.
     pub fn restart(&mut self, now: Time) {
         self.load();
-        let behind = self.journal_differs() || self.disk.writes < self.mark;
+        let differs = self.agent.as_ref().is_some_and(|agent| self.journal_differs(agent));
+        let behind = differs || self.disk.writes < self.mark;
         let input = match (self.is_normal(), behind) {
             (true, false) => Input::Remind,
             (true, true) => Input::SetBack,
@@ -251,8 +252,8 @@ impl Person {
     }
 
     /// Whether the journal is at none of the places where it may be.
-    pub(crate) fn journal_differs(&self) -> bool {
-        let Entry { to, from } = self.agent.as_ref().map(Idle::entry).expect("power is there");
+    pub(crate) fn journal_differs(&self, agent: &Idle) -> bool {
+        let Entry { to, from } = agent.entry();
         !core::iter::once(to).chain(from).any(|at| self.journal_is_at(&at))
     }
 
@@ -328,75 +329,84 @@ impl Person {
     /// # Errors
     /// [`Ended`]; after a loss of power the person has to [`Person::restart`].
     pub fn give(&mut self, now: Time, input: Input) -> Result<Given, Ended> {
-        let mut given = Given::default();
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for effect in self.turn(now, input)? {
-                inputs.extend(self.perform(now, effect, &mut given));
-            }
-        }
-        Ok(given)
-    }
-
-    fn turn(&mut self, now: Time, input: Input) -> Result<tally_agent::Effects, Ended> {
-        self.inputs += 1;
-        let now = now.plus(self.clock_ahead);
-        let seed = [self.me.owner.as_bytes(), self.inputs.to_be_bytes().as_slice()].concat();
-        let micros = now.unix().saturating_mul(1_000_000).saturating_add(self.inputs);
-        let cx = Cx { now, micros, entropy: sha256(&seed) };
         let mut idle = self.agent.take().ok_or(DiskError::PowerCut)?;
         idle.hold(Some(self.key.clone()).filter(|_| self.signs_inside && self.key_is_here));
-        let turn = match idle.handle(&cx, input) {
-            Ok(turn) => turn,
-            Err(refused) => {
-                let Refused { idle, why } = *refused;
-                self.agent = Some(idle);
-                return Err(why.into());
-            }
-        };
-        let committed = at_once(turn.commit(&mut self.disk));
+        let mut given = Given::default();
+        let mut outside = Outside { person: self, now, given: &mut given };
+        let Driven { agent, end } = at_once(drive(idle, &mut outside, input));
+        // A disk that took nothing has the agent read anew.
+        self.agent = agent.ok();
         self.mark = self.disk.writes;
-        let (idle, effects) = committed.map_err(|(_, error)| error)?.into_parts();
-        self.agent = Some(idle);
-        Ok(effects)
+        end.map(|()| given)
+    }
+}
+
+/// What is around an agent while it is driven: the person, but for the agent.
+struct Outside<'a> {
+    person: &'a mut Person,
+    now: Time,
+    given: &'a mut Given,
+}
+
+impl Ports for Outside<'_> {
+    type Store = Disk;
+    type Error = Ended;
+
+    fn store(&mut self) -> &mut Disk {
+        &mut self.person.disk
     }
 
-    fn perform(&mut self, now: Time, effect: Effect, given: &mut Given) -> Option<Input> {
-        match effect {
-            Effect::Show(event) => {
-                given.shown.push((*event).clone());
-                self.shown.push(*event);
-            }
-            Effect::Send { way, packet } => given.packets.push((way, packet)),
-            Effect::Over { way, end } => given.over.push((way, end)),
-            Effect::Invoice(invoice) => given.invoice = Some(*invoice),
-            Effect::Unsendable { why, .. } => given.unsendable.push(why),
-            Effect::Sign(order) if self.key_is_here => return Some(self.sign(&order)),
-            Effect::Observe(step) if self.journal_is_here => return Some(self.observe(&step)),
-            Effect::FreeCounter(taken) => {
-                given.counters_asked += 1;
-                return Some(self.counter(now, &taken));
-            }
-            Effect::Prove(order) => return self.prove(order),
-            // A key or a journal that is away does not answer.
-            _ => {}
-        }
-        None
+    fn cx(&mut self) -> Result<Cx, Ended> {
+        let person = &mut *self.person;
+        person.inputs += 1;
+        let now = self.now.plus(person.clock_ahead);
+        let inputs = person.inputs;
+        let seed = [person.me.owner.as_bytes(), inputs.to_be_bytes().as_slice()].concat();
+        let micros = now.unix().saturating_mul(1_000_000).saturating_add(inputs);
+        Ok(Cx { now, micros, entropy: sha256(&seed) })
+    }
+
+    fn sign(&mut self, order: &SignOrder) -> Option<Vec<Signature>> {
+        let person = &*self.person;
+        let signatures = || order.digests.iter().map(|digest| person.key.sign(digest)).collect();
+        person.key_is_here.then(signatures)
     }
 
     /// Writes a step into the journal, which does not go back.
-    fn observe(&mut self, step: &StepOrder) -> Input {
-        let Entry { to, from } = &step.entry;
-        let fits = self.journal_is_at(to) || from.iter().any(|at| self.journal_is_at(at));
-        if fits {
-            self.journal = Some((to.seq, to.head));
+    fn observe(&mut self, step: &StepOrder) -> Option<bool> {
+        let (person, Entry { to, from }) = (&mut *self.person, &step.entry);
+        let fits = person.journal_is_at(to) || from.iter().any(|at| person.journal_is_at(at));
+        if !person.journal_is_here {
+            return None;
         }
-        Input::Observed { tx: step.tx, fits }
+        if fits {
+            person.journal = Some((to.seq, to.head));
+        }
+        Some(fits)
     }
 
-    fn sign(&self, order: &SignOrder) -> Input {
-        let signatures = order.digests.iter().map(|digest| self.key.sign(digest)).collect();
-        Input::Signed { order: order.order, signatures }
+    fn prove(&mut self, agent: &Idle, order: ProveOrder) -> Option<Input> {
+        self.person.prove(agent, order)
+    }
+
+    fn free_counter(&mut self, taken: &[Slot]) -> Option<Sealed> {
+        self.given.counters_asked += 1;
+        let owner = self.person.key.public();
+        self.person.chip.as_ref().and_then(|chip| chip.lock(&owner, self.now, taken))
+    }
+
+    fn carry(&mut self, effect: Effect) {
+        match effect {
+            Effect::Show(event) => {
+                self.given.shown.push((*event).clone());
+                self.person.shown.push(*event);
+            }
+            Effect::Send { way, packet } => self.given.packets.push((way, packet)),
+            Effect::Over { way, end } => self.given.over.push((way, end)),
+            Effect::Invoice(invoice) => self.given.invoice = Some(*invoice),
+            Effect::Unsendable { why, .. } => self.given.unsendable.push(why),
+            other => debug_assert!(false, "an effect that needs an answer: {other:?}"),
+        }
     }
 }
 

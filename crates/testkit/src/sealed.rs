@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use tally_agent::{Input, ProveOrder, Proved};
+use tally_agent::{Idle, Input, ProveOrder, Proved};
 use tally_core::device::{self, Sign};
 use tally_core::id::TxId;
 use tally_core::predicate::Predicate;
@@ -18,17 +18,11 @@ use crate::person::{Ended, Person};
 const NONE: TxId = TxId::new([0; 32]);
 
 impl Person {
-    /// The counter that is free for a coin, if the chip is there and has one.
-    pub(crate) fn counter(&self, now: Time, taken: &[Slot]) -> Input {
-        let owner = self.key().public();
-        Input::Counter(self.chip.as_ref().and_then(|chip| chip.lock(&owner, now, taken)))
-    }
-
     /// Leaves a slot. No counter moves for whoever was set back, and a chip that does not answer is away
     /// from then on.
-    pub(crate) fn prove(&mut self, order: ProveOrder) -> Option<Input> {
+    pub(crate) fn prove(&mut self, agent: &Idle, order: ProveOrder) -> Option<Input> {
         let ProveOrder { tx, slot, all } = order;
-        if self.journal_differs() {
+        if self.journal_differs(agent) {
             return Some(Input::SetBack);
         }
         let chip = self.chip.as_mut()?;

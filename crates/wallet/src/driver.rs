@@ -1,22 +1,25 @@
 //! Be the agent's outside: store its turns, sign and prove for it, and carry what it says.
 //!
-//! [`Wallet::give`] is the one loop. It gives the agent an input, makes the turn durable, does what the
-//! turn wants done, and gives the answers back as inputs, until nothing is left to do. What the seal
-//! cannot do now waits in the agent by itself, and everything else goes on.
+//! [`Wallet::give`] has the agent's own loop ([`drive`]) go on from an input until nothing is left to do. What
+//! the seal cannot do now waits in the agent by itself, and everything else goes on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use tally_agent::{
-    AgentError, Batch, Conn, Cx, Done, Effect, Idle, Input, ProveOrder, Proved, Refused, SignOrder,
-    StepOrder, Way,
+    AgentError, Batch, Conn, Cx, Done, Driven, Effect, Idle, Input, Ports, ProveOrder, Proved,
+    SignOrder, StepOrder, Way, drive,
 };
 use tally_core::card::Signed;
-use tally_core::device::{self, Device, Event};
+use tally_core::device::{self, Device, Entry, Event};
 use tally_core::id::DeviceId;
+use tally_core::keys::Signature;
+use tally_core::predicate::Sealed;
+use tally_core::seal::Slot;
 use tally_seal::SealError;
 use tally_seal::tpm2::{AwayTpm, TpmError};
 
 use crate::sealed::LOCK_SECONDS;
+use crate::store::Store;
 use crate::wallet::{Agent, now, random, tick};
 use crate::{StoreError, Wallet, WalletError};
 
@@ -117,41 +120,15 @@ impl Wallet {
         input: Input,
         show: &mut dyn FnMut(&Event),
     ) -> Result<Given, WalletError> {
-        let mut given = Given::about(&input, &mut self.elsewhere);
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for effect in self.turn(input)? {
-                if let Some(answer) = self.perform(effect, &mut given, show) {
-                    inputs.push_back(answer);
-                }
-            }
-        }
-        Ok(given)
-    }
-
-    /// One turn: it is durable when this returns its effects.
-    fn turn(&mut self, input: Input) -> Result<tally_agent::Effects, WalletError> {
-        let cx = Cx { now: now(), micros: self.micros(), entropy: random()? };
         let idle = self.take_agent()?;
-        let turn = match idle.handle(&cx, input) {
-            Ok(turn) => turn,
-            Err(refused) => {
-                let Refused { idle, why } = *refused;
-                self.agent = Agent::Idle(Box::new(idle));
-                return Err(why.into());
-            }
+        let mut given = Given::about(&input, &mut self.elsewhere);
+        let mut outside = Outside { wallet: self, given: &mut given, show };
+        let Driven { agent, end } = pollster::block_on(drive(idle, &mut outside, input));
+        self.agent = match agent {
+            Ok(idle) => Agent::Idle(Box::new(idle)),
+            Err(torn) => Agent::Torn(torn),
         };
-        match pollster::block_on(turn.commit(&mut self.store)) {
-            Ok(committed) => {
-                let (idle, effects) = committed.into_parts();
-                self.agent = Agent::Idle(Box::new(idle));
-                Ok(effects)
-            }
-            Err((torn, error)) => {
-                self.agent = Agent::Torn(torn);
-                Err(error.into())
-            }
-        }
+        end.map(|()| given)
     }
 
     /// The clock as a generation is made of it.
@@ -175,102 +152,111 @@ impl Wallet {
         }
     }
 
-    /// Does what a turn wants done; gives the answer, if there is one.
-    fn perform(
-        &mut self,
-        effect: Effect,
-        given: &mut Given,
-        show: &mut dyn FnMut(&Event),
-    ) -> Option<Input> {
-        let answer = match effect {
-            Effect::Show(event) => {
-                show(&event);
-                return None;
+    /// How many payments to this payee are signed and not receipted.
+    pub fn waiting(&self, payee: &DeviceId) -> usize {
+        self.device().unreceipted(*payee).count()
+    }
+}
+
+/// What is around the agent while it is driven: the wallet, but for the agent.
+struct Outside<'a> {
+    wallet: &'a mut Wallet,
+    given: &'a mut Given,
+    show: &'a mut dyn FnMut(&Event),
+}
+
+impl Outside<'_> {
+    /// What the seal did, or else nothing: the first reason is kept.
+    fn done<T>(&mut self, done: Result<T, WalletError>) -> Option<T> {
+        done.map_err(|error| self.given.failed.get_or_insert(error)).ok()
+    }
+
+    /// Leaves a slot. No counter moves for a wallet that was set back, and hardware that does not
+    /// answer is away from then on.
+    fn leave(&mut self, entry: &Entry, order: ProveOrder) -> Result<Input, WalletError> {
+        let ProveOrder { tx, slot, all } = order;
+        if let Some(told) = self.wallet.journal_is_beside(entry) {
+            self.given.failed.get_or_insert(SealError::RolledBack(told).into());
+            return Ok(Input::SetBack);
+        }
+        let proved = match self.wallet.seal.prove(&slot, &tx) {
+            Ok(proof) => Proved::Proof(Box::new(proof)),
+            Err(SealError::Tpm(why)) if AwayTpm::is_lasting(&why) && why != TpmError::Cleared => {
+                self.given.failed.get_or_insert(SealError::Tpm(why).into());
+                return Ok(Input::Wish(vec![device::Input::Away(true)]));
             }
+            Err(error) => self.wallet.without_proof(&tx, &all, error)?,
+        };
+        Ok(Input::Proved { tx, slot, proved })
+    }
+}
+
+impl Ports for Outside<'_> {
+    type Store = Store;
+    type Error = WalletError;
+
+    fn store(&mut self) -> &mut Store {
+        &mut self.wallet.store
+    }
+
+    fn cx(&mut self) -> Result<Cx, WalletError> {
+        Ok(Cx { now: now(), micros: self.wallet.micros(), entropy: random()? })
+    }
+
+    fn sign(&mut self, order: &SignOrder) -> Option<Vec<Signature>> {
+        let signatures = order.digests.iter().map(|digest| self.wallet.seal.sign(digest));
+        let signatures = signatures.collect::<Result<Vec<_>, _>>();
+        self.done(signatures.map_err(Into::into))
+    }
+
+    /// If the journal knows better, the wallet only receives from now on.
+    fn observe(&mut self, step: &StepOrder) -> Option<bool> {
+        match self.wallet.seal.observe(&step.entry) {
+            Err(error @ SealError::RolledBack(_)) => {
+                self.given.failed.get_or_insert(error.into());
+                Some(false)
+            }
+            told => self.done(told.map(|()| true).map_err(Into::into)),
+        }
+    }
+
+    fn prove(&mut self, agent: &Idle, order: ProveOrder) -> Option<Input> {
+        let left = self.leave(&agent.entry(), order);
+        self.done(left)
+    }
+
+    /// Without one, or without an answer of the hardware, the coin is taken under its key alone.
+    fn free_counter(&mut self, taken: &[Slot]) -> Option<Sealed> {
+        self.wallet.seal.lock(now().plus(LOCK_SECONDS), taken).ok()
+    }
+
+    fn carry(&mut self, effect: Effect) {
+        let given = &mut *self.given;
+        match effect {
+            Effect::Show(event) => (self.show)(&event),
             Effect::Send { way, packet } => {
                 if given.is_about(way) {
                     given.packets.push(packet);
                 } else if let Way::Conn(conn) = way {
-                    self.elsewhere.entry(conn).or_default().0.push(packet);
+                    self.wallet.elsewhere.entry(conn).or_default().0.push(packet);
                 }
-                return None;
             }
             Effect::Over { way, end } => {
                 if given.is_about(way) {
                     given.over = Some(end);
                 } else if let Way::Conn(conn) = way {
-                    self.elsewhere.entry(conn).or_default().1 = Some(end);
+                    self.wallet.elsewhere.entry(conn).or_default().1 = Some(end);
                 }
-                return None;
             }
-            Effect::Invoice(invoice) => {
-                given.invoice = Some(*invoice);
-                return None;
-            }
+            Effect::Invoice(invoice) => given.invoice = Some(*invoice),
             Effect::Unsendable { tx, why, .. } => {
                 let error = match tx {
                     Some(tx) => WalletError::Unsent { tx, why: why.to_string() },
                     None => why.into(),
                 };
                 given.failed.get_or_insert(error);
-                return None;
             }
-            Effect::FreeCounter(taken) => {
-                // Without one, or without an answer of the hardware, the coin is taken under its key
-                // alone.
-                let lock = self.seal.lock(now().plus(LOCK_SECONDS), &taken).ok();
-                return Some(Input::Counter(lock));
-            }
-            Effect::Sign(order) => self.sign(&order),
-            Effect::Observe(step) => self.observe(&step, given),
-            Effect::Prove(order) => self.prove(order, given),
-            other => {
-                debug_assert!(false, "an effect that this shell does not know: {other:?}");
-                return None;
-            }
-        };
-        answer.map_err(|error| given.failed.get_or_insert(error)).ok()
-    }
-
-    fn sign(&mut self, order: &SignOrder) -> Result<Input, WalletError> {
-        let signatures = order.digests.iter().map(|digest| self.seal.sign(digest));
-        let signatures = signatures.collect::<Result<Vec<_>, _>>()?;
-        Ok(Input::Signed { order: order.order, signatures })
-    }
-
-    /// Tells the journal of a step. If it knows better, the wallet only receives from now on.
-    fn observe(&mut self, step: &StepOrder, given: &mut Given) -> Result<Input, WalletError> {
-        match self.seal.observe(&step.entry) {
-            Ok(()) => Ok(Input::Observed { tx: step.tx, fits: true }),
-            Err(error @ SealError::RolledBack(_)) => {
-                given.failed.get_or_insert(error.into());
-                Ok(Input::Observed { tx: step.tx, fits: false })
-            }
-            Err(error) => Err(error.into()),
+            other => debug_assert!(false, "an effect that this shell does not know: {other:?}"),
         }
-    }
-
-    /// Leaves a slot. No counter moves for a wallet that was set back, and hardware that does not
-    /// answer is away from then on.
-    fn prove(&mut self, order: ProveOrder, given: &mut Given) -> Result<Input, WalletError> {
-        let ProveOrder { tx, slot, all } = order;
-        if let Some(told) = self.journal_differs() {
-            given.failed.get_or_insert(SealError::RolledBack(told).into());
-            return Ok(Input::SetBack);
-        }
-        let proved = match self.seal.prove(&slot, &tx) {
-            Ok(proof) => Proved::Proof(Box::new(proof)),
-            Err(SealError::Tpm(why)) if AwayTpm::is_lasting(&why) && why != TpmError::Cleared => {
-                given.failed.get_or_insert(SealError::Tpm(why).into());
-                return Ok(Input::Wish(vec![device::Input::Away(true)]));
-            }
-            Err(error) => self.without_proof(&tx, &all, error)?,
-        };
-        Ok(Input::Proved { tx, slot, proved })
-    }
-
-    /// How many payments to this payee are signed and not receipted.
-    pub fn waiting(&self, payee: &DeviceId) -> usize {
-        self.device().unreceipted(*payee).count()
     }
 }

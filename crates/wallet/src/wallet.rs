@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
-use tally_core::device::{Device, Event, Input, Me, Mode, Position};
+use tally_core::device::{Device, Entry, Event, Input, Me, Mode, Position};
 use tally_core::fields::Fields;
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
@@ -269,6 +269,11 @@ impl Wallet {
             Agent::Torn(torn) => torn.entry(),
             Agent::Away(device) => device.entry(),
         };
+        self.journal_is_beside(&entry)
+    }
+
+    /// What the journal says, if it is at none of these places.
+    pub(crate) fn journal_is_beside(&self, entry: &Entry) -> Option<Rollback> {
         let check = |at: &Position| self.seal.check(at.seq, &at.head);
         let fits = |at: &Position| matches!(check(at), Rollback::None | Rollback::FirstUse);
         let differs = !fits(&entry.to) && !entry.from.iter().any(fits);
