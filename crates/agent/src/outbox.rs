@@ -161,7 +161,10 @@ impl Engine {
             Way::File => None,
         };
         match item.pays.zip(talk) {
-            Some((tx, talk)) => talk.to_send.push_front(tx),
+            Some((tx, talk)) => {
+                talk.fresh = talk.fresh.or(item.fresh);
+                talk.to_send.push_front(tx);
+            }
             None => self.note_unsendable(step, &item, AgentError::Full),
         }
     }
@@ -178,8 +181,9 @@ impl Engine {
             let Some(tx) = talk.to_send.pop_front() else { break };
             let Some(outgoing) = self.device.outgoing().get(&tx) else { continue };
             let message = Message::Payment(outgoing.payment.clone());
-            let to_send = talk.to_send.len();
-            self.put_out(step, Item::paying(outgoing.payee, message, way, tx));
+            let (to_send, fresh) = (talk.to_send.len(), talk.fresh.take());
+            let item = Item { fresh, ..Item::paying(outgoing.payee, message, way, tx) };
+            self.put_out(step, item);
             if self.conns.get(&conn).is_none_or(|talk| talk.to_send.len() > to_send) {
                 break;
             }

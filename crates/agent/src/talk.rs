@@ -7,12 +7,12 @@
 //! forged one costs is a new session, or the connection.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tally_core::device::{self, Event, OutgoingState};
+use tally_core::device::{self, Event, Outgoing, OutgoingState};
 use tally_core::hash::sha256;
 use tally_core::id::{DeviceId, TxId};
 use tally_core::message::Message;
@@ -56,6 +56,8 @@ pub(crate) struct Talk {
     delivered: BTreeSet<TxId>,
     /// The payments that are to be sent, once there is room for them.
     pub(crate) to_send: VecDeque<TxId>,
+    /// The next of them begins a new session, with a generation above this.
+    pub(crate) fresh: Option<u64>,
     /// Whether more was said since the other side was heard than is kept to be said again.
     forgotten: bool,
     refused: Option<AgentError>,
@@ -114,6 +116,7 @@ impl Talk {
             sent: BTreeSet::new(),
             delivered: BTreeSet::new(),
             to_send: VecDeque::new(),
+            fresh: None,
             forgotten: false,
             refused: None,
             messages: 0,
@@ -147,6 +150,14 @@ impl Talk {
         } else {
             self.forgotten = true;
         }
+    }
+
+    /// Has whole payments sent again, in this order, before all others.
+    fn send_again(&mut self, payments: Vec<TxId>, floor: u64) {
+        self.in_flight.retain(|tx| !payments.contains(tx));
+        self.to_send.retain(|tx| !payments.contains(tx));
+        self.fresh = Some(floor).filter(|_| !payments.is_empty());
+        payments.into_iter().rev().for_each(|tx| self.to_send.push_front(tx));
     }
 
     /// Takes notice of what the device told its owner. A receipt counts whichever way it came; all else
@@ -353,7 +364,8 @@ impl Engine {
         if talk.unread > MAX_UNREAD { Err(error.into()) } else { Ok(()) }
     }
 
-    /// Says hello anew and sends the last messages again.
+    /// Says hello anew, and sends the last messages again and each payment of this connection that has no
+    /// receipt: what was answered since may have been said before what could not be read.
     fn give_in(&mut self, step: &mut Step<'_>, conn: Conn, heard: &[u8]) -> Result<(), AgentError> {
         let Some(talk) = self.conns.get_mut(&conn) else { return Ok(()) };
         // What is not kept cannot be said again: the next connection says it.
@@ -364,8 +376,23 @@ impl Engine {
         talk.heard = true;
         let heard = heard.try_into().map_or(0, u64::from_be_bytes);
         let floor = heard.min(step.cx.micros.saturating_add(MAX_AHEAD)).max(1);
-        let mut again = core::mem::take(&mut talk.last);
+        let last = core::mem::take(&mut talk.last);
+        let (whole, mut again): (Vec<_>, Vec<_>) =
+            last.into_iter().partition(|item| matches!(*item.message, Message::Payment(_)));
         again.iter_mut().for_each(|item| item.fresh = Some(floor));
+        let is_said = |tx: &TxId| again.iter().any(|item| item.pays == Some(*tx));
+        let is_open = |outgoing: &Outgoing| {
+            outgoing.state == OutgoingState::Signed
+                || talk.in_flight.contains(&outgoing.tx)
+                || whole.iter().any(|item| item.pays == Some(outgoing.tx))
+        };
+        let sent = talk.sent.iter().filter(|tx| !is_said(tx));
+        let sent = sent.filter_map(|tx| self.device.outgoing().get(tx));
+        let open: BTreeMap<u64, TxId> = sent
+            .filter(|outgoing| is_open(outgoing))
+            .map(|outgoing| (outgoing.transaction.step.seq, outgoing.tx))
+            .collect();
+        talk.send_again(open.into_values().collect(), floor);
         self.outbox.push_again(again);
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! What two agents come to over a connection, whatever becomes of it.
 
-use tally_agent::{AgentError, Done, Goal, Input};
+use tally_agent::{AgentError, Conn, Done, Goal, Input};
 use tally_core::accept::AcceptPolicy;
 use tally_core::device::{self, Event};
 use tally_core::hash::sha256;
-use tally_testkit::{Ended, Scene};
+use tally_testkit::{Ended, Given, Scene};
 
 /// Has somebody pay so often by code, with none of the codes reaching the payee.
 fn pay_unheard(scene: &mut Scene, times: u64) {
@@ -145,6 +145,51 @@ fn a_meeting_ends_whatever_keys_the_two_have() {
         assert_eq!(scene.meet(one, 1 - one), Ok(Done::Met), "seed {seed}");
         assert_eq!(scene.balances().iter().sum::<u64>(), 1000);
     }
+}
+
+/// Of what was said before an answer, not all need have been read: a session may be gone in the midst of it.
+#[test]
+fn a_plea_brings_every_payment_of_the_connection_that_has_no_receipt() {
+    for read in 0..4 {
+        let mut scene = Scene::new(2, 1000);
+        pay_unheard(&mut scene, 6);
+        let payee = scene.id(1);
+        let (mine, theirs) = (scene.people[0].next_conn(), scene.people[1].next_conn());
+        let goal = Goal::Meet { contact: payee };
+        let mut to_payee = scene.give(0, Input::Opened { conn: mine, goal }).unwrap().on(mine);
+        scene.give(1, Input::Opened { conn: theirs, goal: Goal::Serve }).unwrap();
+        let mut to_payer = Vec::new();
+        let mut over = None;
+        let mut heard = 0;
+        for _ in 0..200 {
+            for bytes in std::mem::take(&mut to_payee) {
+                heard += 1;
+                if heard == 2 + read {
+                    to_payer.extend(hear(&mut scene, 1, theirs, of_no_session(bytes)).on(theirs));
+                    continue;
+                }
+                to_payer.extend(hear(&mut scene, 1, theirs, bytes).on(theirs));
+            }
+            for bytes in std::mem::take(&mut to_payer) {
+                let given = hear(&mut scene, 0, mine, bytes);
+                over = over.or(given.end_of(mine));
+                to_payee.extend(given.on(mine));
+            }
+        }
+        assert_eq!(over, Some(Ok(Done::Met)), "message {read} is not read");
+        assert_eq!(scene.balances(), [1000 - 21, 21], "message {read} is not read");
+    }
+}
+
+/// A packet with a hello, but for the first byte of its envelope: the session is named there.
+fn of_no_session(mut packet: Vec<u8>) -> Vec<u8> {
+    let hello = u16::from_be_bytes([packet[3], packet[4]]);
+    packet[5 + usize::from(hello) + 3] ^= 1;
+    packet
+}
+
+fn hear(scene: &mut Scene, person: usize, conn: Conn, bytes: Vec<u8>) -> Given {
+    scene.give(person, Input::Packet { conn, bytes }).expect("what comes is heard")
 }
 
 /// Has one person pay another by codes that never arrive, `times` one unit.
