@@ -3,6 +3,7 @@
 //! `cargo run --manifest-path fuzz/Cargo.toml --bin seeds` writes the same files every time.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,6 +12,7 @@ use tally_core::fields::Fields;
 use tally_core::amount::Amount;
 use tally_core::card::Signed;
 use tally_core::cbor::{Blob, Encode, Writer, from_bytes, to_bytes};
+use tally_core::device::{Device, Input};
 use tally_core::hash::Tag;
 use tally_core::id::{DeviceId, Digest};
 use tally_core::invoice::{INVOICE_VERSION, Invoice};
@@ -25,26 +27,28 @@ use tally_notary::backend::Batch;
 use tally_notary::block::{Block, Entry};
 use tally_notary::certify::SealMessage;
 use tally_notary::ledger::{Base, Ledger, Tip};
-use tally_sim::{NOW, Scene};
+use tally_sim::Bare;
+use tally_testkit::{NOW, Scene};
 use tally_transport::qr::Frames;
 use tally_transport::session::{KemSecret, greet};
 
 fn main() -> io::Result<()> {
-    let mut scene = Scene::new(3, 1000);
-    let copy = scene.people[0].clone();
-    let failed = |error| io::Error::other(format!("{error:?}"));
-    scene.start(0, 1, 400).map_err(failed)?;
-    messages(&mut scene)?;
-    scene.people[0] = copy;
-    scene.pay(0, 2, 300).map_err(failed)?;
-    let contact = scene.id(2);
-    scene.people[1].tell(tally_core::device::Input::Meet { contact }).map_err(failed)?;
-    messages(&mut scene)?;
-    objects(&scene)?;
-    for (number, pocket) in scene.people[1].device.ledger().pockets().enumerate() {
+    let scene = Scene::new(3, 1000);
+    let mut people: Vec<Bare> = scene.people.iter().map(Bare::of).collect();
+    let copy = people[0].clone();
+    let pay = |payee, units| {
+        let (payee, amount) = (scene.id(payee), Amount::new(units));
+        Input::Pay { payee, asset: scene.asset, amount }
+    };
+    messages(&scene, &mut people, 0, pay(1, 400), true)?;
+    people[0] = copy;
+    messages(&scene, &mut people, 0, pay(2, 300), false)?;
+    messages(&scene, &mut people, 1, Input::Meet { contact: scene.id(2) }, true)?;
+    objects(&scene, &people[1].device)?;
+    for (number, pocket) in people[1].device.ledger().pockets().enumerate() {
         write("core_evidence", &format!("received_{number}"), &to_bytes(&pocket.evidence))?;
     }
-    for (number, change) in scene.people[1].disk.values().enumerate() {
+    for (number, change) in people[1].disk.values().enumerate() {
         write("core_change", &format!("stored_{number}"), change)?;
     }
     for (name, bytes) in
@@ -71,34 +75,52 @@ fn main() -> io::Result<()> {
     )
 }
 
-/// Delivers everything, and keeps one message of each kind.
-fn messages(scene: &mut Scene) -> io::Result<()> {
-    while let Some((from, to, message)) = scene.next_message() {
-        write("core_message", &message.name().replace(' ', "_"), &to_bytes(&message))?;
-        if let Message::Commit(_) = &message {
-            write(
-                "core_packet",
-                "plain",
-                &Packet { hello: None, envelope: blob(&message) }.to_wire(),
-            )?;
+/// Gives somebody an input and delivers all that follows; keeps one message of each kind if it is to.
+fn messages(
+    scene: &Scene,
+    people: &mut [Bare],
+    who: usize,
+    input: Input,
+    kept: bool,
+) -> io::Result<()> {
+    let mut inputs = VecDeque::from([(who, input)]);
+    while let Some((who, input)) = inputs.pop_front() {
+        let effects = people[who].act(scene.people[who].key(), input);
+        let effects = effects.map_err(|error| io::Error::other(error.code()))?;
+        for (to, message) in effects.send {
+            if kept {
+                keep(&message)?;
+            }
+            let (from, to) = (scene.id(who), people.iter().position(|p| p.device.id() == to));
+            let to = to.ok_or_else(|| io::Error::other("nobody is to hear it"))?;
+            let nonce = people[to].nonce_for(&message);
+            let message = Box::new(from_bytes(&to_bytes(&message)).map_err(io::Error::other)?);
+            inputs.push_back((to, Input::Message { from, message, nonce }));
         }
-        let heard = scene.people[to].hear(from, &message);
-        heard.map_err(|error| io::Error::other(error.code()))?;
     }
     Ok(())
 }
 
-fn objects(scene: &Scene) -> io::Result<()> {
+fn keep(message: &Message) -> io::Result<()> {
+    write("core_message", &message.name().replace(' ', "_"), &to_bytes(message))?;
+    if let Message::Commit(_) = message {
+        let plain = Packet { hello: None, envelope: blob(message) };
+        write("core_packet", "plain", &plain.to_wire())?;
+    }
+    Ok(())
+}
+
+fn objects(scene: &Scene, device: &Device) -> io::Result<()> {
     let (payee, payer) = (&scene.people[1], &scene.people[0]);
-    let policy = tally_sim::policy(&scene.issuer);
+    let policy = tally_testkit::policy(&scene.issuer);
     write("core_policy", "asset", &to_bytes(&policy))?;
     write("core_object", "policy", &Object::Policy(policy).to_file())?;
     write("core_object", "card", &Object::Card(payee.card()).to_file())?;
-    for proof in payee.device.forks().values() {
+    for proof in device.forks().values() {
         write("core_fork", "coin", &to_bytes(proof))?;
         write("core_object", "fork", &Object::Fork(proof.clone()).to_file())?;
     }
-    let owner = Predicate::Signature(payee.key.public());
+    let owner = Predicate::Signature(payee.key().public());
     let accept = Accept { nonce: tally_core::id::Nonce::new([5; 16]), owner };
     let (asset, amount, expires_at) = (scene.asset, Amount::new(250), NOW.plus(600));
     let card = payee.card();
@@ -106,11 +128,11 @@ fn objects(scene: &Scene) -> io::Result<()> {
     let fields = Fields::at(NOW);
     let invoice = Invoice { version, card, asset, amount, accept, expires_at, least, fields };
     let payload = to_bytes(&invoice);
-    let signature = payee.key.sign(&Signed::digest(Tag::Invoice, &payload));
+    let signature = payee.key().sign(&Signed::digest(Tag::Invoice, &payload));
     let signed = Signed::new(payload, signature).map_err(io::Error::other)?;
     write("core_invoice", "invoice", &to_bytes(&signed))?;
     let (card, fields, to) = (payer.card(), Fields::at(NOW), DeviceId::new([7; 32]));
-    let signature = payer.key.sign(&Hello::digest(&card, &to, 1, &fields, &[9; 40]));
+    let signature = payer.key().sign(&Hello::digest(&card, &to, 1, &fields, &[9; 40]));
     let hello = Hello { version: HELLO_VERSION, card, generation: 1, fields, signature };
     write("core_hello", "hello", &to_bytes(&hello))?;
     let receiver = KemSecret::from_seed([5; KemSecret::BYTES]).public();

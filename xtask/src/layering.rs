@@ -19,19 +19,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tally-testkit", &["tally-tree", "tally-core", "tally-transport", "tally-agent"]),
     ("tally-notary", UP_TO_TRANSPORT),
     ("tally-wallet", UP_TO_AGENT),
-    ("tally-sim", UP_TO_NOTARY),
+    ("tally-sim", WITH_TESTKIT),
     ("tally-cli", UP_TO_SIM),
 ];
 
 const UP_TO_TRANSPORT: &[&str] = &["tally-tree", "tally-core", "tally-seal", "tally-transport"];
 const UP_TO_AGENT: &[&str] =
     &["tally-tree", "tally-core", "tally-seal", "tally-transport", "tally-agent"];
-const UP_TO_NOTARY: &[&str] = &[
+/// What plays whole people, and the network.
+const WITH_TESTKIT: &[&str] = &[
     "tally-tree",
     "tally-core",
     "tally-seal",
     "tally-transport",
     "tally-agent",
+    "tally-testkit",
     "tally-wallet",
     "tally-notary",
 ];

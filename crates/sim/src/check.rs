@@ -34,6 +34,9 @@ pub enum Violation {
         /// Units that were minted.
         minted: u64,
     },
+    /// A coin is in no wallet, though somebody has the payment that it is of.
+    #[error("{0} units are in no wallet, though somebody knows of them")]
+    Gone(u64),
     /// Somebody honest was convicted.
     #[error("an honest device was convicted: {0}")]
     Convicted(DeviceId),

@@ -73,7 +73,7 @@ struct Totals {
     repeated: u64,
     crashes: u64,
     restored: u64,
-    unrecovered: u64,
+    forgotten: u64,
     cheats: u64,
     convictions: u64,
 }
@@ -89,7 +89,7 @@ impl Totals {
             repeated: self.repeated + outcome.repeated,
             crashes: self.crashes + outcome.crashes,
             restored: self.restored + outcome.restored,
-            unrecovered: self.unrecovered + outcome.unrecovered,
+            forgotten: self.forgotten + outcome.forgotten,
             cheats: self.cheats + u64::from(outcome.cheated),
             convictions: self.convictions + outcome.convictions,
         }
@@ -101,7 +101,8 @@ impl fmt::Display for Totals {
         write!(
             f,
             "{} seeds, {} broken: {} payments signed, {} received, {} messages lost, {} repeated, \
-             {} crashes, {} backups restored ({} in vain), {} cheats, {} convictions",
+             {} crashes, {} backups restored ({} units of payments that nobody has any more), {} cheats, \
+             {} convictions",
             self.seeds,
             self.broken,
             self.paid,
@@ -110,7 +111,7 @@ impl fmt::Display for Totals {
             self.repeated,
             self.crashes,
             self.restored,
-            self.unrecovered,
+            self.forgotten,
             self.cheats,
             self.convictions,
         )

@@ -1,6 +1,7 @@
 //! Many lives, none of which may break a promise.
 
-use tally_sim::{Scene, check, run};
+use tally_sim::{check, run};
+use tally_testkit::{Person, Scene};
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=240;
 
@@ -31,39 +32,40 @@ fn a_seed_lives_one_life() {
 
 #[test]
 fn a_device_made_anew_from_its_disk_is_the_same() {
-    let mut scene = Scene::with_pockets(3, 3, 100);
+    let mut scene = Scene::new(3, 100);
+    scene.mint_to(0, 100);
+    scene.mint_to(0, 100);
     scene.pay(0, 1, 250).expect("enough");
     scene.pay(1, 2, 200).expect("enough");
     scene.pay(2, 0, 20).expect("enough");
     for person in &mut scene.people {
-        let before = person.device.clone();
-        person.crash();
-        let now = &person.device;
+        let before = person.device().clone();
+        person.start();
+        let now = person.device().clone();
         assert_eq!((now.seq(), now.head()), (before.seq(), before.head()));
         assert_eq!((now.ledger(), now.mode()), (before.ledger(), before.mode()));
         assert_eq!((now.outgoing(), now.incoming()), (before.outgoing(), before.incoming()));
         assert_eq!((now.contacts(), now.terms()), (before.contacts(), before.terms()));
         assert!(now.sightings().iter().eq(before.sightings().iter()));
         assert_eq!(now.forks(), before.forks());
-        let again = now.clone();
-        person.crash();
-        assert_eq!(person.device, again);
+        person.start();
+        assert_eq!(*person.device(), now);
     }
 }
 
 #[test]
 fn the_checks_notice_a_copy_that_pays_twice_and_is_not_convicted() {
     let mut scene = Scene::new(3, 1000);
-    let copy = scene.people[0].clone();
+    let copy = scene.people[0].copy();
     scene.pay(0, 1, 400).expect("enough");
-    scene.people[0] = copy;
+    scene.people[0].go_on_with(copy);
     scene.pay(0, 2, 400).expect("enough");
-    let all: Vec<_> = scene.people.iter().map(|p| &p.device).collect();
+    let all: Vec<_> = scene.people.iter().map(Person::device).collect();
     assert!(check::conserves(&all, &scene.asset).is_err());
-    assert!(check::nothing_is_lost(&all, &scene.asset, scene.minted).is_err());
+    assert!(check::nothing_is_lost(&all, &scene.asset, 1000).is_err());
     assert_eq!(check::proves_contradictions(&all[1..]), Err(check::Violation::Unproved));
     scene.meet(1, 2).expect("contacts");
-    let all: Vec<_> = scene.people.iter().map(|p| &p.device).collect();
+    let all: Vec<_> = scene.people.iter().map(Person::device).collect();
     assert_eq!(check::proves_contradictions(&all[1..]), Ok(()));
     assert!(check::convicts_nobody_honest(&all).is_err());
 }

@@ -38,6 +38,6 @@ pub use errand::{Run, run_errand};
 pub use mint::{issuer, mint, policy};
 pub use network::{Manner, Network, VALIDATORS, node_key, node_name, root_of};
 pub use person::{Ended, Given, Person};
-pub use restore::Backup;
+pub use restore::{Backup, Copied};
 pub use scene::{NOW, Scene};
 pub use settle::{LATENCY, Settled};

@@ -92,6 +92,8 @@ pub struct Person {
     pub key_is_here: bool,
     /// The hardware seal, if there is one.
     pub chip: Option<Chip>,
+    /// What vouches for it.
+    enrollment: Option<SealCertificate>,
     /// How many batches are known, outside of the disk, to be on it.
     pub(crate) mark: usize,
     /// The validators whose certificates count, if any.
@@ -111,27 +113,42 @@ pub struct Person {
 impl Person {
     /// Somebody whose key is made of one byte, from 1 to 255, on the local network.
     pub fn new(seed: u8) -> Self {
-        Self::with([seed.max(1); 32], None, Fields::default())
+        Self::with([seed.max(1); 32], None, None, Fields::default())
     }
 
     /// One of many whom nobody knows.
     pub fn stranger(number: u32) -> Self {
-        Self::with(sha256(&number.to_be_bytes()), None, Fields::default())
+        Self::with(sha256(&number.to_be_bytes()), None, None, Fields::default())
     }
 
     /// The same with a hardware seal, which is enrolled.
     pub fn sealed(seed: u8) -> Self {
-        Self::with([seed.max(1); 32], Some(Chip::new(seed)), Fields::default())
+        Self::with_chip(seed, Some(Chip::new(seed)), Fields::default())
     }
 
     /// The same whose card says when it was made, as a wallet's does, with this hardware seal if any.
     pub fn made_at(seed: u8, time: Time, chip: Option<Chip>) -> Self {
-        Self::with([seed.max(1); 32], chip, Fields::at(time))
+        Self::with_chip(seed, chip, Fields::at(time))
     }
 
-    fn with(secret: [u8; 32], chip: Option<Chip>, fields: Fields) -> Self {
+    /// The same with hardware that somebody else plays.
+    pub fn enrolled(seed: u8, certificate: &SealCertificate) -> Self {
+        Self::with([seed.max(1); 32], Some(certificate.clone()), None, Fields::default())
+    }
+
+    fn with_chip(seed: u8, chip: Option<Chip>, fields: Fields) -> Self {
+        let enrollment = chip.as_ref().map(|chip| chip.certificate().clone());
+        Self::with([seed.max(1); 32], enrollment, chip, fields)
+    }
+
+    fn with(
+        secret: [u8; 32],
+        enrollment: Option<SealCertificate>,
+        chip: Option<Chip>,
+        fields: Fields,
+    ) -> Self {
         let key = SecretKey::new(secret).expect("a scalar");
-        let certificate = chip.as_ref().map(Chip::certificate);
+        let certificate = enrollment.as_ref();
         let seal = certificate.map(|certificate| SealIdentity::Hardware(certificate.seal()));
         let seal = seal.unwrap_or(SealIdentity::Software);
         let me = Me { owner: key.public(), seal, network: NetworkId::LOCAL };
@@ -151,6 +168,7 @@ impl Person {
             journal_is_here: true,
             key_is_here: true,
             chip,
+            enrollment,
             mark: 0,
             trust: None,
             kept: None,
@@ -175,8 +193,8 @@ impl Person {
         self.give(now, keep).expect("nothing is refused");
     }
 
-    fn certificate(&self) -> Option<&SealCertificate> {
-        self.chip.as_ref().map(Chip::certificate)
+    const fn certificate(&self) -> Option<&SealCertificate> {
+        self.enrollment.as_ref()
     }
 
     /// Another card of the same person, under a session key that may be none.

@@ -12,7 +12,7 @@ use tally_core::object::Object;
 use tally_core::packet::{Hello, Packet};
 use tally_core::policy::Policy;
 use tally_core::seal::{KnownSeals, SealIdentity};
-use tally_sim::NOW;
+use tally_testkit::NOW;
 
 /// What decodes has no other encoding.
 pub(super) fn canonical<T: Decode + Encode + PartialEq + Debug>(bytes: &[u8]) -> Option<T> {
@@ -80,7 +80,7 @@ pub fn change(bytes: &[u8]) {
 pub fn evidence(bytes: &[u8]) {
     let Some(evidence) = canonical::<Evidence>(bytes) else { return };
     let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
-    let policy = tally_sim::policy(&issuer);
+    let policy = tally_testkit::policy(&issuer);
     let policies = [(policy.id(), policy)].into();
     let bricked = |_: &tally_core::keys::PublicKey| false;
     let trust = Trust {

@@ -14,7 +14,7 @@ use tally_notary::certify::SealMessage;
 use tally_notary::store::Store;
 use tally_notary::store::disk::{Disk, MemoryDisk};
 use tally_notary::verify_log::{Fetch, Options, Start, verify_log};
-use tally_sim::NOW;
+use tally_testkit::NOW;
 
 use super::core::canonical;
 

@@ -3,10 +3,10 @@
 use stateright::{Model, Property};
 use tally_core::amount::Amount;
 use tally_core::device::Input;
-use tally_sim::check;
+use tally_sim::{Bare, check};
 
 use crate::bounds::{Budget, assert_all};
-use crate::state::{Envelope, Group, Node, Setting};
+use crate::state::{Envelope, Group, Setting};
 
 const MINTED: u64 = 1000;
 const PAYER: usize = 0;
@@ -25,7 +25,7 @@ struct DoubleSpend {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct State {
     group: Group,
-    copy: Option<Box<Node>>,
+    copy: Option<Box<Bare>>,
     may_copy: bool,
     paid: Vec<bool>,
     budget: Budget,

@@ -4,19 +4,11 @@ use std::collections::BTreeSet;
 
 use tally_core::cbor::{from_bytes, to_bytes};
 use tally_core::device::{Device, Event, Input, Sign};
-use tally_core::id::{AssetId, Nonce, TxId};
+use tally_core::id::{AssetId, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::message::Message;
-use tally_sim::{Disk, Effects, Scene, drive, world};
-
-/// A device and what it made durable.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Node {
-    pub(super) device: Device,
-    pub(super) disk: Disk,
-    /// Nonces that were given to it: only what answers an offer needs a fresh one.
-    nonces: u8,
-}
+use tally_sim::{Bare, Effects, world};
+use tally_testkit::Scene;
 
 /// A message on its way. One that never arrives is a message that was lost.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -42,7 +34,7 @@ impl Envelope {
 /// Devices and messages.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Group {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<Bare>,
     pub(super) network: BTreeSet<Envelope>,
 }
 
@@ -58,13 +50,9 @@ impl Setting {
     /// A payer with `units` in one pocket, and two payees.
     pub(super) fn new(units: u64) -> Self {
         let scene = Scene::new(3, units);
-        let nodes = scene.people.iter().map(|person| Node {
-            device: person.device.clone(),
-            disk: person.disk.clone(),
-            nonces: 0,
-        });
+        let nodes = scene.people.iter().map(Bare::of);
         Self {
-            keys: scene.people.iter().map(|person| person.key.clone()).collect(),
+            keys: scene.people.iter().map(|person| person.key().clone()).collect(),
             asset: scene.asset,
             start: Group { nodes: nodes.collect(), network: BTreeSet::new() },
         }
@@ -102,25 +90,20 @@ impl Group {
     pub(super) fn die_over(&mut self, envelope: &Envelope) {
         self.network.remove(envelope);
         let input = self.input(envelope);
-        let node = &mut self.nodes[envelope.to];
-        if let Ok(output) = node.device.handle(&world(), input) {
-            node.disk.store(&output.changes);
-        }
+        // What it would have done is gone with it.
+        let _ = self.nodes[envelope.to].step(&world(), input);
         self.crash(envelope.to);
     }
 
     /// Everything that is not durable is gone.
     pub(super) fn crash(&mut self, node: usize) {
-        let node = &mut self.nodes[node];
-        node.device = node.disk.device(node.device.me());
+        self.nodes[node].crash();
     }
 
     fn input(&mut self, envelope: &Envelope) -> Input {
         let message = envelope.message();
-        let node = &mut self.nodes[envelope.to];
-        node.nonces += u8::from(matches!(message, Message::Offer(_)));
         let from = self.nodes[envelope.from].device.id();
-        let nonce = Nonce::new([self.nodes[envelope.to].nonces; 16]);
+        let nonce = self.nodes[envelope.to].nonce_for(&message);
         Input::Message { from, message: Box::new(message), nonce }
     }
 
@@ -131,8 +114,7 @@ impl Group {
         input: Input,
         meeting: Option<u8>,
     ) -> Option<Did> {
-        let (key, of) = (&setting.keys[node], &mut self.nodes[node]);
-        let effects = drive(&mut of.device, &mut of.disk, key, input).ok()?;
+        let effects = self.nodes[node].act(&setting.keys[node], input).ok()?;
         Some(self.follow(node, effects, meeting))
     }
 

@@ -1,4 +1,5 @@
-//! A few people with devices, and somebody who carries messages between them.
+//! A few people with devices, and somebody who carries messages between them. They are not those of the
+//! testkit, which have agents: this crate is below the agent, and here each message is seen as it is.
 
 use crate::fields::Fields;
 use alloc::collections::{BTreeMap, VecDeque};

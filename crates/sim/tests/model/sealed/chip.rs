@@ -11,13 +11,13 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
 use tally_core::hash::sha256;
 use tally_core::id::{NetworkId, TxId};
-use tally_core::keys::SecretKey;
 use tally_core::seal::tpm::{Name, attest, audit_digest, counter_public_area, key_public_area};
 use tally_core::seal::{
     AttestationKey, CERTIFICATE_VERSION, ClockInfo, Hardware, HardwareProof, SealCertificate,
     SealLabel, SealTerms, Slot, SlotError, SlotProof, SlotVerifier, TpmAudit, TpmSeal, verify_slot,
 };
 use tally_core::time::Time;
+use tally_testkit::enroller;
 
 /// What the counter shows when a model starts.
 pub(super) const FIRST: u64 = 5;
@@ -51,11 +51,6 @@ impl Counter {
     pub(super) fn has_proved(&self, value: u64, tx: TxId) -> bool {
         self.proved.contains(&(value, tx))
     }
-}
-
-/// Whoever vouches for the hardware.
-pub(super) fn enroller() -> SecretKey {
-    SecretKey::new([0xed; 32]).expect("a scalar")
 }
 
 /// The one enrolled piece of hardware of all models here.

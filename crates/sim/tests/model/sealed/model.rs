@@ -16,7 +16,8 @@ use tally_core::seal::{Judge, NoSeals};
 use tally_core::tier::Tier;
 
 use super::chip::{self, Counter};
-use super::people::{Keep, Known, Notary, Person, Shared, Start, UNTIL, time};
+use super::people::{Keep, Known, Notary, Plays, Shared, Start, UNTIL, time};
+use tally_sim::Bare;
 
 const PAYER: usize = 0;
 const PAYEES: [usize; 2] = [1, 2];
@@ -125,8 +126,8 @@ pub(super) struct Envelope {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct State {
-    people: [Shared<Person>; 3],
-    copy: Option<Shared<Person>>,
+    people: [Shared<Bare>; 3],
+    copy: Option<Shared<Bare>>,
     counter: Counter,
     wishes: BTreeMap<TxId, Shared<Wish>>,
     network: BTreeSet<Envelope>,
@@ -337,8 +338,8 @@ impl State {
         }
     }
 
-    fn change<T>(&mut self, who: usize, f: impl FnOnce(&mut Person) -> Option<T>) -> Option<T> {
-        let mut person = Person::clone(&self.people[who]);
+    fn change<T>(&mut self, who: usize, f: impl FnOnce(&mut Bare) -> Option<T>) -> Option<T> {
+        let mut person = Bare::clone(&self.people[who]);
         let result = f(&mut person)?;
         self.people[who] = Shared::new(person);
         Some(result)
@@ -389,8 +390,7 @@ impl State {
     fn hear(&mut self, start: &Start, payee: usize, message: Message) -> Option<Output> {
         let (late, from) = (self.late, self.people[PAYER].device.id());
         let output = self.change(payee, |person| {
-            person.nonces += u8::from(matches!(message, Message::Offer(_)));
-            let nonce = Nonce::new([person.nonces; 16]);
+            let nonce = person.nonce_for(&message);
             let input = Input::Message { from, message: Box::new(message), nonce };
             Some(person.tell_and_sign(&start.keys[payee], late, input))
         })?;

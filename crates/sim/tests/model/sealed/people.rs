@@ -4,22 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
-use tally_core::fields::Fields;
 
-use tally_core::accept::{AcceptPolicy, TierLimits};
-use tally_core::card::{CARD_VERSION, Card, Name, SESSION_KEY_BYTES, Signed};
-use tally_core::cbor::{Blob, List, to_bytes};
-use tally_core::device::{Device, DeviceError, Input, Me, Output, Sign, World};
+use tally_core::cbor::to_bytes;
+use tally_core::device::{DeviceError, Input, Output, Sign, World};
 use tally_core::evidence::Claim;
 use tally_core::id::{AssetId, CoinId, NetworkId, TxId};
 use tally_core::keys::SecretKey;
 use tally_core::notary::ShardId;
-use tally_core::policy::{OfflineRules, Policy};
 use tally_core::predicate::{Predicate, Sealed, TallyEngine};
-use tally_core::seal::{Judge, SealIdentity, TpmProofs};
+use tally_core::seal::{Judge, TpmProofs};
 use tally_core::tier::Tier;
 use tally_core::time::Time;
-use tally_sim::{Disk, NOW, mint, policy};
+use tally_sim::Bare;
+use tally_testkit::{NOW, Person, Scene, enroller, mint};
 
 use super::chip::{self, Remembering};
 
@@ -50,9 +47,9 @@ pub(super) trait Keep: Hash + PartialEq + Sized + 'static {
     fn known() -> &'static Known<Self>;
 }
 
-impl Keep for Person {
+impl Keep for Bare {
     fn known() -> &'static Known<Self> {
-        static KNOWN: LazyLock<Known<Person>> = LazyLock::new(Mutex::default);
+        static KNOWN: LazyLock<Known<Bare>> = LazyLock::new(Mutex::default);
         &KNOWN
     }
 }
@@ -97,30 +94,28 @@ impl<T> std::fmt::Debug for Shared<T> {
     }
 }
 
-/// A production device and what it made durable.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Person {
-    pub(super) device: Device,
-    pub(super) disk: Disk,
-    /// Nonces that were given to it.
-    pub(super) nonces: u8,
-}
-
-impl Person {
-    fn new(key: &SecretKey, seal: SealIdentity) -> Self {
-        let me = Me { owner: key.public(), seal, network: NetworkId::LOCAL };
-        Self { device: Device::new(me), disk: Disk::default(), nonces: 0 }
-    }
-
+/// What these models do with a bare device.
+pub(super) trait Plays {
     /// Gives the device an input and makes its changes durable. Nothing is signed here.
-    pub(super) fn tell(&mut self, late: bool, input: Input) -> Result<Output, DeviceError> {
-        let output = self.device.handle(&world(late), input)?;
-        self.disk.store(&output.changes);
-        Ok(output)
-    }
+    fn tell(&mut self, late: bool, input: Input) -> Result<Output, DeviceError>;
 
     /// The same of somebody honest who has no hardware: whatever is to be signed is signed at once.
-    pub(super) fn tell_and_sign(&mut self, key: &SecretKey, late: bool, input: Input) -> Output {
+    fn tell_and_sign(&mut self, key: &SecretKey, late: bool, input: Input) -> Output;
+
+    /// What the person was paid and took for FINAL while a seal's lock stood behind it: each coin
+    /// that was spent, and the payment that spent it.
+    fn finals(&self) -> Vec<(CoinId, TxId)>;
+
+    /// All that the person would have the notary certify.
+    fn claims(&self) -> Vec<Claim>;
+}
+
+impl Plays for Bare {
+    fn tell(&mut self, late: bool, input: Input) -> Result<Output, DeviceError> {
+        self.step(&world(late), input)
+    }
+
+    fn tell_and_sign(&mut self, key: &SecretKey, late: bool, input: Input) -> Output {
         let Ok(mut all) = self.tell(late, input) else { return Output::default() };
         for sign in std::mem::take(&mut all.sign) {
             let Sign::Receipt { tx, digest } = sign else { continue };
@@ -131,22 +126,14 @@ impl Person {
         all
     }
 
-    /// Everything that is not durable is gone.
-    pub(super) fn crash(&mut self) {
-        self.device = self.disk.device(self.device.me());
-    }
-
-    /// What the person was paid and took for FINAL while a seal's lock stood behind it: each coin
-    /// that was spent, and the payment that spent it.
-    pub(super) fn finals(&self) -> Vec<(CoinId, TxId)> {
+    fn finals(&self) -> Vec<(CoinId, TxId)> {
         let incoming = self.device.incoming().values();
         let finals = incoming.filter(|i| i.accepted && i.tier >= Tier::Sealed);
         let spends = finals.filter_map(|i| Some((i.tx, i.hop.as_ref()?)));
         spends.flat_map(|(tx, hop)| hop.tx.body.inputs.iter().map(move |i| (*i, tx))).collect()
     }
 
-    /// All that the person would have the notary certify.
-    pub(super) fn claims(&self) -> Vec<Claim> {
+    fn claims(&self) -> Vec<Claim> {
         let unsettled = self.device.unsettled();
         unsettled.into_iter().flat_map(|u| u.claims).flat_map(|c| c.spends).collect()
     }
@@ -180,7 +167,7 @@ fn is_good(claim: &Claim, late: bool) -> bool {
     let request = claim.request();
     let mut known = KNOWN.lock().expect("nobody fails with it in hand");
     *known.entry((to_bytes(&request), late)).or_insert_with(|| {
-        let enrollers = [chip::enroller().public()];
+        let enrollers = [enroller().public()];
         let judge = Judge::of_notary(NetworkId::LOCAL, &TpmProofs, &enrollers);
         request.verify(&ShardId::whole(), &TallyEngine { judge }, time(late)).is_ok()
     })
@@ -194,58 +181,22 @@ pub(super) struct Start {
     /// The payer's coin, which is all there is.
     pub(super) coin: CoinId,
     pub(super) owner: Predicate,
-    pub(super) people: [Shared<Person>; 3],
+    pub(super) people: [Shared<Bare>; 3],
 }
 
 impl Start {
     pub(super) fn new() -> Self {
-        let issuer = SecretKey::new([0xee; 32]).expect("a scalar");
-        let enrollers = List::new(vec![chip::enroller().public()]).expect("one");
-        let policy = Policy {
-            offline: OfflineRules { enrollers, ..OfflineRules::default() },
-            ..policy(&issuer)
-        };
-        let asset = policy.id();
-        let keys = [1, 2, 3].map(|byte| SecretKey::new([byte; 32]).expect("a small scalar"));
-        let seal = SealIdentity::Hardware(chip::certificate().seal());
-        let seals = [seal, SealIdentity::Software, SealIdentity::Software];
-        let mut people = [0, 1, 2].map(|who| Person::new(&keys[who], seals[who]));
-        let cards = [0, 1, 2].map(|who| card(&keys[who], seals[who]));
-        let enrolled = Input::Enrolled(Box::new(chip::certificate().clone()));
-        people[0].tell(false, enrolled).expect("its own seal");
-        for (who, person) in people.iter_mut().enumerate() {
-            person.tell(false, Input::Policy(policy.clone())).expect("a good policy");
-            person.tell(false, Input::AcceptPolicy(anything())).expect("any will do");
-            for (_, card) in cards.iter().enumerate().filter(|(other, _)| *other != who) {
-                person.tell(false, Input::Contact(card.clone())).expect("a good card");
-            }
-        }
+        let payer = Person::enrolled(1, chip::certificate());
+        let scene = Scene::with(vec![payer, Person::new(2), Person::new(3)], 0);
+        let asset = scene.asset;
+        let keys = [0, 1, 2].map(|who| scene.people[who].key().clone());
+        let mut people = [0, 1, 2].map(|who| Bare::of(&scene.people[who]));
         let sealed = Sealed { key: keys[0].public(), slot: chip::slot(chip::FIRST), until: UNTIL };
         let owner = Predicate::Sealed(sealed);
-        let minted = mint(&issuer, asset, 1, MINTED, owner.clone());
+        let minted = mint(&scene.issuer, asset, 1, 0, MINTED, owner.clone());
         people[0].tell(false, Input::Mint(minted.into())).expect("a good mint");
         let pocket = people[0].device.ledger().pockets().next();
         let coin = pocket.and_then(|pocket| pocket.coin.as_ref()).expect("it came in").0;
         Self { keys, asset, coin, owner, people: people.map(Shared::new) }
     }
-}
-
-fn card(key: &SecretKey, seal: SealIdentity) -> Signed {
-    let enrollment = matches!(seal, SealIdentity::Hardware(_)).then(|| chip::certificate().clone());
-    let card = Card {
-        version: CARD_VERSION,
-        network: NetworkId::LOCAL,
-        name: Name::new("somebody").expect("a name"),
-        owner: key.public(),
-        seal,
-        session_key: Blob::new(vec![0; SESSION_KEY_BYTES]).expect("its length"),
-        fields: Fields::default(),
-        enrollment,
-    };
-    Signed::card(&card, key).expect("a short card")
-}
-
-fn anything() -> AcceptPolicy {
-    let open = TierLimits { accept: true, ..TierLimits::default() };
-    AcceptPolicy { signed: open, ..AcceptPolicy::default() }
 }
