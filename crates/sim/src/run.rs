@@ -431,6 +431,6 @@ fn code_of<T>(came: &Result<T, Ended>) -> String {
     match came {
         Ok(_) => "done".into(),
         Err(Ended::Refused(why)) => why.code().into(),
-        Err(Ended::PowerCut(_)) => "power failed".into(),
+        Err(Ended::Disk(why)) => why.to_string(),
     }
 }

@@ -290,6 +290,7 @@ impl Person {
             card: self.card.clone(),
             agent: None,
             disk: self.disk.beside(),
+            enrollment: self.enrollment.clone(),
             chip: self.chip.clone(),
             trust: self.trust.clone(),
             kept: self.kept.clone(),
