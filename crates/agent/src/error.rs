@@ -6,6 +6,7 @@ use tally_core::device::DeviceError;
 use tally_core::id::TxId;
 
 use crate::PeerError;
+use crate::recovery::Further;
 
 /// Why the agent did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum AgentError {
     /// What another device sent cannot be read.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// The journal outside of the records knows of another end than the device.
+    #[error(transparent)]
+    RolledBack(#[from] Further),
     /// The other side, or this device, refused; nothing was paid.
     #[error("the payment was refused ({code}){text}")]
     Refused {
@@ -59,6 +63,7 @@ impl AgentError {
         match self {
             Self::Device(e) => e.code(),
             Self::Peer(e) => e.code(),
+            Self::RolledBack(_) => "SEAL_ROLLED_BACK",
             Self::Refused { code, .. } => code,
             Self::Waiting { .. } => "WALLET_WAITING",
             Self::Closed | Self::Carrier(_) => "TRANSPORT_CLOSED",

@@ -25,6 +25,7 @@
 extern crate alloc;
 
 mod answers;
+pub mod backup;
 mod batch;
 mod conn;
 mod drive;
@@ -42,6 +43,7 @@ mod outbox;
 mod packet;
 mod parked;
 mod peer;
+pub mod recovery;
 pub mod settle;
 mod talk;
 mod turn;

@@ -273,8 +273,7 @@ impl<'a> Life<'a> {
 
     fn confirm(&mut self, person: usize) {
         if Some(person) != self.cheat && !self.scene.people[person].is_normal() {
-            let now = self.scene.now;
-            let done = self.scene.people[person].recover(now, false);
+            let done = self.scene.recover(person, false);
             self.say(format_args!("{person} confirms its recovery: {}", code_of(&done)));
         }
     }
@@ -410,9 +409,8 @@ impl<'a> Life<'a> {
     /// Who restored a backup may pay again, and every coin is where it belongs, but for those of payments that
     /// nobody has any more.
     fn recovered_in_the_end(&mut self) -> Result<(), Violation> {
-        let now = self.scene.now;
-        for person in &mut self.scene.people {
-            person.recover(now, false).map_err(|_| Violation::NotRecovered)?;
+        for person in 0..self.scene.people.len() {
+            self.scene.recover(person, false).map_err(|_| Violation::NotRecovered)?;
         }
         let forgotten = self.book.account(&self.scene.people, &self.scene.asset)?;
         self.say(format_args!("forgotten: {forgotten:?}"));

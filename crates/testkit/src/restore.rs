@@ -1,15 +1,14 @@
 //! Make a backup, come back from it, and go on signing.
 
-use core::cmp::Ordering;
-
-use tally_agent::{AgentError, Input};
-use tally_core::device::{self, Basis, DeviceError, Position, RecoveryError, World};
+use tally_agent::Input;
+use tally_agent::recovery::{Here, Recovery, Step, Word};
+use tally_core::device::{self, Position};
 use tally_core::id::Head;
-use tally_core::seal::TpmProofs;
 use tally_core::time::Time;
 
 use crate::disk::Disk;
 use crate::person::{Ended, Person};
+use crate::scene::Scene;
 
 /// What a backup holds: the records, without the sessions.
 #[derive(Clone, Debug)]
@@ -20,17 +19,6 @@ pub struct Backup(Disk);
 pub struct Copied {
     disk: Disk,
     journal: Option<(u64, Head)>,
-}
-
-/// What a journal says of a step.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Told {
-    /// It is the latest.
-    Latest,
-    /// There is a later one, or another of the same number.
-    Later,
-    /// Nothing.
-    Nothing,
 }
 
 impl Person {
@@ -64,6 +52,12 @@ impl Person {
         }
     }
 
+    /// What the end of a recovery looks at.
+    pub fn here(&self, now: Time) -> Here<'_> {
+        let journal = self.journal.map(|(seq, head)| Position { seq, head });
+        Here { device: self.device(), now, trust: self.trust.as_ref(), journal }
+    }
+
     /// The disk is as it was then, sessions and all, and what is known outside of it stays.
     pub fn set_back(&mut self, now: Time, then: Disk) {
         self.disk = then;
@@ -86,49 +80,37 @@ impl Person {
         self.mark = self.disk.writes;
         self.load();
     }
-
-    /// The owner says that everybody was met, and signs again: by the journal, if it is here, by what
-    /// contacts gave back, or by the owner's word that nothing was paid after the latest step that the
-    /// device or the journal knows.
-    ///
-    /// # Errors
-    /// [`Ended`] while contacts are to be met, or nothing vouches for the latest step.
-    pub fn recover(&mut self, now: Time, nothing_paid: bool) -> Result<(), Ended> {
-        if self.is_normal() {
-            return Ok(());
-        }
-        let Position { seq, head } = self.device().goes_on_from();
-        let basis = match (self.told_of(seq, &head), nothing_paid) {
-            (Told::Later, false) => return Err(refused(RecoveryError::Unconfirmed)),
-            (Told::Later, true) => self.journal.map_or(Basis::OwnersWord, |(seq, head)| {
-                Basis::JournalBeyond(Position { seq, head })
-            }),
-            (_, true) => Basis::OwnersWord,
-            (Told::Latest, false) => Basis::Journal,
-            (Told::Nothing, false) => Basis::Contacts,
-        };
-        self.look_at_counters(now, false)?;
-        let confirm = device::Input::ConfirmRecovery(basis);
-        let world = World { now, seals: &TpmProofs, notary: self.trust.as_ref() };
-        let mut confirmed = self.device().clone();
-        confirmed.handle(&world, confirm.clone()).map_err(AgentError::from)?;
-        // The journal holds the place before anything is signed from there.
-        let Position { seq, head } = confirmed.entry().to;
-        self.journal = Some((seq, head));
-        self.wish(now, confirm)?;
-        self.give(now, Input::Remind).map(|_| ())
-    }
-
-    fn told_of(&self, seq: u64, head: &Head) -> Told {
-        let Some((at, known)) = self.journal else { return Told::Nothing };
-        match at.cmp(&seq) {
-            Ordering::Equal if known == *head => Told::Latest,
-            Ordering::Equal | Ordering::Greater => Told::Later,
-            Ordering::Less => Told::Nothing,
-        }
-    }
 }
 
-fn refused(error: RecoveryError) -> Ended {
-    Ended::Refused(DeviceError::from(error).into())
+impl Scene {
+    /// Somebody says that everybody was met, and signs again: by the journal, if it is here, by what
+    /// contacts gave back, or by the owner's word that nothing was paid after the latest step that the
+    /// device or the journal knows. Whoever trusts the network asks it first.
+    ///
+    /// # Errors
+    /// [`Ended`] while contacts are to be met, nothing vouches for the latest step, or the network showed a
+    /// later one just now.
+    pub fn recover(&mut self, person: usize, nothing_paid: bool) -> Result<(), Ended> {
+        let mut recovery = Recovery::new(Word { nothing_paid, without_seal: false });
+        loop {
+            let now = self.now;
+            match recovery.next(&self.people[person].here(now)).map_err(Ended::Refused)? {
+                Step::Ask(states) => {
+                    recovery.answered(&self.ask_for(person, states)?.standings);
+                }
+                Step::Look { given_up } => {
+                    self.people[person].look_at_counters(now, given_up)?;
+                    recovery.looked();
+                }
+                Step::Adopt(Position { seq, head }) => {
+                    self.people[person].journal = Some((seq, head));
+                }
+                Step::Confirm(basis) => {
+                    self.people[person].wish(now, device::Input::ConfirmRecovery(basis))?;
+                    self.people[person].give(now, Input::Remind)?;
+                }
+                Step::Done => return Ok(()),
+            }
+        }
+    }
 }

@@ -4,14 +4,15 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use tally_agent::recovery::holds_latest;
 use tally_agent::{Idle, Input, ProveOrder, Proved};
-use tally_core::device::{self, Sign};
+use tally_core::device::{self, Position, Sign};
 use tally_core::id::TxId;
 use tally_core::predicate::Predicate;
 use tally_core::seal::{SealIdentity, Slot};
 use tally_core::time::Time;
 
-use crate::chip::{Chip, Fate};
+use crate::chip::Fate;
 use crate::person::{Ended, Person};
 
 /// No transaction has this number, so that no earlier proof counts for it.
@@ -89,11 +90,11 @@ impl Person {
 
     /// Whether the chip and the journal beside it both say that the disk holds the latest step.
     pub(crate) fn is_confirmed(&self) -> bool {
-        let slots = self.sealed_slots();
-        let at_rest = self.is_normal() && self.device().pending().next().is_none();
-        let open = |chip: &Chip| slots.iter().all(|s| chip.fate(s, &NONE) == Some(Fate::Open));
-        let all_open = !slots.is_empty() && self.chip.as_ref().is_some_and(open);
-        let at = self.device().entry().to;
-        at_rest && all_open && self.journal == Some((at.seq, at.head))
+        let open = |slot: &Slot| {
+            self.chip.as_ref().and_then(|chip| chip.fate(slot, &NONE)) == Some(Fate::Open)
+        };
+        let open: Vec<bool> = self.sealed_slots().iter().map(open).collect();
+        let journal = self.journal.map(|(seq, head)| Position { seq, head });
+        holds_latest(self.device(), journal, &open)
     }
 }

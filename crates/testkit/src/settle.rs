@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use tally_agent::recovery::Coins;
 use tally_agent::settle::{
     Ask, Decision, Errand, Learned, Settling, SplitView, Standing, Told, Trouble,
 };
@@ -15,7 +16,6 @@ use tally_core::fork::ForkProof;
 use tally_core::hash::sha256;
 use tally_core::id::{CoinId, Digest, TxId};
 use tally_core::notary::StateId;
-use tally_core::predicate::Predicate;
 use tally_core::time::Time;
 
 use crate::errand::{Run, run_errand};
@@ -79,7 +79,16 @@ impl Scene {
     /// # Errors
     /// [`Ended`].
     pub fn look_up(&mut self, person: usize) -> Result<Settled, Ended> {
-        let states = self.people[person].coins().into_keys().collect();
+        let states = Coins::held(self.people[person].device()).states();
+        self.ask_for(person, states)
+    }
+
+    /// Somebody asks whether these states are spent: coins that are, are spent here too.
+    pub(crate) fn ask_for(
+        &mut self,
+        person: usize,
+        states: Vec<StateId>,
+    ) -> Result<Settled, Ended> {
         let errand = Errand { states, ..self.errand(person) };
         self.run(person, errand)
     }
@@ -124,14 +133,6 @@ impl Person {
         self.device().forks().values().cloned().collect()
     }
 
-    /// The coins that are here, by the states that they are for the network.
-    fn coins(&self) -> BTreeMap<StateId, CoinId> {
-        let ready = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
-        let coins = ready.filter_map(|pocket| pocket.coin.as_ref());
-        let state = |id: &CoinId, owner: &Predicate| StateId::of(&owner.to_wire(), &(*id).into());
-        coins.map(|(id, coin)| (state(id, &coin.owner), *id)).collect()
-    }
-
     fn keep(&mut self, machine: &Settling) {
         if let Some(newest) = machine.newest() {
             self.kept = Some(newest.clone());
@@ -158,7 +159,7 @@ impl Person {
                 settled.lost.insert(source);
             }
             Learned::Spent { state, proof } => {
-                if let Some(coin) = self.coins().get(&state).copied() {
+                if let Some(coin) = Coins::held(self.device()).coin(&state) {
                     self.tell(now, device::Input::Spent { coin, proof })?;
                 }
             }

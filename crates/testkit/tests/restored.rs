@@ -18,7 +18,7 @@ fn a_payment_that_only_others_tell_of_does_not_end_what_its_payee_is_paid() {
             scene.meet(0, first).unwrap();
             scene.meet(0, 3 - first).unwrap();
         }
-        scene.people[0].recover(now, false).unwrap();
+        scene.recover(0, false).unwrap();
         assert_eq!(scene.balances(), [922, 0, 38], "the payment was made, and is not done again");
         assert!(matches!(scene.pay(0, 1, 900), Ok(Done::Paid(_))), "{first} was met first");
         scene.pay(1, 2, 900).unwrap();

@@ -116,7 +116,7 @@ fn a_meeting_with_a_payee_that_was_set_back_ends_whoever_begins_it() {
         assert_eq!(scene.balances(), [750, 0]);
         assert_eq!(scene.meet(one, other), Ok(Done::Met), "{one} begins");
         assert_eq!(scene.balances(), [750, 250]);
-        scene.people[1].recover(now, false).unwrap();
+        scene.recover(1, false).unwrap();
         scene.pay(1, 0, 250).unwrap();
     }
 }

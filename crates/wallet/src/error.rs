@@ -1,9 +1,11 @@
 //! What can go wrong with a wallet, and what to do next.
 
 use tally_agent::AgentError;
+use tally_agent::recovery::Further;
 use tally_core::device::{ContactError, DeviceError};
 use tally_core::id::TxId;
 use tally_seal::SealError;
+use tally_seal::journal::Rollback;
 use tally_transport::TransportError;
 
 use crate::notary::{NotaryError, Trouble};
@@ -115,6 +117,10 @@ impl From<AgentError> for WalletError {
         match error {
             AgentError::Device(error) => Self::Device(error),
             AgentError::Peer(error) => Self::Peer(error),
+            AgentError::RolledBack(further) => Self::Seal(SealError::RolledBack(match further {
+                Further::Later(journal_seq) => Rollback::Behind { journal_seq },
+                Further::Other => Rollback::Contradiction,
+            })),
             AgentError::Refused { code, text } => Self::Refused { code, text },
             AgentError::Waiting { tx, why } => Self::Waiting { tx, why },
             AgentError::Closed => Self::Transport(TransportError::Closed),

@@ -1,17 +1,9 @@
-//! End recovery, strike what the network shows to be spent, and free what is set apart by the owner's
-//! word (spec `RECOVER-4` to `RECOVER-13`).
+//! End recovery, and free what is set apart by the owner's word. What is asked and in which order is for
+//! [`tally_agent::recovery`] to say; here it is done.
 
-use std::collections::BTreeMap;
-
-use tally_agent::settle::Standing;
-use tally_core::device::{
-    Apart, Basis, Device, DeviceError, Event, Input, Mode, Position, RecoveryError, World,
-};
-use tally_core::id::{AssetId, CoinId, DeviceId};
-use tally_core::notary::StateId;
-use tally_core::seal::TpmProofs;
-use tally_seal::SealError;
-use tally_seal::journal::Rollback;
+use tally_agent::recovery::{Coins, Here, Recovery, Step, Word, last_known_step};
+use tally_core::device::{Event, Input};
+use tally_core::id::{AssetId, DeviceId};
 
 use crate::notary::Notaries;
 use crate::own::Moved;
@@ -31,8 +23,7 @@ impl Wallet {
 
     /// The number of the latest step that this wallet, or its journal on this machine, knows to be signed.
     pub fn last_known_step(&self) -> u64 {
-        let last = self.device().last_signed();
-        self.seal.journal().map_or(last, |at| at.seq.max(last))
+        last_known_step(self.device(), self.seal.journal())
     }
 
     /// The owner says that everyone who was paid since the backup has been met: sign again.
@@ -61,64 +52,30 @@ impl Wallet {
         self.recover(nothing_paid, true)
     }
 
-    fn recover(&mut self, nothing_paid: bool, without_tpm: bool) -> Result<(), WalletError> {
+    fn recover(&mut self, nothing_paid: bool, without_seal: bool) -> Result<(), WalletError> {
         self.ready()?;
-        if *self.device().mode() == Mode::Normal {
-            return if without_tpm { self.look_at_counters(true) } else { Ok(()) };
-        }
-        // Whoever is still to be met may have the steps that are missing.
-        self.confirmed(Basis::OwnersWord)?;
-        let basis = self.basis(nothing_paid)?;
-        self.confirmed(basis)?;
-        let before = self.device().shown_beyond();
-        if self.notaries.is_some() {
-            self.strike_spent()?;
-            if self.device().shown_beyond() > before {
-                // Any word was given before this was known.
-                let last = self.device().last_signed();
-                return Err(DeviceError::from(RecoveryError::EndOpen(last)).into());
+        let mut recovery = Recovery::new(Word { nothing_paid, without_seal });
+        loop {
+            let here = Here {
+                device: self.device(),
+                now: now(),
+                trust: self.notaries.as_ref().map(Notaries::trust),
+                journal: self.seal.journal(),
+            };
+            match recovery.next(&here)? {
+                Step::Ask(states) => recovery.answered(&self.standings(states)?),
+                Step::Look { given_up } => {
+                    self.look_at_counters(given_up)?;
+                    recovery.looked();
+                }
+                Step::Adopt(at) => self.seal.adopt(at.seq, &at.head)?,
+                Step::Confirm(basis) => {
+                    self.run(vec![Input::ConfirmRecovery(basis)], &mut |_| {})?;
+                    self.remind(&mut |_| {})?;
+                }
+                Step::Done => return Ok(()),
             }
         }
-        // The TPM is given up only now: who is refused may find it in a drawer tomorrow.
-        self.look_at_counters(without_tpm)?;
-        let Position { seq, head } = self.confirmed(basis)?.entry().to;
-        if self.seal.check(seq, &head) != Rollback::None {
-            self.seal.adopt(seq, &head)?;
-        }
-        self.run(vec![Input::ConfirmRecovery(basis)], &mut |_| {})?;
-        self.remind(&mut |_| {})
-    }
-
-    /// The device as it would be once recovery is confirmed.
-    fn confirmed(&self, basis: Basis) -> Result<Device, WalletError> {
-        let notary = self.notaries.as_ref().map(Notaries::trust);
-        let world = World { now: now(), seals: &TpmProofs, notary };
-        let mut device = self.device().clone();
-        device.handle(&world, Input::ConfirmRecovery(basis))?;
-        Ok(device)
-    }
-
-    /// What vouches for the step that the wallet goes on from, whatever is missing below.
-    fn basis(&self, nothing_paid: bool) -> Result<Basis, WalletError> {
-        let Position { seq, head } = self.device().goes_on_from();
-        match (self.seal.check(seq, &head), nothing_paid) {
-            (told @ (Rollback::Behind { .. } | Rollback::Contradiction), word) => {
-                let beyond = self.seal.journal().filter(|_| word).map(Basis::JournalBeyond);
-                Ok(beyond.ok_or(SealError::RolledBack(told))?)
-            }
-            (_, true) => Ok(Basis::OwnersWord),
-            (Rollback::None, false) => Ok(Basis::Journal),
-            (_, false) => Ok(Basis::Contacts),
-        }
-    }
-
-    /// Coins that are here and that the network shows to be spent are spent here too: steps of its own
-    /// that this wallet does not know have spent them. A network that shows nothing that counts says
-    /// nothing.
-    fn strike_spent(&mut self) -> Result<(), WalletError> {
-        let held = self.device().ledger().pockets().filter(|pocket| pocket.is_ready());
-        let coins = held.filter_map(|pocket| Some(pocket.coin.as_ref()?.0));
-        self.unspent(&coins.collect::<Vec<CoinId>>()).map(drop)
     }
 
     /// The owner's word frees coins of an asset that are set apart, as many as one step can spend and as
@@ -137,20 +94,8 @@ impl Wallet {
         self.ready()?;
         self.device().may_step()?;
         self.settle(progress, show)?;
-        let apart = self.device().set_apart().filter(|(_, why)| *why == Apart::Question);
-        let coins = apart.filter_map(|(pocket, _)| pocket.coin.as_ref());
-        let coins = coins.filter(|(_, coin)| coin.asset == asset).map(|(id, _)| *id);
-        let unspent = self.unspent(&coins.collect::<Vec<CoinId>>())?;
+        let coins = Coins::in_question(self.device(), &asset);
+        let unspent = coins.unspent(&self.standings(coins.states())?);
         self.move_own(Input::Free { asset, unspent }, progress, show)
-    }
-
-    /// Those of these coins that the network shows to be unspent now. What it shows to be spent is
-    /// struck.
-    fn unspent(&mut self, coins: &[CoinId]) -> Result<Vec<CoinId>, WalletError> {
-        let states = coins.iter().filter_map(|coin| Some((self.state_of(coin)?, *coin)));
-        let states: BTreeMap<StateId, CoinId> = states.collect();
-        let shown = self.standings(states.keys().copied().collect())?;
-        let unspent = shown.iter().filter(|(_, known)| matches!(known, Standing::Unspent(_)));
-        Ok(unspent.filter_map(|(state, _)| states.get(state).copied()).collect())
     }
 }

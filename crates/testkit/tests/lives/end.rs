@@ -103,12 +103,11 @@ impl Life {
         for one in 0..PEOPLE {
             let looked = self.scene.look_up(one);
             assert!(looked.is_ok(), "life {}: {looked:?}", self.seed);
-            let (now, person) = (self.scene.now, &mut self.scene.people[one]);
-            if person.is_normal() {
+            if self.scene.people[one].is_normal() {
                 continue;
             }
-            if person.recover(now, false).is_err() {
-                let recovered = person.recover(now, true);
+            if self.scene.recover(one, false).is_err() {
+                let recovered = self.scene.recover(one, true);
                 assert!(recovered.is_ok(), "life {}: {one}: {recovered:?}", self.seed);
                 self.made.words += 1;
             }

@@ -247,9 +247,7 @@ impl Life {
         for other in (0..PEOPLE).filter(|other| *other != careless) {
             let _ = self.scene.meet(careless, other);
         }
-        let _ = self.scene.look_up(careless);
-        let now = self.scene.now;
-        let recovered = self.scene.people[careless].recover(now, false);
+        let recovered = self.scene.recover(careless, false);
         self.say(|| format!("  {recovered:?}"));
     }
 

@@ -1,8 +1,11 @@
 use std::fs;
 
+use tally_agent::backup::{self, Backup, Header};
 use tally_core::amount::Amount;
 use tally_core::device::{Event, Mode};
+use tally_core::id::from_hex;
 use tally_core::policy::{AssetKind, Ticker};
+use tally_seal::unlock::{self, KdfParams};
 
 use super::scene::{Town, balance, copy_folder, passphrase, pay, sync};
 use crate::{Wallet, WalletError, restore};
@@ -185,4 +188,45 @@ fn an_issuer_never_uses_a_serial_number_twice_nor_exceeds_its_supply() {
     serials.push(alice.mint(asset, Amount::new(1), &card).unwrap().mint.body.serial);
     let distinct: std::collections::BTreeSet<_> = serials.iter().collect();
     assert_eq!(distinct.len(), serials.len());
+}
+
+/// A backup that an earlier program wrote: Alice, who was minted 1,000 and paid 100 of them, with a notary.
+fn earlier() -> Vec<u8> {
+    let text: String = include_str!("backup.hex").split_whitespace().collect();
+    from_hex::<6084>(&text).unwrap().to_vec()
+}
+
+#[test]
+fn a_backup_of_an_earlier_program_opens_and_is_written_again_to_the_byte() {
+    let file = earlier();
+    let header = Header::of(&file).unwrap();
+    let params = KdfParams::new(header.memory_kib, header.passes, header.lanes).unwrap();
+    let key = passphrase("far away").stretch(params, &header.salt).unwrap();
+    let backup = Backup::open(&file, &key).unwrap();
+    assert_eq!(backup.seal(&header, &key).unwrap(), file);
+    let town = Town::new();
+    let path = town.root.path().join("earlier");
+    fs::write(&path, &file).unwrap();
+    let setup = town.setup_on("elsewhere");
+    let alice = restore(&path, &passphrase("far away"), &town.dir("restored"), &setup).unwrap();
+    let asset = *alice.device().policies().keys().next().unwrap();
+    assert_eq!((alice.name().as_str(), balance(&alice, &asset)), ("alice", 900));
+    assert!(is_receive_only(&alice) && alice.notaries().is_some());
+}
+
+#[test]
+fn a_backup_asks_for_no_more_than_a_keystore_may() {
+    let limits = (backup::MAX_MEMORY_KIB, backup::MAX_PASSES, backup::MAX_LANES);
+    assert_eq!(limits, (unlock::MAX_MEMORY_KIB, unlock::MAX_PASSES, unlock::MAX_LANES));
+    let numbers = |limit: u32| [0, 1, 7, 8, 16, 31, 32, limit, limit + 1, u32::MAX];
+    for memory_kib in numbers(limits.0) {
+        for (passes, lanes) in numbers(limits.1).into_iter().zip(numbers(limits.2)) {
+            let mut file = earlier();
+            for (at, cost) in [(9, memory_kib), (13, passes), (17, lanes)] {
+                file[at..at + 4].copy_from_slice(&cost.to_be_bytes());
+            }
+            let taken = KdfParams::new(memory_kib, passes, lanes).is_some();
+            assert_eq!(Header::of(&file).is_ok(), taken, "{memory_kib} {passes} {lanes}");
+        }
+    }
 }
