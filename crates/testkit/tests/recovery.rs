@@ -17,10 +17,10 @@ const WORD: Word = Word { nothing_paid: true, without_seal: false };
 /// without.
 fn restored(journal_is_here: bool) -> Scene {
     let mut scene = Scene::new(3, 1000);
-    scene.pay(0, 1, 50).unwrap();
+    scene.pay(0, 1, 50).expect("it can be done");
     let backup = scene.people[0].back_up();
-    scene.pay(0, 1, 100).unwrap();
-    scene.pay(0, 2, 200).unwrap();
+    scene.pay(0, 1, 100).expect("it can be done");
+    scene.pay(0, 2, 200).expect("it can be done");
     let now = scene.now;
     scene.people[0].restore(now, &backup, journal_is_here);
     scene
@@ -28,7 +28,7 @@ fn restored(journal_is_here: bool) -> Scene {
 
 fn give_up(scene: &mut Scene, contact: usize) {
     let (now, contact) = (scene.now, scene.id(contact));
-    scene.people[0].wish(now, Input::GiveUp { contact }).unwrap();
+    scene.people[0].wish(now, Input::GiveUp { contact }).expect("it can be done");
 }
 
 fn next(scene: &Scene, recovery: &mut Recovery) -> Result<Step, AgentError> {
@@ -50,10 +50,9 @@ fn basis(scene: &mut Scene, word: Word) -> Basis {
     if let Ok(Step::Adopt(at)) = next(scene, &mut recovery) {
         scene.people[0].journal = Some((at.seq, at.head));
     }
-    match next(scene, &mut recovery) {
-        Ok(Step::Confirm(basis)) => basis,
-        other => panic!("{other:?}"),
-    }
+    let confirming = next(scene, &mut recovery);
+    let Ok(Step::Confirm(basis)) = confirming else { unreachable!("{confirming:?}") };
+    basis
 }
 
 fn refused(code: &str) -> Result<Step, String> {
