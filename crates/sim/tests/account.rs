@@ -33,7 +33,7 @@ fn a_payment_that_its_payer_forgot_and_its_payee_never_got_is_forgotten_to_the_u
     scene.people[0].restore(now, &backup, false);
     book.restores(scene.people[0].device());
     all_meet(&mut scene);
-    scene.people[0].recover(now, false).expect("all were met");
+    scene.recover(0, false).expect("all were met");
     assert_eq!(scene.balances(), [1000 - 453 - 200, 0, 200]);
     let forgotten = book.account(&scene.people, &scene.asset);
     assert_eq!(forgotten, Ok(Forgotten { payments: 453, steps: 0 }));
