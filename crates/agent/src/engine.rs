@@ -347,6 +347,10 @@ impl Engine {
         self.drop_sessions(step);
         self.answers.forget_consents();
         self.spends.clear();
+        if let Some(tx) = self.unobserved.take() {
+            // One that is not signed does not leave either.
+            let _ = self.tell(step, device::Input::Unsigned { tx }, None);
+        }
         self.drop_held(step);
     }
 

@@ -67,6 +67,56 @@ fn nothing_leaves_that_the_journal_contradicts() {
     assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly);
 }
 
+#[test]
+fn a_step_that_the_journal_contradicts_leaves_with_no_later_connection() {
+    for (inside, restarts) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut scene = Scene::new(2, 1000);
+        scene.people[0].signs_inside = inside;
+        scene.pay(0, 1, 10).unwrap();
+        let invoice = scene.invoice(1, 10).unwrap();
+        let elsewhere = scene.people[0].journal.map(|(seq, _)| (seq + 1, Head::new([9; 32])));
+        scene.people[0].journal = elsewhere;
+        scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+        if restarts {
+            scene.restart(0);
+        }
+        let payee = scene.id(1);
+        // Whatever these come to, nothing of the step is in them.
+        let _ = scene.connect(0, 1, Goal::Resend { payee });
+        let _ = scene.meet(0, 1);
+        assert_eq!(scene.people[1].device().incoming().len(), 1, "{inside} {restarts}");
+    }
+}
+
+/// The records of two processes are taken in turn, the journal beside them is one.
+#[test]
+fn a_step_whose_journal_went_another_way_convicts_nobody() {
+    for inside in [true, false] {
+        let mut scene = Scene::new(3, 1000);
+        scene.people[0].signs_inside = inside;
+        scene.pay(0, 1, 10).unwrap();
+        let older = scene.people[0].disk.clone();
+        let invoice = scene.invoice(1, 10).unwrap();
+        // Power fails between the records and the journal.
+        scene.people[0].journal_is_here = false;
+        scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+        let newer = scene.people[0].disk.clone();
+        scene.people[0].journal_is_here = true;
+        let go_on_with = |scene: &mut Scene, mut disk: tally_testkit::Disk| {
+            disk.writes = disk.writes.max(scene.people[0].disk.writes);
+            scene.people[0].disk = disk;
+            scene.restart(0);
+        };
+        go_on_with(&mut scene, older);
+        scene.pay(0, 2, 500).unwrap();
+        go_on_with(&mut scene, newer);
+        let _ = (scene.meet(0, 1), scene.meet(1, 2));
+        assert!(!scene.people[0].is_normal());
+        let proofs = |person: usize| scene.people[person].device().forks().len();
+        assert_eq!((proofs(1), proofs(2)), (0, 0), "{inside}");
+    }
+}
+
 /// Alice has paid Bob, and has made a second payment whose packet is made; gives the journal before it.
 fn second_payment(inside: bool) -> (Scene, Option<(u64, Head)>) {
     let mut scene = Scene::new(2, 1000);

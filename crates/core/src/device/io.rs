@@ -162,6 +162,11 @@ pub enum Input {
     },
     /// The device was restored from a backup, or its seal knows of later steps.
     Restored,
+    /// The journal does not know this step, and the device was set back: it was signed, and has not left.
+    Unsigned {
+        /// The payment.
+        tx: TxId,
+    },
     /// The owner gives up on meeting a contact before recovery is confirmed: whatever that contact
     /// was paid since the backup, and keeps to itself, may convict this device later.
     GiveUp {

@@ -216,6 +216,7 @@ impl Device {
                 Ok(Output::default())
             }
             Input::Proved { tx } => self.proved(world.now, tx),
+            Input::Unsigned { tx } => self.unsign(tx),
             Input::SlotsLost { tx, slots } => self.burn(world, tx, &slots),
         }
     }

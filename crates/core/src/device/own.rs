@@ -296,7 +296,10 @@ impl Device {
     }
 
     /// The pockets that hold what a payment left to this device.
-    fn left_by<'a>(&'a self, outgoing: &'a Outgoing) -> impl Iterator<Item = &'a Pocket> {
+    pub(super) fn left_by<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
+    ) -> impl Iterator<Item = &'a Pocket> {
         let others = usize::from(outgoing.payee != self.id);
         let left = outgoing.transaction.made().skip(others);
         left.filter_map(|(coin, _)| self.ledger.holding(&coin))

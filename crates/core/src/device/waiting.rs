@@ -13,7 +13,7 @@ use super::{
     Burned, Change, Contact, Device, DeviceError, Entry, Event, Incoming, Mode, Outgoing,
     OutgoingState, Output, Pocket, Position, Sign, SpendToSign, World,
 };
-use crate::evidence::Hop;
+use crate::evidence::{Evidence, Hop};
 use crate::id::{DeviceId, Nonce, TxId};
 use crate::predicate::{Predicate, spend_digest};
 use crate::seal::Slot;
@@ -194,6 +194,22 @@ impl Device {
             let doubtful = Outgoing { state: OutgoingState::Intent, ..outgoing };
             self.add(output, [Change::Outgoing(Arc::new(doubtful))]);
         }
+    }
+
+    /// A payment that was signed, and has not left, is as if its seal had not answered: it waits, is signed
+    /// by nobody while this device only receives, and makes way for another step that was signed in its
+    /// place.
+    pub(super) fn unsign(&mut self, tx: TxId) -> Result<Output, DeviceError> {
+        let signed = self.outgoing.all().get(&tx).filter(|outgoing| outgoing.is_signed());
+        let mut outgoing = Outgoing::clone(signed.ok_or(DeviceError::NotWaiting)?);
+        let left = self.left_by(&outgoing);
+        let left = left.map(|pocket| Pocket { evidence: Evidence::default(), ..pocket.clone() });
+        let left: Vec<Pocket> = left.collect();
+        outgoing.state = OutgoingState::Intent;
+        outgoing.payment.commit.unlocks = crate::cbor::List::default();
+        let mut output = self.record([Change::Outgoing(Arc::new(outgoing))]);
+        self.add(&mut output, left.into_iter().map(|pocket| Change::Pocket(Arc::new(pocket))));
+        Ok(output)
     }
 
     /// Puts back what a payment took: its coins, the payee's link, and the step if it is the last.
