@@ -276,7 +276,9 @@ impl Device {
             let left = self.left_by(&outgoing).filter(|pocket| pocket.is_ready());
             let waits = left.map(|p| Pocket { evidence: Evidence::default(), ..p.clone() });
             let waits: Vec<Pocket> = waits.collect();
-            let state = OutgoingState::Signed;
+            // Who has receipted it has it; only what is left of it waits.
+            let own = outgoing.payee == self.id;
+            let state = if own { OutgoingState::Signed } else { outgoing.state };
             self.add(&mut output, [Change::Outgoing(Arc::new(Outgoing { state, ..outgoing }))]);
             self.add(&mut output, waits.into_iter().map(|p| Change::Pocket(Arc::new(p))));
         }

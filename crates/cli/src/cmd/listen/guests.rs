@@ -51,11 +51,11 @@ pub(super) struct Guests {
 impl Guests {
     /// Lets somebody in, for whom another may have to go; nobody as long as many are leaving.
     pub(super) fn enter(&mut self, guest: Guest) -> Option<u64> {
+        if self.here.len() + self.leaving >= MAX_GUESTS + MAX_LEAVING {
+            self.turned_away = self.turned_away.saturating_add(1);
+            return None;
+        }
         if self.here.len() >= MAX_GUESTS {
-            if self.leaving >= MAX_LEAVING {
-                self.turned_away = self.turned_away.saturating_add(1);
-                return None;
-            }
             self.make_room();
         }
         let id = self.next;
@@ -208,6 +208,17 @@ mod tests {
             terminal.guests.left(guest);
         }
         assert!((terminal.guests.here.len(), terminal.guests.leaving) <= (1, 1));
+    }
+
+    #[test]
+    fn there_are_not_more_threads_when_the_system_takes_no_connection_now_and_then() {
+        let mut terminal = Terminal::new();
+        for _ in 0..1000 {
+            terminal.guests.make_room();
+            terminal.enter(1);
+            let guests = &terminal.guests;
+            assert!(guests.here.len() + guests.leaving <= MAX_GUESTS + MAX_LEAVING);
+        }
     }
 
     #[test]

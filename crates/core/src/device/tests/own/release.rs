@@ -87,6 +87,22 @@ fn change_that_a_wrong_clock_took_for_free_waits_again() {
 }
 
 #[test]
+fn what_was_receipted_after_the_lock_stays_so_whatever_the_clock_says() {
+    let mut scene = reserved(2, 400);
+    scene.people.iter_mut().for_each(|person| person.now = UNTIL);
+    scene.pay(0, 1, 850);
+    let unreceipted = |person: &Person, payee| person.device.unreceipted(payee).count();
+    let payee = scene.id(1);
+    assert_eq!(unreceipted(&scene.people[0], payee), 0);
+    for now in [NOW, UNTIL] {
+        scene.people[0].now = now;
+        scene.people[0].tell(Input::Locks).expect("always");
+        assert_eq!(unreceipted(&scene.people[0], payee), 0);
+    }
+    assert_eq!((scene.balances(), ready(&scene.people[0])), ([150, 850].into(), true));
+}
+
+#[test]
 fn what_the_network_certified_without_a_consent_is_free_whatever_the_clock_says() {
     let mut scene = reserved(2, 400);
     release(&mut scene).expect("asked");
