@@ -419,7 +419,9 @@ impl Engine {
         let Some(talk) = self.conns.get(&conn) else { return };
         let undelivered = || talk.contact.and_then(|c| self.device.unreceipted(c).next());
         let made = match talk.stage {
-            Stage::Paying(tx) | Stage::Finishing(tx) => Some(tx),
+            Stage::Paying(tx) | Stage::Finishing(tx) => {
+                Some(tx).filter(|tx| self.device.outgoing().get(tx).is_some_and(|o| o.is_signed()))
+            }
             // Of a payment that was to follow nothing is signed: it is not what waits.
             Stage::Delivering if talk.goal.pays_anew() => None,
             Stage::Delivering => undelivered().map(|outgoing| outgoing.tx),

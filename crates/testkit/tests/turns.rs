@@ -1,6 +1,6 @@
 //! What a turn writes, when its effects leave, and which answers count.
 
-use tally_agent::{Goal, Input, OrderId};
+use tally_agent::{AgentError, Goal, Input, OrderId};
 use tally_core::amount::Amount;
 use tally_core::device::{self, Event, Mode, OutgoingState};
 use tally_core::id::{Digest, Head, TxId};
@@ -85,6 +85,18 @@ fn a_step_that_the_journal_contradicts_leaves_with_no_later_connection() {
         let _ = scene.connect(0, 1, Goal::Resend { payee });
         let _ = scene.meet(0, 1);
         assert_eq!(scene.people[1].device().incoming().len(), 1, "{inside} {restarts}");
+    }
+}
+
+#[test]
+fn a_payment_that_the_journal_contradicts_is_not_said_to_be_made() {
+    for inside in [true, false] {
+        let mut scene = Scene::new(2, 1000);
+        scene.people[0].signs_inside = inside;
+        scene.pay(0, 1, 10).unwrap();
+        let elsewhere = scene.people[0].journal.map(|(seq, _)| (seq + 1, Head::new([9; 32])));
+        scene.people[0].journal = elsewhere;
+        assert_eq!(scene.pay(0, 1, 10), Err(Ended::Refused(AgentError::Closed)), "{inside}");
     }
 }
 
