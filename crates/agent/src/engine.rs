@@ -41,6 +41,8 @@ pub(crate) struct Engine {
     pub(crate) unobserved: Option<TxId>,
     /// What waits for the journal.
     pub(crate) held: Vec<Effect>,
+    /// Whether the step that the journal may not know was signed since the start.
+    pub(crate) signed_here: bool,
     /// Keeps all others away while this lives.
     _guard: Box<dyn Guard>,
     pub(crate) trust: Option<TrustBase>,
@@ -86,6 +88,7 @@ impl Engine {
             observed: loaded.observed,
             unobserved: None,
             held: Vec::new(),
+            signed_here: false,
             _guard: guard,
             trust: loaded.trust,
             issued: loaded.issued.into_iter().collect(),
@@ -347,7 +350,7 @@ impl Engine {
         self.drop_sessions(step);
         self.answers.forget_consents();
         self.spends.clear();
-        if let Some(tx) = self.unobserved.take() {
+        if let Some(tx) = self.unobserved.filter(|tx| self.has_not_left(tx)) {
             // One that is not signed does not leave either.
             let _ = self.tell(step, device::Input::Unsigned { tx }, None);
         }

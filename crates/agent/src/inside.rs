@@ -37,7 +37,7 @@ impl Engine {
                 let unlocks = inputs.iter().map(unlock).collect();
                 let signed = self.tell(step, device::Input::Signed { tx: *tx, unlocks }, None);
                 if signed.is_ok() {
-                    self.unobserved = Some(*tx);
+                    (self.unobserved, self.signed_here) = (Some(*tx), true);
                     let order = StepOrder { tx: *tx, entry: entry.clone() };
                     step.effects.push(Effect::Observe(order));
                 }
@@ -61,6 +61,14 @@ impl Engine {
     fn before(&self, tx: &TxId) -> Option<Position> {
         let step = self.device.outgoing().get(tx)?.transaction.step;
         Some(Position { seq: step.seq.saturating_sub(1), head: step.head })
+    }
+
+    /// Whether nothing of the step that the journal may not know has left, as far as this agent can tell: it
+    /// was signed since the start, or its records name the step before it and were written no more. A
+    /// backup names none.
+    pub(crate) fn has_not_left(&self, tx: &TxId) -> bool {
+        let named = |before: Position| self.observed == Some(before.head);
+        self.signed_here || self.before(tx).is_some_and(named)
     }
 
     /// After a start: the journal may not know the last signed step, unless it is stored that it does.
@@ -134,14 +142,14 @@ impl Engine {
         if !fits {
             return self.set_back(step);
         }
-        self.unobserved = None;
+        (self.unobserved, self.signed_here) = (None, false);
         step.effects.append(&mut self.held);
         Ok(())
     }
 
     /// Drops what was held back of a device that was set back: its connections end.
     pub(crate) fn drop_held(&mut self, step: &mut Step<'_>) {
-        self.unobserved = None;
+        (self.unobserved, self.signed_here) = (None, false);
         for effect in core::mem::take(&mut self.held) {
             match effect {
                 Effect::Send { way: Way::Conn(conn), .. } => {
