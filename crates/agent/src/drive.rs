@@ -8,12 +8,16 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use tally_core::card::Signed;
+use tally_core::device::Event;
+use tally_core::id::{DeviceId, TxId};
 use tally_core::keys::Signature;
 use tally_core::predicate::Sealed;
 use tally_core::seal::Slot;
 
 use crate::{
-    AgentError, Cx, Effect, Idle, Input, ProveOrder, Refused, SignOrder, StepOrder, Store, Torn,
+    AgentError, Cx, Done, Effect, Idle, Input, ProveOrder, Refused, SignOrder, StepOrder, Store,
+    Torn, Way,
 };
 
 /// What is around an agent. Whatever does not answer now is asked again with [`Input::Remind`].
@@ -42,11 +46,27 @@ pub trait Ports {
     /// hardware answers.
     fn prove(&mut self, agent: &Idle, order: ProveOrder) -> Option<Input>;
 
-    /// The lock of a free counter that is none of these, if there is one.
-    fn free_counter(&mut self, taken: &[Slot]) -> Option<Sealed>;
+    /// The lock of a free counter that is none of these, or none if there is none: then the coin is taken
+    /// under its key alone. Nothing if the hardware answers later.
+    fn free_counter(&mut self, taken: &[Slot]) -> Option<Option<Sealed>>;
 
-    /// Does what needs no answer: shows, sends, ends.
-    fn carry(&mut self, effect: Effect);
+    /// Shows something to the owner.
+    fn show(&mut self, event: Box<Event>);
+
+    /// Sends a packet, after all that went the same way before.
+    fn send(&mut self, way: Way, packet: Vec<u8>);
+
+    /// What this way was for has ended.
+    fn over(&mut self, way: Way, end: Result<Done, AgentError>);
+
+    /// The invoice that was asked for.
+    fn invoice(&mut self, invoice: Box<Signed>);
+
+    /// Something, a payment or not, cannot be said to a contact.
+    fn unsendable(&mut self, contact: DeviceId, tx: Option<TxId>, why: AgentError);
+
+    /// The agent did not take an answer. Whatever else was answered is taken all the same.
+    fn not_taken(&mut self, why: AgentError);
 }
 
 /// What is left when nothing is left to do.
@@ -58,9 +78,10 @@ pub struct Driven<E> {
     pub end: Result<(), E>,
 }
 
-/// Gives an agent an input, and does all that follows.
+/// Gives an agent an input, and does all that follows. A refusal of that input ends it; an answer that is not
+/// taken holds up no other.
 pub async fn drive<P: Ports>(agent: Idle, ports: &mut P, input: Input) -> Driven<P::Error> {
-    let (mut agent, mut inputs) = (agent, VecDeque::from([input]));
+    let (mut agent, mut inputs, mut is_answer) = (agent, VecDeque::from([input]), false);
     while let Some(input) = inputs.pop_front() {
         let cx = match ports.cx() {
             Ok(cx) => cx,
@@ -70,7 +91,12 @@ pub async fn drive<P: Ports>(agent: Idle, ports: &mut P, input: Input) -> Driven
             Ok(turn) => turn,
             Err(refused) => {
                 let Refused { idle, why } = *refused;
-                return Driven { agent: Ok(idle), end: Err(why.into()) };
+                if !is_answer {
+                    return Driven { agent: Ok(idle), end: Err(why.into()) };
+                }
+                ports.not_taken(why);
+                agent = idle;
+                continue;
             }
         };
         let effects = match turn.commit(ports.store()).await {
@@ -81,6 +107,7 @@ pub async fn drive<P: Ports>(agent: Idle, ports: &mut P, input: Input) -> Driven
             }
             Err((torn, error)) => return Driven { agent: Err(torn), end: Err(error.into()) },
         };
+        is_answer = true;
         for effect in effects {
             inputs.extend(act(&agent, ports, effect));
         }
@@ -100,13 +127,25 @@ fn act<P: Ports>(agent: &Idle, ports: &mut P, effect: Effect) -> Option<Input> {
             Some(Input::Observed { tx: step.tx, fits })
         }
         Effect::Prove(order) => ports.prove(agent, order),
-        Effect::FreeCounter(taken) => Some(Input::Counter(ports.free_counter(&taken))),
-        effect @ (Effect::Show(_)
-        | Effect::Send { .. }
-        | Effect::Over { .. }
-        | Effect::Invoice(_)
-        | Effect::Unsendable { .. }) => {
-            ports.carry(effect);
+        Effect::FreeCounter(taken) => ports.free_counter(&taken).map(Input::Counter),
+        Effect::Show(event) => {
+            ports.show(event);
+            None
+        }
+        Effect::Send { way, packet } => {
+            ports.send(way, packet);
+            None
+        }
+        Effect::Over { way, end } => {
+            ports.over(way, end);
+            None
+        }
+        Effect::Invoice(invoice) => {
+            ports.invoice(invoice);
+            None
+        }
+        Effect::Unsendable { contact, tx, why } => {
+            ports.unsendable(contact, tx, why);
             None
         }
     }

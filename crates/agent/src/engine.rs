@@ -128,6 +128,9 @@ impl Engine {
         cx: &Cx,
         input: Input,
     ) -> Result<(Batch, Vec<Effect>), AgentError> {
+        self.may_hear(&input)?;
+        let waits =
+            self.unobserved.is_some() && !matches!(input, Input::Observed { .. } | Input::Remind);
         let mut step = Step {
             cx,
             noise: Noise::new(&cx.entropy),
@@ -152,6 +155,9 @@ impl Engine {
         // Going on may bring more to be said, and having said it may let a connection go on.
         while self.advance_talks(&mut step) {
             self.flush(&mut step);
+        }
+        if waits {
+            self.observe_again(&mut step);
         }
         self.hold_back(&mut step);
         Ok(self.close(step))

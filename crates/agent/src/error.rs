@@ -21,6 +21,11 @@ pub enum AgentError {
     /// The journal outside of the records knows of another end than the device.
     #[error(transparent)]
     RolledBack(#[from] Further),
+    /// The device or its journal was set back: what was about to leave does not.
+    #[error(
+        "this wallet or its journal was set back: nothing of this has left, and it only receives"
+    )]
+    SetBack,
     /// The other side, or this device, refused; nothing was paid.
     #[error("the payment was refused ({code}){text}")]
     Refused {
@@ -63,7 +68,7 @@ impl AgentError {
         match self {
             Self::Device(e) => e.code(),
             Self::Peer(e) => e.code(),
-            Self::RolledBack(_) => "SEAL_ROLLED_BACK",
+            Self::RolledBack(_) | Self::SetBack => "SEAL_ROLLED_BACK",
             Self::Refused { code, .. } => code,
             Self::Waiting { .. } => "WALLET_WAITING",
             Self::Closed | Self::Carrier(_) => "TRANSPORT_CLOSED",

@@ -6,13 +6,16 @@
 
 use alloc::vec::Vec;
 
-use tally_core::device::{self, Entry, Outgoing, Position, Sign, SpendToSign};
+use tally_core::device::{self, Entry, Event, Outgoing, Position, Sign, SpendToSign};
 use tally_core::id::TxId;
 use tally_core::predicate::Unlock;
 
 use crate::engine::{Engine, Step};
 use crate::packet::Via;
-use crate::{AgentError, Batch, Effect, StepOrder, Way};
+use crate::{AgentError, Batch, Conn, Effect, Input, StepOrder, Way};
+
+/// How much waits for the journal before nothing more is heard. One turn adds a few packets.
+pub(crate) const MAX_HELD: usize = 1024;
 
 impl Engine {
     /// Signs with the key in memory, if there is one; gives back what it does not sign.
@@ -147,17 +150,65 @@ impl Engine {
         Ok(())
     }
 
-    /// Drops what was held back of a device that was set back: its connections end.
+    /// Drops what was held back of a device that was set back: its connections end. What came from others
+    /// is durable, and is shown all the same.
     pub(crate) fn drop_held(&mut self, step: &mut Step<'_>) {
         (self.unobserved, self.signed_here) = (None, false);
         for effect in core::mem::take(&mut self.held) {
             match effect {
                 Effect::Send { way: Way::Conn(conn), .. } => {
-                    self.fail(step, conn, AgentError::Closed);
+                    self.fail(step, conn, AgentError::SetBack);
                 }
-                Effect::Send { .. } | Effect::Show(_) => {}
-                other => step.effects.push(other),
+                Effect::Over { way, end: Ok(_) } => {
+                    step.effects.push(Effect::Over { way, end: Err(AgentError::SetBack) });
+                }
+                Effect::Show(event) if came_from_others(&event) => {
+                    step.effects.push(Effect::Show(event));
+                }
+                Effect::Send { way: Way::File, .. } | Effect::Show(_) => {}
+                said @ (Effect::Over { .. } | Effect::Invoice(_) | Effect::Unsendable { .. }) => {
+                    step.effects.push(said);
+                }
+                // These are not held back: see `hold_back`.
+                Effect::Sign(_)
+                | Effect::Observe(_)
+                | Effect::Prove(_)
+                | Effect::FreeCounter(_) => {}
             }
         }
     }
+
+    /// A connection that the shell has closed takes nothing of what is held back.
+    pub(crate) fn drop_held_of(&mut self, conn: Conn) {
+        let is_its = |effect: &Effect| {
+            let (Effect::Send { way, .. } | Effect::Over { way, .. }) = effect else {
+                return false;
+            };
+            *way == Way::Conn(conn)
+        };
+        self.held.retain(|effect| !is_its(effect));
+    }
+
+    /// Whether no more is heard: what would be answered waits for the journal.
+    ///
+    /// # Errors
+    /// [`AgentError::Busy`].
+    pub(crate) fn may_hear(&self, input: &Input) -> Result<(), AgentError> {
+        let is_heard =
+            matches!(input, Input::Packet { .. } | Input::Opened { .. } | Input::File { .. });
+        if is_heard && self.held.len() >= MAX_HELD { Err(AgentError::Busy) } else { Ok(()) }
+    }
+
+    /// The payment whose step is signed and waits for the journal, if one does.
+    pub(crate) fn waits_for_journal(&self) -> Option<TxId> {
+        self.unobserved.filter(|_| self.is_normal())
+    }
+}
+
+/// Whether an event tells of what others did, which stays whatever became of this device's step.
+fn came_from_others(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Received { .. } | Event::Held { .. } | Event::Again { .. } | Event::Forked { .. }
+    )
 }

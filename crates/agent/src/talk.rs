@@ -404,6 +404,7 @@ impl Engine {
         conn: Conn,
         why: Option<String>,
     ) -> Result<(), AgentError> {
+        self.drop_held_of(conn);
         let Some(talk) = self.conns.get(&conn) else { return Ok(()) };
         if talk.goal == Goal::Serve && why.is_none() {
             self.end(step, conn, Ok(Done::Served));

@@ -43,11 +43,12 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use tally_core::card::Signed;
-use tally_core::device::{Device, Entry};
-use tally_core::id::{AssetId, DeviceId};
+use tally_core::device::{Device, Entry, Unsettled};
+use tally_core::id::{AssetId, DeviceId, TxId};
 use tally_core::keys::SecretKey;
 
 use crate::engine::Engine;
@@ -210,10 +211,24 @@ macro_rules! readable {
                 peers.contacts().iter().filter(|contact| open(contact)).count()
             }
 
-            /// Whether a contact, and no stranger, has been heard on this connection.
-            pub fn is_with_contact(&self, conn: Conn) -> bool {
+            /// The contact, who is no stranger, that has been heard on this connection.
+            pub fn contact_on(&self, conn: Conn) -> Option<DeviceId> {
                 let contact = self.0.conns.get(&conn).and_then(|talk| talk.contact);
-                contact.is_some_and(|contact| !self.0.is_stranger(&contact))
+                contact.filter(|contact| !self.0.is_stranger(contact))
+            }
+
+            /// The payment whose step is signed and waits for the journal, if one does. Nothing of it leaves.
+            pub fn waits_for_journal(&self) -> Option<TxId> {
+                self.0.waits_for_journal()
+            }
+
+            /// What the network is asked to certify now: not what waits for the journal.
+            pub fn unsettled(&self) -> Vec<Unsettled> {
+                let waits = self.0.waits_for_journal();
+                let mut unsettled = self.0.device.unsettled();
+                let has_left = |one: &Unsettled| one.claims.iter().all(|of| Some(of.tx) != waits);
+                unsettled.retain(has_left);
+                unsettled
             }
 
             /// How many payments to this payee are signed and not receipted.

@@ -80,6 +80,16 @@ impl CliError {
         Self::new(Exit::Usage, code, message, next)
     }
 
+    /// A mistake in this program, and where.
+    pub fn internal(place: &str) -> Self {
+        Self::new(
+            Exit::Failure,
+            "INTERNAL",
+            format!("a mistake in this program ended the command ({place})"),
+            "run `tally doctor`, then try again; please report it with what you did",
+        )
+    }
+
     /// A refusal, by this wallet or by the other side.
     ///
     /// A device that was proved to have forked is a conflict, whoever says so.

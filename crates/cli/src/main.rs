@@ -48,12 +48,7 @@ fn guarded(run: impl FnOnce() -> Result<Done, CliError>) -> Result<Done, CliErro
     }));
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
-        Err(CliError::new(
-            Exit::Failure,
-            "INTERNAL",
-            format!("a mistake in this program ended the command (at {place})"),
-            "run `tally doctor`, then try again; please report it with what you did",
-        ))
+        Err(CliError::internal(&format!("at {place}")))
     })
 }
 

@@ -60,6 +60,11 @@ impl Book {
         self.mints.values().sum()
     }
 
+    /// How many payments were ever signed.
+    pub fn payments(&self) -> usize {
+        self.signed.len()
+    }
+
     /// Writes down what somebody has signed by now.
     pub fn signs(&mut self, device: &Device) {
         for outgoing in device.outgoing().values().filter(|outgoing| outgoing.is_signed()) {

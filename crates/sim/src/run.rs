@@ -297,29 +297,34 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Takes notice of what was shown.
+    /// Takes notice of what is signed, as the records have it whatever was shown, and of what was shown.
     fn note(&mut self) {
         for person in 0..self.scene.people.len() {
             self.book.signs(self.scene.people[person].device());
+            self.note_steps(person);
             for event in std::mem::take(&mut self.scene.people[person].shown) {
                 self.note_event(person, &event);
             }
         }
+        self.outcome.paid = u64::try_from(self.book.payments()).unwrap_or(u64::MAX);
     }
 
-    fn note_step(&mut self, person: usize, tx: TxId) {
-        let outgoing = self.scene.people[person].device().outgoing().get(&tx);
-        let Some(seq) = outgoing.map(|outgoing| outgoing.transaction.step.seq) else { return };
-        if Some(person) != self.cheat && *self.steps.entry((person, seq)).or_insert(tx) != tx {
-            self.outcome.violation = Some(Violation::TwoSuccessors(seq));
+    fn note_steps(&mut self, person: usize) {
+        if Some(person) == self.cheat {
+            return;
+        }
+        let device = self.scene.people[person].device();
+        for signed in device.outgoing().values().filter(|outgoing| outgoing.is_signed()) {
+            let (tx, seq) = (signed.tx, signed.transaction.step.seq);
+            if *self.steps.entry((person, seq)).or_insert(tx) != tx {
+                self.outcome.violation = Some(Violation::TwoSuccessors(seq));
+            }
         }
     }
 
     fn note_event(&mut self, person: usize, event: &Event) {
         let text = match event {
-            Event::Paid { tx, amount, .. } => {
-                self.outcome.paid += 1;
-                self.note_step(person, *tx);
+            Event::Paid { amount, .. } => {
                 format!("{person} has signed a payment of {}", amount.units())
             }
             Event::Received { amount, .. } => {

@@ -10,15 +10,15 @@ use core::task::{Context, Poll, Waker};
 
 use tally_agent::settle::Told;
 use tally_agent::{
-    AgentError, Conn, Cx, Done, Driven, Effect, Guard, Idle, Input, Keys, Loaded, Ports,
-    ProveOrder, SignOrder, StepOrder, View, Way, drive,
+    AgentError, Conn, Cx, Done, Driven, Guard, Idle, Input, Keys, Loaded, Ports, ProveOrder,
+    SignOrder, StepOrder, View, Way, drive,
 };
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::Blob;
 use tally_core::device::{self, Device, Entry, Event, Me, Mode, Position};
 use tally_core::fields::{Fields, MAX_FIELD};
 use tally_core::hash::sha256;
-use tally_core::id::{AssetId, DeviceId, Head, NetworkId};
+use tally_core::id::{AssetId, DeviceId, Head, NetworkId, TxId};
 use tally_core::keys::{SecretKey, Signature};
 use tally_core::notary::{TrustBase, UnicityCertificate};
 use tally_core::predicate::Sealed;
@@ -54,6 +54,8 @@ pub struct Given {
     pub invoice: Option<Signed>,
     /// What could not be said, and why.
     pub unsendable: Vec<AgentError>,
+    /// Why an answer was not taken.
+    pub not_taken: Vec<AgentError>,
     /// How often the seal was asked which counter is free.
     pub counters_asked: usize,
 }
@@ -88,6 +90,8 @@ pub struct Person {
     pub signs_inside: bool,
     /// Whether the journal is at hand. A step that it is to be told meanwhile is not answered for.
     pub journal_is_here: bool,
+    /// Whether the seal says at once which counter is free. What is asked meanwhile is not answered.
+    pub counter_is_here: bool,
     /// Whether the key is at hand. What is ordered meanwhile is not answered.
     pub key_is_here: bool,
     /// The hardware seal, if there is one.
@@ -166,6 +170,7 @@ impl Person {
             journal: None,
             signs_inside: true,
             journal_is_here: true,
+            counter_is_here: true,
             key_is_here: true,
             chip,
             enrollment,
@@ -307,6 +312,10 @@ impl Person {
         format!("{:?}", self.agent)
     }
 
+    pub(crate) fn agent(&self) -> &Idle {
+        self.agent.as_ref().expect("power is there")
+    }
+
     /// What is durable now, which a later turn does not change.
     pub fn view(&self) -> View {
         self.agent.as_ref().map(Idle::view).expect("power is there")
@@ -356,7 +365,11 @@ impl Person {
         // A disk that took nothing has the agent read anew.
         self.agent = agent.ok();
         self.mark = self.disk.writes;
-        end.map(|()| given)
+        end?;
+        match given.not_taken.pop() {
+            Some(why) => Err(why.into()),
+            None => Ok(given),
+        }
     }
 }
 
@@ -408,24 +421,36 @@ impl Ports for Outside<'_> {
         self.person.prove(agent, order)
     }
 
-    fn free_counter(&mut self, taken: &[Slot]) -> Option<Sealed> {
+    fn free_counter(&mut self, taken: &[Slot]) -> Option<Option<Sealed>> {
         self.given.counters_asked += 1;
         let owner = self.person.key.public();
-        self.person.chip.as_ref().and_then(|chip| chip.lock(&owner, self.now, taken))
+        let lock = || self.person.chip.as_ref().and_then(|chip| chip.lock(&owner, self.now, taken));
+        self.person.counter_is_here.then(lock)
     }
 
-    fn carry(&mut self, effect: Effect) {
-        match effect {
-            Effect::Show(event) => {
-                self.given.shown.push((*event).clone());
-                self.person.shown.push(*event);
-            }
-            Effect::Send { way, packet } => self.given.packets.push((way, packet)),
-            Effect::Over { way, end } => self.given.over.push((way, end)),
-            Effect::Invoice(invoice) => self.given.invoice = Some(*invoice),
-            Effect::Unsendable { why, .. } => self.given.unsendable.push(why),
-            other => debug_assert!(false, "an effect that needs an answer: {other:?}"),
-        }
+    fn show(&mut self, event: Box<Event>) {
+        self.given.shown.push((*event).clone());
+        self.person.shown.push(*event);
+    }
+
+    fn send(&mut self, way: Way, packet: Vec<u8>) {
+        self.given.packets.push((way, packet));
+    }
+
+    fn over(&mut self, way: Way, end: Result<Done, AgentError>) {
+        self.given.over.push((way, end));
+    }
+
+    fn invoice(&mut self, invoice: Box<Signed>) {
+        self.given.invoice = Some(*invoice);
+    }
+
+    fn unsendable(&mut self, _: DeviceId, _: Option<TxId>, why: AgentError) {
+        self.given.unsendable.push(why);
+    }
+
+    fn not_taken(&mut self, why: AgentError) {
+        self.given.not_taken.push(why);
     }
 }
 

@@ -65,9 +65,9 @@ impl Scene {
     /// [`Ended`], of whatever was to be taken over.
     pub fn settle(&mut self, person: usize) -> Result<Settled, Ended> {
         self.give(person, Tell::Remind)?;
-        let device = self.people[person].device();
+        let agent = self.people[person].agent();
         let histories: Vec<Vec<Claims>> =
-            device.unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
+            agent.unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
         let forks = Some(self.people[person].known_forks());
         let errand = Errand { watch: true, forks, histories, ..self.errand(person) };
         self.run(person, errand)

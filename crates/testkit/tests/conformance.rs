@@ -12,6 +12,8 @@ enum Fault {
     Lies,
     /// It writes one part of a batch after the other.
     Halves,
+    /// It writes what the journal knows by itself, after everything else.
+    ObservedApart,
     /// It writes over what somebody else has written.
     DoesNotCompare,
     /// It confirms where there is nothing to write, whoever has written.
@@ -43,6 +45,13 @@ impl Store for Faulty {
                 disk.commit(&changes).await?;
                 disk.fuse = fuse;
                 disk.commit(&Batch { changes: Vec::new(), ..batch.clone() }).await
+            }
+            Fault::ObservedApart => {
+                let observed = Batch { observed: batch.observed, ..Batch::default() };
+                let fuse = disk.fuse.take();
+                disk.commit(&Batch { observed: None, ..batch.clone() }).await?;
+                disk.fuse = fuse;
+                disk.commit(&observed).await
             }
             Fault::DoesNotCompare => {
                 disk.read();
@@ -86,7 +95,13 @@ fn a_disk_in_memory_holds_what_every_store_has_to() {
 
 #[test]
 fn a_store_that_does_not_is_found_out() {
-    for fault in [Fault::Lies, Fault::Halves, Fault::DoesNotCompare, Fault::DoesNotConfirm] {
+    for fault in [
+        Fault::Lies,
+        Fault::Halves,
+        Fault::ObservedApart,
+        Fault::DoesNotCompare,
+        Fault::DoesNotConfirm,
+    ] {
         assert!(std::panic::catch_unwind(|| conform(fault)).is_err(), "{fault:?}");
     }
 }

@@ -4,7 +4,7 @@ use tally_agent::{AgentError, Conn, Done, Goal, Input, MAX_CONNECTIONS, MAX_SERV
 use tally_core::accept::AcceptPolicy;
 use tally_core::amount::Amount;
 use tally_core::device::{self, Event};
-use tally_testkit::{Ended, Scene};
+use tally_testkit::{Ended, Person, Scene};
 
 fn open(scene: &mut Scene, goal: Goal) -> Result<(), Ended> {
     let conn = scene.people[0].next_conn();
@@ -112,4 +112,29 @@ fn a_receipt_that_waited_for_its_key_is_given_when_the_key_is_back() {
     let file = Input::File { bytes: receipt[0].clone(), agree: false };
     let receipted = scene.give(0, file).unwrap().shown;
     assert!(matches!(receipted[..], [Event::Receipted { .. }]), "{receipted:?}");
+}
+
+#[test]
+fn what_waits_for_a_counter_goes_on_when_the_hardware_answers_and_has_a_limit_a_device() {
+    let mut scene = Scene::with(vec![Person::sealed(1), Person::new(2)], 0);
+    scene.mint_to(1, 1000);
+    scene.people[0].counter_is_here = false;
+    let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(10));
+    let mut offers = |scene: &mut Scene| {
+        let (mine, theirs) = (scene.people[1].next_conn(), scene.people[0].next_conn());
+        let goal = Goal::Pay { payee, asset, amount };
+        let offer = scene.give(1, Input::Opened { conn: mine, goal }).unwrap().on(mine);
+        scene.give(0, Input::Opened { conn: theirs, goal: Goal::Serve }).unwrap();
+        let mut ends = offer.into_iter().map(|bytes| {
+            scene.give(0, Input::Packet { conn: theirs, bytes }).unwrap().end_of(theirs)
+        });
+        ends.find_map(|end| end)
+    };
+    for _ in 0..4 {
+        assert_eq!(offers(&mut scene), None, "it waits");
+    }
+    assert_eq!(offers(&mut scene), Some(Err(AgentError::Full)));
+    scene.people[0].counter_is_here = true;
+    let given = scene.give(0, Input::Remind).unwrap();
+    assert_eq!(given.packets.len(), 4, "each is answered: {given:?}");
 }

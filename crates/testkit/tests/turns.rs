@@ -1,10 +1,10 @@
 //! What a turn writes, when its effects leave, and which answers count.
 
-use tally_agent::{AgentError, Goal, Input, OrderId};
+use tally_agent::{AgentError, Goal, Input, OrderId, Way};
 use tally_core::amount::Amount;
 use tally_core::device::{self, Event, Mode, OutgoingState};
 use tally_core::id::{Digest, Head, TxId};
-use tally_testkit::{DiskError, Ended, Scene};
+use tally_testkit::{DiskError, Ended, Person, Scene};
 
 /// How many batches payer and payee write while something happens.
 fn writes(scene: &mut Scene, happens: impl FnOnce(&mut Scene)) -> (usize, usize) {
@@ -96,8 +96,58 @@ fn a_payment_that_the_journal_contradicts_is_not_said_to_be_made() {
         scene.pay(0, 1, 10).unwrap();
         let elsewhere = scene.people[0].journal.map(|(seq, _)| (seq + 1, Head::new([9; 32])));
         scene.people[0].journal = elsewhere;
-        assert_eq!(scene.pay(0, 1, 10), Err(Ended::Refused(AgentError::Closed)), "{inside}");
+        // A key elsewhere has signed nothing, so that its connection has nothing to say of it.
+        let why = if inside { AgentError::SetBack } else { AgentError::Closed };
+        assert_eq!(scene.pay(0, 1, 10), Err(Ended::Refused(why)), "{inside}");
     }
+    let mut scene = Scene::new(2, 1000);
+    scene.pay(0, 1, 10).unwrap();
+    let invoice = scene.invoice(1, 10).unwrap();
+    scene.people[0].journal = Some((2, Head::new([9; 32])));
+    let given = scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+    assert_eq!(given.over, [(Way::File, Err(AgentError::SetBack))], "by code, too");
+}
+
+#[test]
+fn what_waits_for_the_journal_has_a_limit_and_the_network_is_no_way_around_it() {
+    let mut scene = Scene::new(2, 1000);
+    scene.pay(0, 1, 10).unwrap();
+    scene.people[0].journal_is_here = false;
+    let invoice = scene.invoice(1, 10).unwrap();
+    scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+    let last = scene.people[0].device().seq();
+    let mut steps = scene.people[0].device().outgoing().values();
+    let waits = steps.find(|o| o.transaction.step.seq == last).expect("the last").tx;
+    scene.settle(0).unwrap();
+    assert_eq!(scene.people[0].device().settled_at(&waits), None);
+    let contact = scene.id(1);
+    let meets = |scene: &mut Scene| {
+        let conn = scene.people[0].next_conn();
+        scene.give(0, Input::Opened { conn, goal: Goal::Meet { contact } }).map(|_| ())
+    };
+    let most = (0..2000).take_while(|_| meets(&mut scene).is_ok()).count();
+    assert!((1..=1024).contains(&most), "{most}");
+    assert_eq!(meets(&mut scene), Err(Ended::Refused(AgentError::Busy)));
+    scene.people[0].journal_is_here = true;
+    let given = scene.give(0, Input::Remind).unwrap();
+    assert_eq!(given.files().len(), 1, "the payment leaves");
+    scene.settle(0).unwrap();
+    assert!(scene.people[0].device().settled_at(&waits).is_some());
+}
+
+#[test]
+fn an_answer_that_is_not_taken_holds_up_no_other() {
+    let mut scene = Scene::with(vec![Person::sealed(1), Person::new(2)], 0);
+    scene.people[0].counter_is_here = false;
+    let (payee, asset, amount) = (scene.id(1), scene.asset, Amount::new(10));
+    // Nothing is there to be set aside, which shows when the counter is known.
+    let reserve = device::Input::Reserve { payee, asset, amount, until: scene.now.plus(600) };
+    scene.give(0, Input::Wish(vec![reserve])).unwrap();
+    scene.give(0, Input::Invoice { asset, amount, valid_for: 60 }).unwrap();
+    scene.people[0].counter_is_here = true;
+    let refused = scene.give(0, Input::Remind).unwrap_err();
+    assert!(matches!(refused, Ended::Refused(AgentError::Device(_))), "{refused:?}");
+    assert_eq!(scene.people[0].device().terms().len(), 1, "the invoice is made all the same");
 }
 
 /// The records of two processes are taken in turn, the journal beside them is one.

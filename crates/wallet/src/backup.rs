@@ -18,7 +18,7 @@ use tally_seal::unlock::{KdfParams, Passphrase};
 
 use crate::sealed::{DeviceSeal, ENROLLMENT, TPM, sealed_slots, world};
 use crate::settle::NOTARY;
-use crate::store::Store;
+use crate::store::{OBSERVED, Store};
 use crate::wallet::{entropy, is_begun, random};
 use crate::{Setup, StoreError, Wallet, WalletError};
 
@@ -68,7 +68,8 @@ impl Wallet {
             network: self.network,
             changes: loaded.changes,
             issued: loaded.issued,
-            meta: loaded.meta.into_iter().collect(),
+            // What the journal of today knows says nothing beside a later journal.
+            meta: loaded.meta.into_iter().filter(|(name, _)| name != OBSERVED).collect(),
         };
         let (memory_kib, passes, lanes) = self.kdf.parts();
         let (salt, nonce) = (random()?, random()?);

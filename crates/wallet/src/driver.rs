@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use tally_agent::{
-    AgentError, Batch, Conn, Cx, Done, Driven, Effect, Idle, Input, Ports, ProveOrder, Proved,
-    SignOrder, StepOrder, Way, drive,
+    AgentError, Batch, Conn, Cx, Done, Driven, Idle, Input, Ports, ProveOrder, Proved, SignOrder,
+    StepOrder, Way, drive,
 };
 use tally_core::card::Signed;
 use tally_core::device::{self, Device, Entry, Event};
-use tally_core::id::DeviceId;
+use tally_core::id::{DeviceId, TxId};
 use tally_core::keys::Signature;
 use tally_core::predicate::Sealed;
 use tally_core::seal::Slot;
@@ -225,38 +225,45 @@ impl Ports for Outside<'_> {
         self.done(left)
     }
 
-    /// Without one, or without an answer of the hardware, the coin is taken under its key alone.
-    fn free_counter(&mut self, taken: &[Slot]) -> Option<Sealed> {
-        self.wallet.seal.lock(now().plus(LOCK_SECONDS), taken).ok()
+    /// Without one, or without an answer of the hardware, the coin is taken under its key alone: whoever pays
+    /// waits for the answer.
+    fn free_counter(&mut self, taken: &[Slot]) -> Option<Option<Sealed>> {
+        Some(self.wallet.seal.lock(now().plus(LOCK_SECONDS), taken).ok())
     }
 
-    fn carry(&mut self, effect: Effect) {
-        let given = &mut *self.given;
-        match effect {
-            Effect::Show(event) => (self.show)(&event),
-            Effect::Send { way, packet } => {
-                if given.is_about(way) {
-                    given.packets.push(packet);
-                } else if let Way::Conn(conn) = way {
-                    self.wallet.elsewhere.entry(conn).or_default().0.push(packet);
-                }
-            }
-            Effect::Over { way, end } => {
-                if given.is_about(way) {
-                    given.over = Some(end);
-                } else if let Way::Conn(conn) = way {
-                    self.wallet.elsewhere.entry(conn).or_default().1 = Some(end);
-                }
-            }
-            Effect::Invoice(invoice) => given.invoice = Some(*invoice),
-            Effect::Unsendable { tx, why, .. } => {
-                let error = match tx {
-                    Some(tx) => WalletError::Unsent { tx, why: why.to_string() },
-                    None => why.into(),
-                };
-                given.failed.get_or_insert(error);
-            }
-            other => debug_assert!(false, "an effect that this shell does not know: {other:?}"),
+    fn show(&mut self, event: Box<Event>) {
+        (self.show)(&event);
+    }
+
+    fn send(&mut self, way: Way, packet: Vec<u8>) {
+        if self.given.is_about(way) {
+            self.given.packets.push(packet);
+        } else if let Way::Conn(conn) = way {
+            self.wallet.elsewhere.entry(conn).or_default().0.push(packet);
         }
+    }
+
+    fn over(&mut self, way: Way, end: Result<Done, AgentError>) {
+        if self.given.is_about(way) {
+            self.given.over = Some(end);
+        } else if let Way::Conn(conn) = way {
+            self.wallet.elsewhere.entry(conn).or_default().1 = Some(end);
+        }
+    }
+
+    fn invoice(&mut self, invoice: Box<Signed>) {
+        self.given.invoice = Some(*invoice);
+    }
+
+    fn unsendable(&mut self, _: DeviceId, tx: Option<TxId>, why: AgentError) {
+        let error = match tx {
+            Some(tx) => WalletError::Unsent { tx, why: why.to_string() },
+            None => why.into(),
+        };
+        self.given.failed.get_or_insert(error);
+    }
+
+    fn not_taken(&mut self, why: AgentError) {
+        self.given.failed.get_or_insert(why.into());
     }
 }

@@ -113,14 +113,17 @@ impl Wallet {
                 conn
             }
         };
+        if self.waits_for_journal().is_some() {
+            self.remind(show)?;
+        }
         let given = self.give(Input::Packet { conn, bytes: message.to_vec() }, show)?;
         Ok(given.whole()?.packets)
     }
 
-    /// Whether a contact, and no stranger, has been heard on this connection.
-    pub fn is_with_contact(&self, visit: &Visit) -> bool {
-        let Agent::Idle(agent) = &self.agent else { return false };
-        visit.0.as_ref().is_some_and(|(conn, _)| agent.is_with_contact(*conn))
+    /// The contact, who is no stranger, that has been heard on this connection.
+    pub fn contact_on(&self, visit: &Visit) -> Option<DeviceId> {
+        let Agent::Idle(agent) = &self.agent else { return None };
+        visit.0.as_ref().and_then(|(conn, _)| agent.contact_on(*conn))
     }
 
     /// Goes through a connection until its goal is reached, or cannot be.
@@ -136,6 +139,12 @@ impl Wallet {
         let mut given = self.give(Input::Opened { conn, goal }, show)?;
         loop {
             let sent = given.packets.iter().try_for_each(|packet| channel.send(packet));
+            if let (Some(Err(AgentError::SetBack)), Some(error)) =
+                (&given.over, given.failed.take())
+            {
+                // The journal says more of it.
+                return Err(error);
+            }
             if let Some(end) = given.over {
                 return end.map_err(|error| {
                     // The connection is over whether or not this arrives.
@@ -146,7 +155,7 @@ impl Wallet {
             if let Some(error) = given.failed {
                 // What the seal did not do waits, and this connection does not wait for it.
                 self.hang_up(conn, None, show)?;
-                return Err(error);
+                return Err(self.made_all_the_same(error));
             }
             given = match sent.and_then(|()| channel.recv()) {
                 Ok(bytes) => self.give(Input::Packet { conn, bytes }, show)?,

@@ -53,7 +53,8 @@ impl Wallet {
         self.ready()?;
         self.remind(&mut show)?;
         let pay = Input::PayInvoice(Box::new(invoice.clone()));
-        let given = self.give(pay, &mut show)?.whole()?;
+        let given = self.give(pay, &mut show)?.whole();
+        let given = given.map_err(|error| self.made_all_the_same(error))?;
         match given.packets.into_iter().next() {
             Some(packet) => Ok((packet, events)),
             None => Err(unfinished(&events)),

@@ -114,7 +114,7 @@ impl Wallet {
         self.ready()?;
         self.remind(show)?;
         let histories: Vec<Vec<Claims>> =
-            self.device().unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
+            self.unsettled().into_iter().map(|unsettled| unsettled.claims).collect();
         let forks = Some(self.known_forks());
         let errand = Errand { watch: true, forks, histories, ..self.errand()? };
         let brought = self.send(errand, progress, show)?;

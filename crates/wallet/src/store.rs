@@ -114,7 +114,7 @@ impl Loaded {
 /// Under which name `meta` counts the changes that were written.
 const COMMITS: &str = "commits";
 /// Under which name it has the last signed step that the journal is known to know.
-const OBSERVED: &str = "observed";
+pub(crate) const OBSERVED: &str = "observed";
 
 type Opener = Box<dyn Fn() -> Result<Database, StoreError> + Send>;
 

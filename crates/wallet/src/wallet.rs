@@ -7,11 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
-use tally_core::device::{Device, Entry, Event, Input, Me, Mode, Position};
+use tally_core::device::{Device, Entry, Event, Input, Me, Mode, Position, Unsettled};
 use tally_core::fields::Fields;
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
-use tally_core::id::{AssetId, DeviceId, NetworkId};
+use tally_core::id::{AssetId, DeviceId, NetworkId, TxId};
 use tally_core::policy::Policy;
 use tally_core::time::Time;
 use tally_seal::journal::Rollback;
@@ -257,7 +257,9 @@ impl Wallet {
         if self.journal_differs().is_some() {
             return self.set_back();
         }
-        self.remind(&mut |_| {})
+        // What the seal does not do now it is asked for again by whatever needs it, which says why.
+        self.look_for_tpm()?;
+        self.give(tally_agent::Input::Remind, &mut |_| {}).map(drop)
     }
 
     /// What the journal says, if it is not where this wallet's records say that it may be: at the last
@@ -299,6 +301,32 @@ impl Wallet {
             Agent::Idle(idle) => idle.device(),
             Agent::Torn(torn) => torn.device(),
             Agent::Away(device) => device,
+        }
+    }
+
+    /// What the network is asked to certify now, which leaves out what waits for the journal.
+    pub(crate) fn unsettled(&self) -> Vec<Unsettled> {
+        match &self.agent {
+            Agent::Idle(idle) => idle.unsettled(),
+            Agent::Torn(_) | Agent::Away(_) => Vec::new(),
+        }
+    }
+
+    /// The payment whose step is signed and waits for the journal, if one does.
+    pub(crate) fn waits_for_journal(&self) -> Option<TxId> {
+        match &self.agent {
+            Agent::Idle(idle) => idle.waits_for_journal(),
+            Agent::Torn(_) | Agent::Away(_) => None,
+        }
+    }
+
+    /// A payment is signed before the journal is told. Where that is what failed, it is made, and waits.
+    pub(crate) fn made_all_the_same(&self, error: WalletError) -> WalletError {
+        match (self.waits_for_journal(), error) {
+            (Some(tx), WalletError::Seal(why @ SealError::Io { .. })) => {
+                WalletError::Waiting { tx, why: why.to_string() }
+            }
+            (_, error) => error,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod guests;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,9 +24,10 @@ use crate::show::{Names, Shown};
 
 /// How long a connection may stay without saying anything at first.
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
-/// How long the terminal waits after the system could not take a connection; twice as long each time.
+/// How long the terminal waits after the system could not take a connection; twice as long each time, up to
+/// 1.28 seconds.
 const PAUSE: Duration = Duration::from_millis(20);
-/// After how many such times in a row, some 20 seconds, it ends.
+/// After how many such times in a row, some 25 seconds, it ends.
 const MAX_PAUSES: u32 = 25;
 /// How often it says that it turned connections away.
 const SAY_FULL: Duration = Duration::from_secs(60);
@@ -179,9 +181,13 @@ impl Desk {
         }
     }
 
+    /// Serves a connection until it ends. A mistake in this program ends the terminal, as it ends every
+    /// other command, and takes nobody's place.
     fn serve(&self, guest: u64, mut channel: TcpChannel) {
         let mut counted = false;
-        let ended = self.talk(guest, &mut channel, &mut counted);
+        let talk = AssertUnwindSafe(|| self.talk(guest, &mut channel, &mut counted));
+        let ended =
+            catch_unwind(talk).unwrap_or_else(|_| Err(CliError::internal("in a connection")));
         drop(channel);
         lock(&self.guests).left(guest);
         let mut count = lock(&self.count);
@@ -280,7 +286,7 @@ impl Desk {
             }
         });
         shown?;
-        lock(&self.guests).spoke(guest, Instant::now(), wallet.is_with_contact(visit));
+        lock(&self.guests).spoke(guest, Instant::now(), wallet.contact_on(visit));
         match answered {
             // A wallet that cannot keep what it accepts must not go on accepting.
             Err(error @ WalletError::Store(_)) => Err(error.into()),
@@ -307,7 +313,8 @@ impl Desk {
     }
 }
 
-/// A thread that panicked leaves nothing half done here: the wallet reads what is durable anew.
+/// A thread that panicked leaves nothing half done here: the wallet reads what is durable anew, if anybody
+/// uses it before the terminal has ended.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

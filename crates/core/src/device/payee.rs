@@ -16,6 +16,7 @@ use super::{
 use crate::accept::Facts;
 use crate::amount::Amount;
 use crate::evidence::{Evidence, EvidenceError, Holding, Hop, Minted, Sighting, Witness};
+use crate::fork::ForkProof;
 use crate::id::{AssetId, DeviceId, Link, Nonce, TxId};
 use crate::keys::Signature;
 use crate::message::{Accept, Commit, Message, Offer, Payment, Receipt, Refuse};
@@ -47,6 +48,16 @@ pub(super) struct Open {
     offer: Offer,
     accept: Accept,
     checked: Checked,
+}
+
+/// Why an offer is not answered.
+enum NotAnswered {
+    /// It does not fit what is known, and may be half of a fork.
+    Unfit(DeviceError),
+    /// What lies behind it is a fork.
+    Fork(Box<ForkProof>),
+    /// Somebody does not want it so: this device, its owner or the asset's issuer.
+    Refused(DeviceError),
 }
 
 impl Device {
@@ -150,16 +161,17 @@ impl Device {
         offer: Offer,
         nonce: Nonce,
     ) -> Result<Output, DeviceError> {
-        let checked = match self.check_offer(world, &from, &offer) {
+        let checked = match self.judge_offer(world, &from, &offer) {
             Ok(checked) => checked,
-            Err(error) => return self.contradicted(from, &offer, error, Vec::new()),
+            Err(NotAnswered::Unfit(error)) => {
+                return self.contradicted(from, &offer, error, Vec::new());
+            }
+            Err(NotAnswered::Fork(proof)) => {
+                let convicted = self.convict(*proof).unwrap_or_default();
+                return Ok(self.refusing(convicted, from, TradeError::Fork.into()));
+            }
+            Err(NotAnswered::Refused(error)) => return Err(error),
         };
-        self.check_mints(&offer.evidence)?;
-        self.check_offline(world, &offer, &checked)?;
-        if let Some(output) = self.convict_from(&self.new_sightings(&offer.evidence)) {
-            return Ok(self.refusing(output, from, TradeError::Fork.into()));
-        }
-        self.would_accept(world, &from, &offer, &checked)?;
         let accept = self.given_for(&from, &offer.asset).cloned().unwrap_or_else(|| {
             let owner = self.predicate_for(world, &offer.asset);
             Accept { nonce, owner }
@@ -187,11 +199,25 @@ impl Device {
     pub fn gives_lock_for(&self, world: &World<'_>, from: &DeviceId, offer: &Offer) -> bool {
         self.enrollment().is_some()
             && self.given_for(from, &offer.asset).is_none()
-            && self.check_offer(world, from, offer).is_ok_and(|checked| {
-                self.check_mints(&offer.evidence).is_ok()
-                    && self.check_offline(world, offer, &checked).is_ok()
-                    && self.would_accept(world, from, offer, &checked).is_ok()
-            })
+            && self.judge_offer(world, from, offer).is_ok()
+    }
+
+    /// Whether an offer is answered, in the order in which it is checked.
+    fn judge_offer(
+        &self,
+        world: &World<'_>,
+        from: &DeviceId,
+        offer: &Offer,
+    ) -> Result<Checked, NotAnswered> {
+        let checked = self.check_offer(world, from, offer).map_err(NotAnswered::Unfit)?;
+        let refused = NotAnswered::Refused;
+        self.check_mints(&offer.evidence).map_err(|error| refused(error.into()))?;
+        self.check_offline(world, offer, &checked).map_err(refused)?;
+        match self.contradiction_in(&self.new_sightings(&offer.evidence)) {
+            Some(proof) => return Err(NotAnswered::Fork(Box::new(proof))),
+            None => self.would_accept(world, from, offer, &checked).map_err(refused)?,
+        }
+        Ok(checked)
     }
 
     /// What this device answered a payer who has not paid yet. It gets the same terms again: whichever

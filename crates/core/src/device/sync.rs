@@ -96,7 +96,7 @@ impl Device {
         if proof.key == self.me.owner { self.accused(world, proof) } else { self.convict(proof) }
     }
 
-    fn convict(&mut self, proof: ForkProof) -> Result<Output, DeviceError> {
+    pub(super) fn convict(&mut self, proof: ForkProof) -> Result<Output, DeviceError> {
         let kind = proof.check()?;
         if self.is_bricked(&proof.key) {
             return Ok(Output::default());
@@ -114,6 +114,11 @@ impl Device {
 
     /// Convicts whoever contradicts, in verified steps, what was seen here or each other.
     pub(super) fn convict_from(&mut self, steps: &[Sighting]) -> Option<Output> {
+        self.contradiction_in(steps).and_then(|proof| self.convict(proof).ok())
+    }
+
+    /// The first contradiction that these steps show, with each other or with what is remembered.
+    pub(super) fn contradiction_in(&self, steps: &[Sighting]) -> Option<ForkProof> {
         let mut new = Sightings::default();
         for step in steps {
             // Who is convicted already was judged when the evidence was verified; of itself this
@@ -123,7 +128,7 @@ impl Device {
             }
             let known = self.sightings.contradiction(step);
             if let Some(proof) = known.or_else(|| new.contradiction(step)) {
-                return self.convict(proof).ok();
+                return Some(proof);
             }
             new.put(step.clone());
         }

@@ -200,7 +200,14 @@ impl Device {
     /// by nobody while this device only receives, and makes way for another step that was signed in its
     /// place.
     pub(super) fn unsign(&mut self, tx: TxId) -> Result<Output, DeviceError> {
-        let signed = self.outgoing.all().get(&tx).filter(|outgoing| outgoing.is_signed());
+        // What was receipted has left, but for what this device paid itself.
+        let may_wait = |outgoing: &&Arc<Outgoing>| match outgoing.state {
+            OutgoingState::Signed => true,
+            OutgoingState::Receipted => outgoing.payee == self.id,
+            OutgoingState::Proving | OutgoingState::Intent | OutgoingState::GivenUp => false,
+        };
+        let signed = self.outgoing.all().get(&tx).filter(may_wait);
+        let signed = signed.filter(|_| self.mode != Mode::Normal);
         let mut outgoing = Outgoing::clone(signed.ok_or(DeviceError::NotWaiting)?);
         let left = self.left_by(&outgoing);
         let left = left.map(|pocket| Pocket { evidence: Evidence::default(), ..pocket.clone() });

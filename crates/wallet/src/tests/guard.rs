@@ -198,6 +198,30 @@ fn a_journal_that_was_set_back_alone_is_noticed_once_anything_was_written_after_
 }
 
 #[test]
+fn a_journal_that_cannot_be_written_keeps_back_what_is_signed_and_nothing_else() {
+    let town = Town::new();
+    let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+    let place = Place::new(town.dir("alice"), &town.setup_on("here").state_dir);
+    let mut in_the_way = place.journal(&alice.device().me().owner).into_os_string();
+    in_the_way.push(".new");
+    fs::create_dir_all(std::path::Path::new(&in_the_way).join("full")).unwrap();
+    let invoice = bob.invoice(asset, Amount::new(10), 60).unwrap();
+    let made = alice.pay_invoice(&invoice).unwrap_err();
+    assert_eq!(made.code(), "WALLET_WAITING", "whoever pays anew would pay twice: {made}");
+    drop(alice);
+    let mut alice = town.open("alice").expect("opening waits for no journal");
+    assert!(!is_receive_only(&alice));
+    assert_eq!(alice.waiting(&bob.device().id()), 1);
+    let kept = alice.resend(bob.device().id()).unwrap_err();
+    assert_eq!(kept.code(), "SEAL_IO");
+    assert!(alice.unsettled().is_empty(), "the network is no way out either");
+    fs::remove_dir_all(&in_the_way).unwrap();
+    let packets = alice.resend(bob.device().id()).unwrap();
+    bob.receive_packet(&packets[0]).unwrap();
+    assert_eq!(bob.device().incoming().len(), 1);
+}
+
+#[test]
 fn a_pocket_that_does_not_fit_what_was_signed_is_found() {
     let town = Town::new();
     let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);

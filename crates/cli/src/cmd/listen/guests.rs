@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use tally_core::id::DeviceId;
 use tally_transport::tcp::HangUp;
 
 /// Most connections at once.
@@ -15,13 +16,15 @@ const MAX_GUESTS: usize = 64;
 const MAX_LEAVING: usize = 64;
 /// How many connections one address has before they are the first to be closed.
 const MAX_OF_ADDRESS: usize = 16;
+/// On how many connections, the latest ones, a contact counts as one.
+const MAX_OF_CONTACT: usize = 2;
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Guest {
     address: IpAddr,
-    /// Whether a contact was heard on it.
-    is_contact: bool,
+    /// The contact who was heard on it, if one was.
+    contact: Option<DeviceId>,
     heard: Instant,
     hang_up: Option<HangUp>,
 }
@@ -32,7 +35,7 @@ impl Guest {
     }
 
     fn at(address: IpAddr, heard: Instant) -> Self {
-        Self { address: site(address), is_contact: false, heard, hang_up: None }
+        Self { address: site(address), contact: None, heard, hang_up: None }
     }
 }
 
@@ -87,9 +90,9 @@ impl Guests {
     }
 
     /// A connection has said something that the wallet took.
-    pub(super) fn spoke(&mut self, guest: u64, now: Instant, is_contact: bool) {
+    pub(super) fn spoke(&mut self, guest: u64, now: Instant, contact: Option<DeviceId>) {
         if let Some(guest) = self.here.get_mut(&guest) {
-            (guest.is_contact, guest.heard) = (is_contact, now);
+            (guest.contact, guest.heard) = (contact, now);
         }
     }
 
@@ -104,7 +107,7 @@ impl Guests {
     }
 
     /// Whoever was silent longest: of those with whom no contact was heard, and of them first one of an address
-    /// that has many.
+    /// that has many. A contact who has many connections is one on the latest of them.
     fn first_to_go(&self) -> Option<u64> {
         let mut of_address = BTreeMap::<IpAddr, usize>::new();
         for guest in self.here.values() {
@@ -112,9 +115,14 @@ impl Guests {
         }
         let place = |guest: &Guest| {
             let is_crowd = of_address.get(&guest.address).is_some_and(|n| *n > MAX_OF_ADDRESS);
-            (guest.is_contact, !is_crowd, guest.heard)
+            (self.is_with_contact(guest), !is_crowd, guest.heard)
         };
         self.here.iter().min_by_key(|(_, guest)| place(guest)).map(|(id, _)| *id)
+    }
+
+    fn is_with_contact(&self, guest: &Guest) -> bool {
+        let is_later = |other: &&Guest| other.contact == guest.contact && other.heard > guest.heard;
+        guest.contact.is_some() && self.here.values().filter(is_later).count() < MAX_OF_CONTACT
     }
 }
 
@@ -148,9 +156,10 @@ mod tests {
             self.guests.enter(Guest::at(Ipv4Addr::new(192, 0, 2, address).into(), self.now))
         }
 
-        fn spoke(&mut self, guest: u64, is_contact: bool) {
+        /// A contact, or nobody who is one, says something.
+        fn spoke(&mut self, guest: u64, contact: Option<u8>) {
             self.now += Duration::from_millis(1);
-            self.guests.spoke(guest, self.now, is_contact);
+            self.guests.spoke(guest, self.now, contact.map(|of| DeviceId::new([of; 32])));
         }
 
         fn is_here(&self, guest: Option<u64>) -> bool {
@@ -162,13 +171,28 @@ mod tests {
     fn a_flood_of_strangers_pushes_out_no_contact() {
         let mut terminal = Terminal::new();
         let contact = terminal.enter(1).unwrap();
-        terminal.spoke(contact, true);
+        terminal.spoke(contact, Some(1));
         for _ in 0..MAX_GUESTS {
             let stranger = terminal.enter(1).unwrap();
-            terminal.spoke(stranger, false);
+            terminal.spoke(stranger, None);
         }
         assert!(terminal.guests.is_here(contact));
         assert_eq!(terminal.guests.here.len(), MAX_GUESTS);
+    }
+
+    #[test]
+    fn one_contact_keeps_nobody_out_who_is_new() {
+        let mut terminal = Terminal::new();
+        for _ in 0..MAX_GUESTS {
+            let same = terminal.enter(1).unwrap();
+            terminal.spoke(same, Some(1));
+        }
+        let new = terminal.enter(1);
+        for _ in 0..MAX_GUESTS / 2 {
+            let same = terminal.enter(1).unwrap();
+            terminal.spoke(same, Some(1));
+        }
+        assert!(terminal.is_here(new), "those of one contact go first");
     }
 
     #[test]
@@ -176,7 +200,7 @@ mod tests {
         let mut terminal = Terminal::new();
         for _ in 0..MAX_GUESTS {
             let stranger = terminal.enter(1).unwrap();
-            terminal.spoke(stranger, false);
+            terminal.spoke(stranger, None);
         }
         let new = terminal.enter(1);
         for _ in 0..MAX_GUESTS - 1 {
