@@ -22,6 +22,10 @@ const NOWHERE: &str = "127.0.0.1:1";
 /// How long a network may take until it certifies.
 const READY: Duration = Duration::from_secs(60);
 
+/// How long until whoever was seen to contradict itself is heard again: it is shut out for a minute, and may be
+/// seen once more before it has caught up.
+const HEARD_AGAIN: Duration = Duration::from_secs(180);
+
 /// The files of four validators, not running yet.
 struct Four {
     folder: PathBuf,
@@ -127,7 +131,7 @@ fn one_malicious_validator_twin_voting_both_ways() {
     assert_one_history(&honest);
     // It did take part, on both sides: the honest ones told each half everything.
     for half in [&one_half, &other_half] {
-        half.wait_ready(READY).expect("it is one of four");
+        half.wait_ready(HEARD_AGAIN).expect("it is one of four");
     }
 }
 
