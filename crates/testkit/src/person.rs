@@ -90,6 +90,8 @@ pub struct Person {
     pub signs_inside: bool,
     /// Whether the journal is at hand. A step that it is to be told meanwhile is not answered for.
     pub journal_is_here: bool,
+    /// What is handed in instead of the seal's next answer, as a shell with a mistake would.
+    pub instead_of_a_proof: Option<Input>,
     /// Whether the seal says at once which counter is free. What is asked meanwhile is not answered.
     pub counter_is_here: bool,
     /// Whether the key is at hand. What is ordered meanwhile is not answered.
@@ -170,6 +172,7 @@ impl Person {
             journal: None,
             signs_inside: true,
             journal_is_here: true,
+            instead_of_a_proof: None,
             counter_is_here: true,
             key_is_here: true,
             chip,
@@ -300,6 +303,7 @@ impl Person {
             trust: self.trust.clone(),
             kept: self.kept.clone(),
             told: self.told.clone(),
+            instead_of_a_proof: None,
             shown: Vec::new(),
             ..*self
         };
@@ -418,7 +422,10 @@ impl Ports for Outside<'_> {
     }
 
     fn prove(&mut self, agent: &Idle, order: ProveOrder) -> Option<Input> {
-        self.person.prove(agent, order)
+        match self.person.instead_of_a_proof.take() {
+            Some(answer) => Some(answer),
+            None => self.person.prove(agent, order),
+        }
     }
 
     fn free_counter(&mut self, taken: &[Slot]) -> Option<Option<Sealed>> {

@@ -137,17 +137,23 @@ fn what_waits_for_the_journal_has_a_limit_and_the_network_is_no_way_around_it() 
 
 #[test]
 fn an_answer_that_is_not_taken_holds_up_no_other() {
-    let mut scene = Scene::with(vec![Person::sealed(1), Person::new(2)], 0);
-    scene.people[0].counter_is_here = false;
-    let (payee, asset, amount) = (scene.id(1), scene.asset, Amount::new(10));
-    // Nothing is there to be set aside, which shows when the counter is known.
-    let reserve = device::Input::Reserve { payee, asset, amount, until: scene.now.plus(600) };
-    scene.give(0, Input::Wish(vec![reserve])).unwrap();
-    scene.give(0, Input::Invoice { asset, amount, valid_for: 60 }).unwrap();
-    scene.people[0].counter_is_here = true;
-    let refused = scene.give(0, Input::Remind).unwrap_err();
-    assert!(matches!(refused, Ended::Refused(AgentError::Device(_))), "{refused:?}");
-    assert_eq!(scene.people[0].device().terms().len(), 1, "the invoice is made all the same");
+    let mut scene = Scene::with(vec![Person::sealed(1), Person::new(2), Person::new(3)], 0);
+    scene.mint_to(1, 2000);
+    scene.pay(1, 0, 1000).unwrap();
+    scene.pay(1, 0, 1000).unwrap();
+    for payee in [1, 2] {
+        let invoice = scene.invoice(payee, 900).unwrap();
+        // Nobody waits for that: the proof is still to come.
+        scene.people[0].instead_of_a_proof = Some(Input::Counter(None));
+        scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+    }
+    let payer = &mut scene.people[0];
+    assert_eq!(payer.device().pending().count(), 2);
+    payer.instead_of_a_proof = Some(Input::File { bytes: vec![0], agree: false });
+    assert!(matches!(scene.give(0, Input::Remind), Err(Ended::Refused(AgentError::Peer(_)))));
+    assert_eq!(scene.people[0].device().pending().count(), 1, "the other payment is made");
+    scene.give(0, Input::Remind).unwrap();
+    assert_eq!(scene.people[0].device().pending().count(), 0);
 }
 
 /// The records of two processes are taken in turn, the journal beside them is one.
@@ -217,7 +223,7 @@ fn a_journal_alone_that_is_behind_what_was_written_after_it_is_noticed() {
     };
     let was_minted: After = |scene| scene.mint_to(0, 5);
     let met_another: After = |scene| {
-        let card = tally_testkit::Person::new(50).card();
+        let card = Person::new(50).card();
         scene.give(0, Input::Wish(vec![device::Input::Contact(card)])).unwrap();
     };
     let nothing: After = |_| {};
@@ -321,7 +327,7 @@ fn whoever_lost_the_race_for_the_records_does_nothing_more() {
     }
 }
 
-fn stale_again(scene: &mut Scene) -> tally_testkit::Person {
+fn stale_again(scene: &mut Scene) -> Person {
     let beside = scene.people[0].beside();
     scene.mint_to(0, 1);
     beside

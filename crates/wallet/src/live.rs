@@ -139,9 +139,8 @@ impl Wallet {
         let mut given = self.give(Input::Opened { conn, goal }, show)?;
         loop {
             let sent = given.packets.iter().try_for_each(|packet| channel.send(packet));
-            if let (Some(Err(AgentError::SetBack)), Some(error)) =
-                (&given.over, given.failed.take())
-            {
+            let is_set_back = matches!(given.over, Some(Err(AgentError::SetBack)));
+            if let Some(error) = given.failed.take_if(|_| is_set_back) {
                 // The journal says more of it.
                 return Err(error);
             }
