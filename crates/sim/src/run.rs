@@ -102,6 +102,8 @@ impl<'a> Life<'a> {
         }
         let mut book = Book::default();
         book.mints(&scene.people);
+        // What comes of the mints is nothing that anybody paid.
+        scene.people.iter_mut().for_each(|person| person.shown.clear());
         let careless = random.below(people);
         let outcome = Outcome { seed, ..Outcome::default() };
         Self {

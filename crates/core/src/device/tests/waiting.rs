@@ -3,11 +3,12 @@
 
 use alloc::vec::Vec;
 
+use super::own::reserved;
 use super::scene::{LOCK, NOW, Person, Scene};
 use super::sealed::{mint_sealed, scene, tier};
 use crate::amount::Amount;
 use crate::cbor::List;
-use crate::device::{Basis, Input, Mode, OnTerms, Outgoing, OutgoingState, Standing};
+use crate::device::{Basis, DeviceError, Input, Mode, OnTerms, Outgoing, OutgoingState, Standing};
 use crate::evidence::Witness;
 use crate::id::TxId;
 use crate::invoice::Invoice;
@@ -319,4 +320,38 @@ fn what_was_signed_after_the_backup_is_taken_over_as_it_was() {
     scene.pay(0, 2, 300);
     assert_eq!(scene.balances(), [600, 600, 300]);
     nobody_is_convicted(&mut scene);
+}
+
+/// Tells the first person that the one payment it has made is not signed after all.
+fn unsign(scene: &mut Scene) -> Result<OutgoingState, DeviceError> {
+    let tx = *scene.people[0].device.outgoing().keys().next().expect("a payment");
+    scene.people[0].tell(Input::Unsigned { tx })?;
+    Ok(state(scene, &tx))
+}
+
+#[test]
+fn what_is_signed_and_has_not_left_waits_again_once_the_device_was_set_back() {
+    let mut scene = Scene::new(2, 1000);
+    let invoice = scene.invoice(1, 100);
+    let pay = Input::PayInvoice { payee: scene.id(1), invoice: invoice.into() };
+    scene.people[0].tell(pay).expect("enough");
+    let before = scene.people[0].disk.clone();
+    assert_eq!(unsign(&mut scene), Err(DeviceError::NotWaiting), "it was not set back");
+    assert!(scene.people[0].disk == before);
+    scene.people[0].tell(Input::Restored).expect("always possible");
+    assert_eq!(unsign(&mut scene), Ok(OutgoingState::Intent));
+    let payer = &scene.people[0].device;
+    assert!(payer.unsettled().iter().all(|of| of.claims.len() == 1), "nothing to be certified");
+    assert_eq!(unsign(&mut scene), Err(DeviceError::NotWaiting), "it waits already");
+}
+
+#[test]
+fn what_was_receipted_by_another_has_left() {
+    let mut scene = Scene::new(2, 1000);
+    scene.pay(0, 1, 100);
+    scene.people[0].tell(Input::Restored).expect("always possible");
+    assert_eq!(unsign(&mut scene), Err(DeviceError::NotWaiting));
+    let mut scene = reserved(2, 400);
+    scene.people[0].tell(Input::Restored).expect("always possible");
+    assert_eq!(unsign(&mut scene), Ok(OutgoingState::Intent), "one's own receipt shows nothing");
 }
