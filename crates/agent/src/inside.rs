@@ -4,6 +4,7 @@
 //! the journal has answered, nothing of this agent leaves, so that a step which contradicts one that the
 //! journal knows never does. One step at a time goes this way; while it waits, others go as orders.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use tally_core::device::{self, Entry, Event, Outgoing, Position, Sign, SpendToSign};
@@ -119,19 +120,30 @@ impl Engine {
         step.effects.extend(self.unobserved.map(order));
     }
 
-    /// Keeps back what leaves, is shown or ends, while the journal does not know the last step.
+    /// Keeps back what leaves, is shown or ends, while the journal does not know the last step; what failed with
+    /// nothing of it to leave has ended.
     pub(crate) fn hold_back(&mut self, step: &mut Step<'_>) {
         if self.unobserved.is_none() {
             return;
         }
-        let effects = core::mem::take(&mut step.effects).into_iter();
-        let asks = |effect: &Effect| {
-            matches!(
-                effect,
-                Effect::Observe(_) | Effect::Sign(_) | Effect::Prove(_) | Effect::FreeCounter(_)
-            )
+        let effects = core::mem::take(&mut step.effects);
+        let sends = |effect: &Effect| match effect {
+            Effect::Send { way: Way::Conn(conn), .. } => Some(*conn),
+            _ => None,
         };
-        let (now, later): (Vec<Effect>, Vec<Effect>) = effects.partition(asks);
+        let sending: BTreeSet<Conn> = self.held.iter().chain(&effects).filter_map(sends).collect();
+        let goes = |effect: &Effect| match effect {
+            Effect::Observe(_) | Effect::Sign(_) | Effect::Prove(_) | Effect::FreeCounter(_) => {
+                true
+            }
+            Effect::Over { way: Way::Conn(conn), end: Err(_) } => !sending.contains(conn),
+            Effect::Send { .. }
+            | Effect::Show(_)
+            | Effect::Over { .. }
+            | Effect::Invoice(_)
+            | Effect::Unsendable { .. } => false,
+        };
+        let (now, later): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(goes);
         step.effects = now;
         self.held.extend(later);
     }
