@@ -136,6 +136,8 @@ impl Engine {
             Effect::Observe(_) | Effect::Sign(_) | Effect::Prove(_) | Effect::FreeCounter(_) => {
                 true
             }
+            // Of a payment it is not said yet that it is made.
+            Effect::Over { end: Err(AgentError::Waiting { .. }), .. } => false,
             Effect::Over { way: Way::Conn(conn), end: Err(_) } => !sending.contains(conn),
             Effect::Send { .. }
             | Effect::Show(_)

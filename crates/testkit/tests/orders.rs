@@ -54,12 +54,13 @@ fn a_refused_consent_leaves_memory_as_the_disk_has_it() {
     assert_eq!(before, 1, "what its sender signed may be half of a fork");
 }
 
-/// The other person offers so much to the first, who answers; how often its seal was asked for a counter.
-fn offer(scene: &mut Scene, units: u64) -> usize {
+/// Somebody offers so much to the first person, who answers; how often its seal was asked for a counter.
+fn offer(scene: &mut Scene, payer: usize, units: u64) -> usize {
     let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(units));
-    let (mine, theirs) = (scene.people[1].next_conn(), scene.people[0].next_conn());
+    let (mine, theirs) = (scene.people[payer].next_conn(), scene.people[0].next_conn());
     let goal = Goal::Pay { payee, asset, amount };
-    let offered = scene.give(1, Input::Opened { conn: mine, goal }).expect("a connection").on(mine);
+    let offered =
+        scene.give(payer, Input::Opened { conn: mine, goal }).expect("a connection").on(mine);
     scene.give(0, Input::Opened { conn: theirs, goal: Goal::Serve }).expect("a connection");
     let heard = offered.into_iter().map(|bytes| Input::Packet { conn: theirs, bytes });
     heard.map(|packet| scene.give(0, packet).expect("it is read").counters_asked).sum()
@@ -76,8 +77,23 @@ fn no_hardware_is_asked_for_an_offer_that_is_refused() {
         ..AcceptPolicy::default()
     });
     scene.people[0].wish(now, closed).unwrap();
-    assert_eq!(offer(&mut scene, 10), 0, "nothing under the key alone is accepted");
+    assert_eq!(offer(&mut scene, 1, 10), 0, "nothing under the key alone is accepted");
     scene.people[0].wish(now, device::Input::AcceptPolicy(open)).unwrap();
-    assert_eq!(offer(&mut scene, 10), 1);
-    assert_eq!(offer(&mut scene, 20), 0, "whoever has not paid gets the same answer");
+    assert_eq!(offer(&mut scene, 1, 10), 1);
+    assert_eq!(offer(&mut scene, 1, 20), 0, "whoever has not paid gets the same answer");
+}
+
+#[test]
+fn no_hardware_is_asked_for_an_offer_that_shows_a_fork() {
+    let mut people = vec![Person::sealed(1)];
+    people.extend((2..5).map(Person::new));
+    let mut scene = Scene::with(people, 0);
+    scene.mint_to(1, 1000);
+    let copy = scene.people[1].copy();
+    scene.pay(1, 2, 1000).unwrap();
+    scene.people[1].go_on_with(copy);
+    scene.pay(1, 3, 1000).unwrap();
+    scene.pay(2, 0, 1000).unwrap();
+    assert_eq!(offer(&mut scene, 3, 10), 0, "the coin was spent twice on its way here");
+    assert!(scene.people[0].device().is_bricked(&scene.people[1].key().public()));
 }

@@ -8,6 +8,7 @@ use tally_core::policy::{AssetKind, Ticker};
 use tally_seal::unlock::{self, KdfParams};
 
 use super::scene::{Town, balance, copy_folder, passphrase, pay, sync};
+use crate::store::OBSERVED;
 use crate::{Wallet, WalletError, restore};
 
 fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
@@ -191,6 +192,23 @@ fn an_issuer_never_uses_a_serial_number_twice_nor_exceeds_its_supply() {
 }
 
 /// A backup that an earlier program wrote: Alice, who was minted 1,000 and paid 100 of them, with a notary.
+#[test]
+fn a_backup_does_not_say_what_the_journal_knew() {
+    let town = Town::new();
+    let ([mut alice, mut bob], asset) = town.people(["alice", "bob"]);
+    pay(&mut alice, &mut bob, asset, 100).payer.unwrap();
+    let file = town.root.path().join("alice.tallybackup");
+    alice.backup(passphrase("far away"), &file).unwrap();
+    let file = fs::read(&file).unwrap();
+    let header = Header::of(&file).unwrap();
+    let params = KdfParams::new(header.memory_kib, header.passes, header.lanes).unwrap();
+    let key = passphrase("far away").stretch(params, &header.salt).unwrap();
+    let meta = Backup::open(&file, &key).unwrap().meta;
+    assert!(!meta.is_empty() && !meta.contains_key(OBSERVED), "{:?}", meta.keys());
+    let records = alice.store.load().unwrap().unwrap().meta;
+    assert!(records.iter().any(|(name, _)| name == OBSERVED), "the records do");
+}
+
 fn earlier() -> Vec<u8> {
     let text: String = include_str!("backup.hex").split_whitespace().collect();
     from_hex::<6084>(&text).unwrap().to_vec()
