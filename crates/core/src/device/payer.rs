@@ -191,13 +191,22 @@ impl Device {
             self.ledger.pick(asset, amount, MAX_INPUTS, |p| which(p) && usable(p))
         };
         let reserved = |p: &Pocket| p.reserved_for(world.now).is_some();
+        let in_time = |p: &Pocket| !self.ends_soon(p, world.now);
         let any_reserved = self.ledger.reserved().next().is_some();
-        let first = if any_reserved { pick(&reserved) } else { None };
-        let picked = first.or_else(|| pick(&|p| !reserved(p)));
-        let picked = picked.or_else(|| any_reserved.then(|| pick(&|_| true)).flatten());
+        let first = if any_reserved { pick(&|p| reserved(p) && in_time(p)) } else { None };
+        let picked = first.or_else(|| pick(&|p| !reserved(p) && in_time(p)));
+        let picked = picked.or_else(|| pick(&in_time)).or_else(|| pick(&|_| true));
         // If only coins that cannot move would do, what follows says why they cannot.
         let picked = picked.or_else(|| self.ledger.pick(asset, amount, MAX_INPUTS, |_| true));
         picked.ok_or_else(|| self.not_enough(asset, amount))
+    }
+
+    /// Whether a pocket's lock leaves whoever is paid with it less time to settle than this device asks for
+    /// itself: others are taken to ask for as much.
+    fn ends_soon(&self, pocket: &Pocket, now: Time) -> bool {
+        let until = pocket.coin.as_ref().and_then(|(_, coin)| coin.owner.until());
+        let margin = self.accept.settle_margin;
+        until.is_some_and(|until| until > now && until.since(now) < margin)
     }
 
     /// Why this amount of an asset is not there.

@@ -44,6 +44,16 @@ pub(super) fn reserved(people: u8, units: u64) -> Scene {
     scene
 }
 
+/// The first pays the second so much, and what it signs is lost.
+fn signs_unheard(scene: &mut Scene, units: u64) {
+    scene.start(0, 1, units).expect("an offer");
+    let (from, to, offer) = scene.next().expect("an offer");
+    scene.people[to].hear(from, &offer).expect("heard");
+    let (from, to, accept) = scene.next().expect("terms");
+    scene.people[to].hear(from, &accept).expect("heard");
+    scene.people[0].out.clear();
+}
+
 fn release(scene: &mut Scene) -> Result<(), DeviceError> {
     let (payee, asset) = (scene.id(1), scene.asset);
     scene.people[0].tell(Input::Release { payee, asset })
@@ -176,14 +186,28 @@ fn after_its_end_a_reservation_holds_nobody() {
 }
 
 #[test]
+fn what_is_set_aside_until_soon_pays_after_what_is_free() {
+    let mut scene = reserved(2, 400);
+    let policy = AcceptPolicy { settle_margin: 20_000, ..open_policy() };
+    for person in &mut scene.people {
+        person.tell(Input::AcceptPolicy(policy.clone())).expect("always");
+    }
+    scene.pay(0, 1, 300);
+    assert_eq!(
+        (tiers(&scene.people[1]), scene.balances()),
+        ([Tier::Signed].into(), [700, 300].into())
+    );
+    // What is free is not enough any more; what is set aside would do, for whoever asks for less time.
+    scene.people[1].tell(Input::AcceptPolicy(open_policy())).expect("always");
+    scene.pay(0, 1, 350);
+    assert_eq!(tiers(&scene.people[1]), [Tier::Signed, Tier::Reserved]);
+    assert!(scene.refusals(1).is_empty());
+}
+
+#[test]
 fn a_payment_without_consents_is_free_of_them_after_the_lock() {
     let mut scene = reserved(2, 400);
-    scene.start(0, 1, 150).expect("an offer");
-    let (from, to, offer) = scene.next().expect("an offer");
-    scene.people[to].hear(from, &offer).expect("heard");
-    let (from, to, accept) = scene.next().expect("terms");
-    scene.people[to].hear(from, &accept).expect("heard");
-    scene.people[0].out.clear();
+    signs_unheard(&mut scene, 150);
     assert!(!ready(&scene.people[0]), "the change waits for the payee");
     scene.people[0].restart();
     scene.people[0].tell(Input::Locks).expect("always");

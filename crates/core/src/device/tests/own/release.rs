@@ -1,6 +1,6 @@
 //! What is set aside, taken back before its lock ends.
 
-use super::{UNTIL, agree, ready, release, reserved, set_aside};
+use super::{UNTIL, agree, ready, release, reserved, set_aside, signs_unheard};
 use crate::amount::Amount;
 use crate::device::tests::scene::{NOW, Person};
 use crate::device::tests::settle::settle;
@@ -71,12 +71,7 @@ fn a_clock_that_was_wrong_for_a_moment_ends_no_lock() {
 #[test]
 fn change_that_a_wrong_clock_took_for_free_waits_again() {
     let mut scene = reserved(2, 400);
-    scene.start(0, 1, 150).expect("an offer");
-    let (from, to, offer) = scene.next().expect("an offer");
-    scene.people[to].hear(from, &offer).expect("heard");
-    let (from, to, accept) = scene.next().expect("terms");
-    scene.people[to].hear(from, &accept).expect("heard");
-    scene.people[0].out.clear();
+    signs_unheard(&mut scene, 150);
     wrong_for_a_moment(&mut scene.people[0]);
     assert!(!ready(&scene.people[0]));
     let payee = scene.id(1);
