@@ -43,6 +43,9 @@ pub struct Unsettled {
     pub claims: Vec<Claims>,
 }
 
+/// The spends of which a settlement's proofs were checked.
+type Checked = BTreeMap<(CoinId, TxId), Claim>;
+
 /// A race that was lost: the notary holds another spend of the state.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lost {
@@ -173,12 +176,14 @@ impl Device {
         let root = root.map_err(|_| EvidenceError::Certification)?;
         let mut changes = Vec::new();
         let mut settled = BTreeSet::new();
+        let mut checked = Checked::new();
         for (whose, evidence) in self.histories() {
-            if !self.check_proofs(world, &evidence, settlement, &root)? {
+            if !self.check_proofs(world, &evidence, settlement, &root, &mut checked)? {
                 continue;
             }
             let evidence = evidence.settled_by(settlement).map_err(|_| TradeError::Size)?;
-            settled.extend(self.settled_in(&evidence));
+            let whole = self.settled_in(&evidence, &settled);
+            settled.extend(whole);
             let evidence = self.without_own_enrollments(evidence);
             match whose {
                 Whose::Coin(pocket) if pocket.evidence != evidence => {
@@ -210,26 +215,32 @@ impl Device {
         Ok(output)
     }
 
-    /// Checks every proof of the settlement that speaks of this history; says whether any does.
+    /// Checks every proof of the settlement that speaks of this history, each spend once for all histories that
+    /// it is in; says whether any does.
     fn check_proofs(
         &self,
         world: &World<'_>,
         evidence: &Evidence,
         settlement: &Settlement,
         root: &CertifiedRoot,
+        checked: &mut Checked,
     ) -> Result<bool, EvidenceError> {
         let mut any = false;
-        for claim in evidence.claims(&self.policies).iter().flat_map(|claims| &claims.spends) {
-            if let Some(proof) = settlement.proof(&claim.source, &claim.tx) {
+        for claim in evidence.claims(&self.policies).into_iter().flat_map(|claims| claims.spends) {
+            let Some(proof) = settlement.proof(&claim.source, &claim.tx) else { continue };
+            any = true;
+            let spend = (claim.source, claim.tx);
+            let claim = Claim { certified: false, ..claim };
+            if checked.get(&spend) != Some(&claim) {
                 claim.check(proof, root, &self.decided(world, &evidence.enrollments))?;
-                any = true;
+                checked.insert(spend, claim);
             }
         }
         Ok(any)
     }
 
-    /// The payments and mints to this device in a history up to which everything is certified.
-    fn settled_in(&self, evidence: &Evidence) -> Vec<TxId> {
+    /// The payments and mints to this device in a history up to which everything is certified, but these.
+    fn settled_in(&self, evidence: &Evidence, known: &BTreeSet<TxId>) -> Vec<TxId> {
         let whole = |tx: &TxId| {
             let behind = evidence.behind(&Incoming::coin(tx));
             behind.claims(&self.policies).iter().all(Claims::certified)
@@ -237,7 +248,8 @@ impl Device {
         let hops = evidence.hops.iter().map(|hop| hop.tx.id());
         let all = hops.chain(evidence.mints.iter().map(|minted| minted.mint.body.id()));
         let mine = |tx: &TxId| self.incoming.all().get(tx).is_some_and(|i| !i.settled);
-        all.filter(mine).filter(|tx| whole(tx)).collect()
+        let new = |tx: &TxId| !known.contains(tx) && mine(tx);
+        all.filter(new).filter(|tx| whole(tx)).collect()
     }
 
     fn settled_payment(&self, change: &Change) -> Option<Event> {
