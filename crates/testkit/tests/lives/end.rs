@@ -43,7 +43,7 @@ impl Made {
 }
 
 impl Life {
-    /// Everybody finds the key and the chip again, meets everybody and settles, with one validator of
+    /// Everybody finds the key again, and most their chip, meets everybody and settles, with one validator of
     /// four that may do what it likes. Then whoever came back goes on, and all pay once more.
     pub(crate) fn ends(&mut self) -> Made {
         self.say(|| "the end".into());
@@ -54,8 +54,12 @@ impl Life {
             self.scene.people[person].key_is_here = true;
             self.scene.people[person].journal_is_here = true;
             let now = self.scene.now;
-            self.scene.people[person].put_chip(now, true).expect("it is only noted");
+            // Some never find it again, and give it up.
+            let is_here = self.random.below(4) > 0;
+            self.scene.people[person].put_chip(now, is_here).expect("it is only noted");
             self.scene.restart(person);
+            let looked = self.scene.people[person].look_at_counters(now, true);
+            assert!(looked.is_ok(), "life {}: {person}: {looked:?}", self.seed);
         }
         self.all_meet();
         self.all_meet();

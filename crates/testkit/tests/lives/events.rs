@@ -11,6 +11,8 @@ use crate::end::Made;
 
 pub(crate) const PEOPLE: usize = 3;
 pub(crate) const UNITS: u64 = 1000;
+/// How many kinds of things may happen.
+const KINDS: usize = 31;
 
 /// Numbers that follow from a seed (SplitMix64).
 pub(crate) struct Random(u64);
@@ -43,6 +45,8 @@ pub(crate) struct Life {
     pub(crate) careless: usize,
     backup: Option<Backup>,
     disk: Option<Disk>,
+    /// What happens in this life: half of all that may. What is rare together is common in some lives.
+    kinds: Vec<usize>,
     pub(crate) made: Made,
     pub(crate) loud: bool,
 }
@@ -62,8 +66,9 @@ impl Life {
             scene.mint_to(other, UNITS);
         }
         let careless = random.below(PEOPLE);
+        let kinds = (0..KINDS).filter(|kind| *kind < 2 || random.below(2) == 0).collect();
         let (backup, disk, made) = (None, None, Made::default());
-        let life = Self { seed, random, scene, careless, backup, disk, made, loud };
+        let life = Self { seed, random, scene, careless, backup, disk, kinds, made, loud };
         life.say(|| {
             let sealed = life.scene.people.iter().map(|person| person.chip.is_some());
             format!("{careless} comes back from backups; sealed: {:?}", sealed.collect::<Vec<_>>())
@@ -81,7 +86,7 @@ impl Life {
     pub(crate) fn something(&mut self) {
         let (one, other) = self.random.two();
         let units = 1 + self.random.next() % 60;
-        let kind = self.random.below(30);
+        let kind = self.kinds[self.random.below(self.kinds.len())];
         self.say(|| format!("event {kind}: {one}, {other}, {units} units"));
         match kind {
             0..=3 => self.pay(one, other, units),
@@ -129,8 +134,21 @@ impl Life {
                 let Ok(given) = self.scene.give(one, Input::Resend { payee }) else { return };
                 self.carry_files(one, other, given.files());
             }
-            _ => self.change_manners(),
+            29 => self.change_manners(),
+            _ => self.has_a_wrong_clock(one, other, units),
         }
+    }
+
+    /// A clock is far ahead for a moment.
+    fn has_a_wrong_clock(&mut self, one: usize, other: usize, units: u64) {
+        self.scene.people[one].clock_ahead = self.random.next() % 3_000_000;
+        match self.random.below(4) {
+            0 => drop(self.scene.meet(one, other)),
+            1 => drop(self.scene.settle(one)),
+            2 => self.pay(one, other, units),
+            _ => self.scene.restart(one),
+        }
+        self.scene.people[one].clock_ahead = 0;
     }
 
     fn pay(&mut self, one: usize, other: usize, units: u64) {
