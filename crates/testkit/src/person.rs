@@ -265,6 +265,7 @@ impl Person {
     /// outside of the disk receives only.
     pub fn restart(&mut self, now: Time) {
         self.load();
+        self.look_for_chip(now).expect("it is only noted");
         let differs = self.agent.as_ref().is_some_and(|agent| self.journal_differs(agent));
         let behind = differs || self.disk.writes < self.mark;
         let input = match (self.is_normal(), behind) {

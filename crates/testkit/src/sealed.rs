@@ -47,6 +47,16 @@ impl Person {
     pub fn put_chip(&mut self, now: Time, is_here: bool) -> Result<(), Ended> {
         let Some(chip) = &mut self.chip else { return Ok(()) };
         chip.is_here = is_here;
+        self.look_for_chip(now)
+    }
+
+    /// Tells the device whether the chip is there, as a wallet does when it opens.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub fn look_for_chip(&mut self, now: Time) -> Result<(), Ended> {
+        let Some(chip) = &self.chip else { return Ok(()) };
+        let is_here = chip.is_here;
         if self.device().is_away() == is_here {
             self.wish(now, device::Input::Away(!is_here))?;
         }

@@ -57,9 +57,9 @@ impl Life {
             // Some never find it again, and give it up.
             let is_here = self.random.below(4) > 0;
             self.scene.people[person].put_chip(now, is_here).expect("it is only noted");
-            self.scene.restart(person);
             let looked = self.scene.people[person].look_at_counters(now, true);
             assert!(looked.is_ok(), "life {}: {person}: {looked:?}", self.seed);
+            self.scene.restart(person);
         }
         self.all_meet();
         self.all_meet();
@@ -135,7 +135,14 @@ impl Life {
 
     fn is_good(&self) {
         let seed = self.seed;
-        let (total, minted) = (self.scene.balances().iter().sum::<u64>(), PEOPLE as u64 * UNITS);
+        // What waits for a chip that is gone is with nobody until the lock ends.
+        let waits = |person: &Person| -> u64 {
+            let others = person.device().pending().filter(|o| o.payee != person.id());
+            others.map(|o| o.payment.offer.amount.units()).sum()
+        };
+        let here = self.scene.balances().iter().sum::<u64>();
+        let total = here + self.scene.people.iter().map(waits).sum::<u64>();
+        let minted = PEOPLE as u64 * UNITS;
         if self.made.restored == 0 {
             assert_eq!(total, minted, "life {seed}: money came or went");
         }
@@ -179,7 +186,9 @@ impl Life {
         let (device, now) = (person.device(), self.scene.now);
         let is_apart = |pocket: &Pocket| device.set_apart().any(|(apart, _)| apart.id == pocket.id);
         let is_locked = |pocket: &Pocket, owner: &Predicate| {
+            let asks = device.is_away() && owner.slot().is_some();
             device.locked_until(&pocket.id, owner, now).is_some()
+                || asks && owner.until().is_some_and(|until| now < until)
         };
         let free = device.ledger().pockets().filter(|pocket| {
             let owner = pocket.coin.as_ref().map(|(_, coin)| &coin.owner);

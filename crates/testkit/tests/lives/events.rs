@@ -226,7 +226,14 @@ impl Life {
         let now = self.scene.now;
         let Some(chip) = &self.scene.people[one].chip else { return };
         let is_here = !chip.is_here;
-        self.scene.people[one].put_chip(now, is_here).expect("it is only noted");
+        let is_noticed = is_here || self.random.below(2) == 0;
+        let person = &mut self.scene.people[one];
+        if let Some(chip) = &mut person.chip {
+            chip.is_here = is_here;
+        }
+        if is_noticed {
+            person.look_for_chip(now).expect("it is only noted");
+        }
         self.made.chips += 1;
     }
 
