@@ -151,6 +151,11 @@ impl Chip {
         self.proved.clear();
     }
 
+    /// Loses the proof of one slot: power failed between its counter's step and the answer.
+    pub fn lose_proof(&mut self, slot: &Slot) {
+        self.proved.remove(slot);
+    }
+
     fn value(&self, counter: u32) -> Option<u64> {
         self.values.get(usize::try_from(counter).ok()?).copied()
     }

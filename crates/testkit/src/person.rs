@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 
 use crate::chip::Chip;
 use crate::disk::{Disk, DiskError};
+use crate::power::{Power, Powered};
 
 /// Why an input led nowhere.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -96,6 +97,8 @@ pub struct Person {
     pub counter_is_here: bool,
     /// Whether the key is at hand. What is ordered meanwhile is not answered.
     pub key_is_here: bool,
+    /// Where power fails among the orders, if it does.
+    pub power: Power,
     /// The hardware seal, if there is one.
     pub chip: Option<Chip>,
     /// What vouches for it.
@@ -175,6 +178,7 @@ impl Person {
             instead_of_a_proof: None,
             counter_is_here: true,
             key_is_here: true,
+            power: Power::default(),
             chip,
             enrollment,
             mark: 0,
@@ -365,12 +369,19 @@ impl Person {
         let mut idle = self.agent.take().ok_or(DiskError::PowerCut)?;
         idle.hold(Some(self.key.clone()).filter(|_| self.signs_inside && self.key_is_here));
         let mut given = Given::default();
-        let mut outside = Outside { person: self, now, given: &mut given };
-        let Driven { agent, end } = at_once(drive(idle, &mut outside, input));
+        let mut power = self.power;
+        let ports = Outside { person: self, now, given: &mut given };
+        let mut ports = Powered { ports, power: &mut power };
+        let Driven { agent, end } = at_once(drive(idle, &mut ports, input));
+        let failed = power.is_back();
+        self.power = power;
         // A disk that took nothing has the agent read anew.
-        self.agent = agent.ok();
+        self.agent = agent.ok().filter(|_| !failed);
         self.mark = self.disk.writes;
         end?;
+        if failed {
+            return Err(DiskError::PowerCut.into());
+        }
         match given.not_taken.pop() {
             Some(why) => Err(why.into()),
             None => Ok(given),

@@ -91,7 +91,15 @@ impl Scene {
     /// [`Ended`] while contacts are to be met, nothing vouches for the latest step, or the network showed a
     /// later one just now.
     pub fn recover(&mut self, person: usize, nothing_paid: bool) -> Result<(), Ended> {
-        let mut recovery = Recovery::new(Word { nothing_paid, without_seal: false });
+        self.recover_by(person, Word { nothing_paid, without_seal: false })
+    }
+
+    /// The same by all that somebody may say, a word that the seal is given up among it.
+    ///
+    /// # Errors
+    /// [`Ended`], as [`Scene::recover`].
+    pub fn recover_by(&mut self, person: usize, word: Word) -> Result<(), Ended> {
+        let mut recovery = Recovery::new(word);
         loop {
             let now = self.now;
             match recovery.next(&self.people[person].here(now)).map_err(Ended::Refused)? {
