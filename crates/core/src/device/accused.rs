@@ -75,8 +75,24 @@ impl Device {
 
     /// A history that comes in may show a step of this device's own above its last one, too.
     pub(super) fn shown(&mut self, world: &World<'_>, verified: &Evidence) -> Output {
-        let later = |step: &Sighting| step.key == self.me.owner && step.branch.step.seq > self.seq;
-        if self.mode == Mode::Normal && verified.sightings().iter().any(later) {
+        self.shown_by(world, &verified.sightings(), |_| true)
+    }
+
+    /// And so may a contact at a meeting, by the step alone. Nobody has checked it.
+    pub(super) fn told(&mut self, world: &World<'_>, steps: &[Sighting]) -> Output {
+        self.shown_by(world, steps, |step| step.branch.signed_by(&step.key))
+    }
+
+    fn shown_by(
+        &mut self,
+        world: &World<'_>,
+        steps: &[Sighting],
+        is_signed: fn(&Sighting) -> bool,
+    ) -> Output {
+        let is_later = |step: &Sighting| {
+            step.key == self.me.owner && step.branch.step.seq > self.seq && is_signed(step)
+        };
+        if self.mode == Mode::Normal && steps.iter().any(is_later) {
             return self.restored(world);
         }
         Output::default()
