@@ -3,6 +3,7 @@
 extern crate std;
 
 mod forks;
+mod seals;
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};

@@ -71,6 +71,11 @@ impl Person {
         Self { enrollment: Some(enrollment), ..person }
     }
 
+    /// The same, which is not enrolled yet.
+    pub(crate) fn hardware(byte: u8) -> Self {
+        Self::with(byte, Some(FakeTpm::new(byte)))
+    }
+
     fn with(byte: u8, tpm: Option<FakeTpm>) -> Self {
         let key = SecretKey::new([byte; 32]).expect("a small scalar");
         let seal = tpm.as_ref().map_or(SealIdentity::Software, FakeTpm::identity);
