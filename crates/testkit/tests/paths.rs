@@ -1,6 +1,8 @@
 //! `spec/paths.md`: what must hold of a contact card and of an asset's policy, on every path by which one comes
 //! to an agent.
 
+#[path = "paths/network.rs"]
+mod network;
 #[path = "paths/policies.rs"]
 mod policies;
 
