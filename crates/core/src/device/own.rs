@@ -246,6 +246,9 @@ impl Device {
         let outgoing = Outgoing::clone(outgoing);
         let payee = outgoing.unconsented().map(|reserved| reserved.payee.clone()).next();
         let key = payee.ok_or(DeviceError::NotWaiting)?;
+        if consents.is_empty() {
+            return Err(TradeError::Receipt.into());
+        }
         let state = match outgoing.state {
             OutgoingState::Signed if outgoing.payee == self.id => OutgoingState::Receipted,
             state => state,

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod consents;
 mod forks;
 mod seals;
 
