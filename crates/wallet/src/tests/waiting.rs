@@ -217,6 +217,7 @@ fn a_wallet_that_only_receives_says_so_before_it_asks_anybody() {
     assert_eq!(code(alice.refresh(asset, none, &mut |_| {})), "RECEIVE_ONLY");
     let reserved = alice.reserve(to, asset, amount, until, &mut |_| {}, &mut |_| {});
     assert_eq!(code(reserved), "RECEIVE_ONLY");
+    assert_eq!(code(alice.free(asset, none, &mut |_| {})), "RECEIVE_ONLY");
     assert_eq!(code(alice.release_reserved(to, asset)), "RECEIVE_ONLY");
     assert_eq!(code(alice.pay_invoice(&asked)), "RECEIVE_ONLY");
     let paid = alice.pay_over(&mut Silent, to, asset, amount, &mut |_| {});

@@ -87,6 +87,8 @@ fn every_test_that_a_rule_names_exists() {
     read_all(&root.join("../testkit/tests"), "rs", &mut sources);
     // So is what the encryption of hellos must do.
     read_all(&root.join("../transport/src"), "rs", &mut sources);
+    // What a program says to whoever runs it is tested with the program.
+    read_all(&root.join("../cli/tests"), "rs", &mut sources);
     let specs = [
         "encoding",
         "assets",
