@@ -81,12 +81,15 @@ impl Engine {
             changes.extend(output.changes);
             events.extend(output.events);
         }
-        let convicted = changes.iter().any(|change| matches!(change, Change::Fork(_)));
+        // What it proves stays, whatever becomes of the packet: that its sender forked, or that this device
+        // was set back.
+        let proves = |change: &Change| matches!(change, Change::Fork(_) | Change::Mode(_));
+        let proves = changes.iter().any(proves);
         let refused = events.iter().find_map(|event| match event {
             Event::Refused { reason, .. } => Some(reason.clone()),
             _ => None,
         });
-        let Some(reason) = refused.filter(|_| !convicted) else {
+        let Some(reason) = refused.filter(|_| !proves) else {
             return Ok(Tried::Taken(events, Box::new(copy)));
         };
         // What its sender signed may be half of a fork. Nothing else of it stays.

@@ -44,6 +44,38 @@ fn a_payment_that_shows_a_later_step_ends_the_sessions_and_is_taken() {
     assert!(met.is_ok(), "they meet anew: {met:?}");
 }
 
+/// Alice does not know any more where Bob's payments to her stand, and refuses the next.
+#[test]
+fn a_refused_payment_that_shows_a_later_step_says_so_by_code_and_on_a_connection() {
+    for by_code in [false, true] {
+        let mut scene = Scene::new(2, 1000);
+        scene.mint_to(1, 1000);
+        scene.pay(0, 1, 1).expect("paid");
+        let (mut disk, journal) = (scene.people[0].disk.clone(), scene.people[0].journal);
+        scene.pay(1, 0, 7).expect("paid");
+        scene.pay(0, 1, 100).expect("paid");
+        disk.writes = scene.people[0].disk.writes;
+        scene.people[0].disk = disk;
+        scene.people[0].journal = journal;
+        scene.restart(0);
+        assert!(scene.people[0].is_normal(), "she does not know");
+        if by_code {
+            let (invoice, payee) = (scene.invoice(0, 1090).expect("asked"), scene.id(0));
+            scene.give(1, Input::PayInvoice(Box::new(invoice))).expect("made");
+            let resent = scene.give(1, Input::Resend { payee }).expect("again").files();
+            let file = Input::File { bytes: resent[0].clone(), agree: false };
+            let _ = scene.give(0, file);
+        } else {
+            let _ = scene.pay(1, 0, 1090);
+        }
+        assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly, "by code: {by_code}");
+        scene.restart(0);
+        assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly, "and it stays");
+        scene.meet(0, 1).expect("they meet");
+        assert_eq!(scene.people[0].device().seq(), 2, "her step is back");
+    }
+}
+
 #[test]
 fn what_was_to_be_signed_is_signed_no_more() {
     let mut scene = set_back_unnoticed();

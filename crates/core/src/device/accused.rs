@@ -5,11 +5,13 @@
 //! whether a file, a network, a meeting or a lost race brings it (spec `SETTLE-8`).
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::{Change, Device, DeviceError, Event, Mode, Output, World};
-use crate::evidence::{Evidence, Sighting};
+use crate::evidence::Sighting;
 use crate::fork::{ForkProof, Side};
 use crate::keys::PublicKey;
+use crate::message::Message;
 
 /// What of a device's a proof against another touches, the most first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -73,28 +75,34 @@ impl Device {
         Ok(output)
     }
 
-    /// A history that comes in may show a step of this device's own above its last one, too.
-    pub(super) fn shown(&mut self, world: &World<'_>, verified: &Evidence) -> Output {
-        self.shown_by(world, &verified.sightings(), |_| true)
-    }
-
-    /// And so may a contact at a meeting, by the step alone. Nobody has checked it.
-    pub(super) fn told(&mut self, world: &World<'_>, steps: &[Sighting]) -> Output {
-        self.shown_by(world, steps, |step| step.branch.signed_by(&step.key))
-    }
-
-    fn shown_by(
-        &mut self,
-        world: &World<'_>,
-        steps: &[Sighting],
-        is_signed: fn(&Sighting) -> bool,
-    ) -> Output {
+    /// Whatever another device says may show a step of this device's own above its last one: in the history
+    /// of coins, whatever comes of an offer or a payment of them, or by itself at a meeting. Its signature
+    /// alone says enough. What follows is heard by a device that knows that it was set back.
+    pub(super) fn shown(&mut self, world: &World<'_>, message: &Message) -> Output {
         let is_later = |step: &Sighting| {
-            step.key == self.me.owner && step.branch.step.seq > self.seq && is_signed(step)
+            step.key == self.me.owner
+                && step.branch.step.seq > self.seq
+                && step.branch.signed_by(&step.key)
         };
-        if self.mode == Mode::Normal && steps.iter().any(is_later) {
+        if self.mode == Mode::Normal && steps_in(message).iter().any(is_later) {
             return self.restored(world);
         }
         Output::default()
+    }
+}
+
+/// The signed steps that a message shows. Nobody has checked them.
+fn steps_in(message: &Message) -> Vec<Sighting> {
+    match message {
+        Message::Offer(offer) => offer.evidence.sightings(),
+        Message::Payment(payment) | Message::Release(payment) => payment.offer.evidence.sightings(),
+        Message::Findings(findings) => findings.branches.to_vec(),
+        Message::SyncReply(reply) => reply.findings.branches.to_vec(),
+        Message::SyncEnd(end) => end.findings.branches.to_vec(),
+        Message::Accept(_)
+        | Message::Commit(_)
+        | Message::Receipt(_)
+        | Message::Refuse(_)
+        | Message::Sync(_) => Vec::new(),
     }
 }

@@ -318,7 +318,6 @@ impl Device {
         };
         let mut output = convicted.unwrap_or_default();
         output.extend(self.take(world, from, payment, accepted, verdict.err())?);
-        output.extend(self.shown(world, &payment.offer.evidence));
         Ok(output)
     }
 

@@ -40,6 +40,7 @@ impl Device {
                 | Message::Accept(_)
                 | Message::Release(_)
         );
+        let mut shown = self.shown(world, &message);
         let done = match message {
             Message::Offer(offer) => self.offered(world, from, offer, nonce),
             Message::Accept(accept) => self.accepted(world, from, accept),
@@ -53,14 +54,15 @@ impl Device {
             Message::Release(payment) => self.asked_release(world, from, payment),
             Message::Findings(findings) => Ok(self.learn(world, &findings)),
         };
-        Ok(match done {
+        shown.extend(match done {
             Ok(output) => output,
             Err(error) if answers => self.refusing(Output::default(), from, error),
             Err(error) => {
                 let events = alloc::vec![refused_event(from, &error)];
                 Output { events, ..Output::default() }
             }
-        })
+        });
+        Ok(shown)
     }
 
     pub(super) fn refusing(

@@ -12,7 +12,7 @@ use crate::cbor::List;
 use crate::device::{Event, Input, Mode};
 use crate::evidence::Sighting;
 use crate::fork::{Branch, ForkProof};
-use crate::message::{Findings, Message, Offer};
+use crate::message::{Findings, Message, Offer, SyncEnd, SyncReply};
 use crate::predicate::{Unlock, spend_digest};
 
 /// How two steps of Alice's (0) come to whoever judges.
@@ -108,8 +108,12 @@ fn ones_own() -> Case {
 
 /// Alice's disk was set back, and nothing told her. Her later step is shown to her.
 fn a_later_one() -> Case {
-    let mut scene = Scene::new(3, 1000);
+    let scene = Scene::new(3, 1000);
     let before = scene.people[0].disk.clone();
+    a_later_one_of(scene, before)
+}
+
+fn a_later_one_of(mut scene: Scene, before: BTreeMap<Vec<u8>, Vec<u8>>) -> Case {
     scene.pay(0, 1, 100);
     scene.people[0].disk = before;
     scene.people[0].restart();
@@ -119,9 +123,18 @@ fn a_later_one() -> Case {
     Case { scene, judge: 0, teller: 1, steps, history: |_, _| () }
 }
 
+/// The same, but Bob had paid her meanwhile, too: she does not know any more where his payments stand.
+fn refused() -> Case {
+    let mut scene = Scene::new(3, 1000);
+    scene.mint_to(1, 2, 1000);
+    let before = scene.people[0].disk.clone();
+    scene.pay(1, 0, 7);
+    a_later_one_of(scene, before)
+}
+
 type Make = fn() -> Case;
 
-const CASES: [(&str, Make); 8] = [
+const CASES: [(&str, Make); 9] = [
     ("nothing is wrong", good),
     ("whom they accuse signed both", || unsigned(good())),
     ("they are two", twice_the_same),
@@ -129,6 +142,7 @@ const CASES: [(&str, Make); 8] = [
     ("it is not known yet", known),
     ("they are not the device's own", ones_own),
     ("none is a later one of the device's own", a_later_one),
+    ("a later one is behind what is refused", refused),
     ("a later one is signed by the device", || unsigned(a_later_one())),
 ];
 
@@ -137,7 +151,8 @@ fn proof_of(case: &Case) -> ForkProof {
     ForkProof { key: case.scene.people[0].key.public(), a, b }
 }
 
-fn findings(case: &Case, path: Path) -> Message {
+/// What a contact tells at a meeting: in the middle of it, with its answer, or at the end.
+fn findings(case: &mut Case, path: Path, told: Told) -> Message {
     let mut findings = Findings::default();
     if path == Path::ProofMet {
         findings.forks = List::truncated([proof_of(case)].into());
@@ -146,16 +161,35 @@ fn findings(case: &Case, path: Path) -> Message {
         let step = Sighting { key: case.scene.people[0].key.public(), branch };
         findings.branches = List::truncated([step].into());
     }
-    Message::Findings(findings)
+    let judge = case.scene.id(case.judge);
+    match told {
+        Told::Between => Message::Findings(findings),
+        Told::Last => Message::SyncEnd(SyncEnd { findings, history: None }),
+        Told::Answering => {
+            let first = case.scene.people[case.teller].device.open_meeting(judge);
+            let Ok(Message::Sync(sync)) = first else { panic!("a page") };
+            Message::SyncReply(SyncReply { sync, findings, history: None })
+        }
+    }
+}
+
+/// With what at a meeting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Between,
+    Answering,
+    Last,
 }
 
 /// What the teller sends.
-fn sent(case: &mut Case, path: Path) -> Message {
+fn sent(case: &mut Case, path: Path, told: Told) -> Message {
+    if matches!(path, Path::Proof | Path::ProofMet | Path::StepMet) {
+        return findings(case, path, told);
+    }
     let Case { scene, judge, teller, history, .. } = case;
     let (judge, teller, history) = (*judge, *teller, *history);
     match path {
-        Path::Proof | Path::ProofMet | Path::StepMet => findings(case, path),
-        Path::Offer => {
+        Path::Proof | Path::ProofMet | Path::StepMet | Path::Offer => {
             scene.start(teller, judge, 10).expect("an offer");
             let Some(Message::Offer(mut offer)) = next(scene, teller) else { panic!("an offer") };
             history(scene, &mut offer);
@@ -173,8 +207,8 @@ fn sent(case: &mut Case, path: Path) -> Message {
 }
 
 /// What the judge does, as a cell says it.
-fn outcome(mut case: Case, path: Path) -> String {
-    let message = sent(&mut case, path);
+fn outcome(mut case: Case, path: Path, told: Told) -> String {
+    let message = sent(&mut case, path, told);
     let (from, proof) = (case.scene.id(case.teller), proof_of(&case));
     let judge = &mut case.scene.people[case.judge];
     judge.events.clear();
@@ -210,7 +244,13 @@ fn outcome(mut case: Case, path: Path) -> String {
 #[test]
 fn what_convicts_does_so_on_every_path_as_the_table_says() {
     let walked = |(rule, case): &(&str, Make)| {
-        let cells: Vec<String> = PATHS.iter().map(|path| outcome(case(), *path)).collect();
+        let cell = |path: &Path| {
+            let told = [Told::Between, Told::Answering, Told::Last];
+            let [cell, answering, last] = told.map(|told| outcome(case(), *path, told));
+            assert_eq!([&answering, &last], [&cell; 2], "{rule} on {path:?}");
+            cell
+        };
+        let cells: Vec<String> = PATHS.iter().map(cell).collect();
         (rule.to_string(), cells)
     };
     let found: BTreeMap<String, Vec<String>> = CASES.iter().map(walked).collect();
