@@ -95,6 +95,8 @@ impl Outcomes {
 enum Whose<'a> {
     Coin(&'a Pocket),
     Payment(&'a Outgoing),
+    /// Of the coins in a payment that waits for the seal.
+    Waiting(&'a Outgoing),
 }
 
 impl Device {
@@ -147,13 +149,17 @@ impl Device {
             let evidence = outgoing.payment.evidence_after(&outgoing.transaction).ok()?;
             Some((Whose::Payment(outgoing), self.with_own_enrollments(evidence)))
         });
-        coins.chain(payments).filter(|(_, evidence)| !self.outcomes.ruins(evidence))
+        let waiting = self.outgoing.pending().map(|outgoing| {
+            let evidence = outgoing.payment.offer.evidence.clone();
+            (Whose::Waiting(outgoing), self.with_own_enrollments(evidence))
+        });
+        coins.chain(payments).chain(waiting).filter(|(_, evidence)| !self.outcomes.ruins(evidence))
     }
 
     fn open(&self, whose: &Whose<'_>, evidence: &Evidence) -> Unsettled {
         let claims = evidence.claims(&self.policies);
         let at = match whose {
-            Whose::Payment(outgoing) => Some(outgoing.at),
+            Whose::Payment(outgoing) | Whose::Waiting(outgoing) => Some(outgoing.at),
             Whose::Coin(pocket) => self.came_in(&pocket.id).map(|incoming| incoming.at),
         };
         let until = claims.iter().filter_map(Claims::until).min();
@@ -189,7 +195,12 @@ impl Device {
                 Whose::Coin(pocket) if pocket.evidence != evidence => {
                     changes.push(Change::Pocket(Arc::new(Pocket { evidence, ..pocket.clone() })));
                 }
-                Whose::Coin(_) => {}
+                Whose::Waiting(outgoing) if outgoing.payment.offer.evidence != evidence => {
+                    let mut waiting = outgoing.clone();
+                    waiting.payment.offer.evidence = evidence;
+                    changes.push(Change::Outgoing(Arc::new(waiting)));
+                }
+                Whose::Coin(_) | Whose::Waiting(_) => {}
                 Whose::Payment(outgoing) => {
                     let claims = evidence.claims(&self.policies);
                     if claims.iter().all(Claims::certified) {

@@ -3,7 +3,8 @@
 use tally_agent::Goal;
 use tally_core::amount::Amount;
 use tally_core::device::{Outgoing, OutgoingState, Pocket};
-use tally_core::predicate::Predicate;
+use tally_core::predicate::{Predicate, Unlock};
+use tally_core::time::Time;
 use tally_testkit::{Manner, Person, VALIDATORS};
 
 use crate::events::{Life, PEOPLE, UNITS};
@@ -135,10 +136,15 @@ impl Life {
 
     fn is_good(&self) {
         let seed = self.seed;
-        // What waits for a chip that is gone is with nobody until the lock ends.
+        // What waits for a chip that is gone is with nobody until the lock ends, and so is what a wrong clock
+        // had signed without its proof.
+        let now = self.scene.now;
         let waits = |person: &Person| -> u64 {
-            let others = person.device().pending().filter(|o| o.payee != person.id());
-            others.map(|o| o.payment.offer.amount.units()).sum()
+            let all = person.device().outgoing().values().filter(|o| o.payee != person.id());
+            let waits = all.filter(|o| {
+                is_early(o, now) || (!o.is_signed() && o.state != OutgoingState::GivenUp)
+            });
+            waits.map(|o| o.payment.offer.amount.units()).sum()
         };
         let here = self.scene.balances().iter().sum::<u64>();
         let total = here + self.scene.people.iter().map(waits).sum::<u64>();
@@ -154,7 +160,8 @@ impl Life {
             let waits = device
                 .outgoing()
                 .values()
-                .filter(|o| o.state == OutgoingState::Signed && o.payee != person.id());
+                .filter(|o| o.state == OutgoingState::Signed && o.payee != person.id())
+                .filter(|o| !is_early(o, now));
             assert_eq!(waits.count(), 0, "life {seed}: payments of {one} wait");
             // What the chip has proved it says again when it is back, or the key alone signs in the end.
             let asks = |o: &&Outgoing| {
@@ -223,4 +230,16 @@ impl Life {
             assert!(person.device().forks().is_empty(), "life {seed}: a conviction");
         }
     }
+}
+
+/// Whether the key alone has signed what is under a lock that has not ended: its payee takes it then.
+fn is_early(outgoing: &Outgoing, now: Time) -> bool {
+    let unlocks = outgoing.payment.commit.unlocks.iter();
+    let pairs = unlocks.zip(outgoing.sources.iter());
+    let mut early = pairs.filter(|(unlock, source)| {
+        matches!(unlock, Unlock::Signature(_))
+            && source.coin.owner.slot().is_some()
+            && source.coin.owner.until() > Some(now)
+    });
+    outgoing.state == OutgoingState::Signed && early.next().is_some()
 }
