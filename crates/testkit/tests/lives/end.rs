@@ -1,11 +1,15 @@
 //! How a life ends, and what must be true of it then.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use tally_agent::Goal;
 use tally_core::amount::Amount;
 use tally_core::device::{Outgoing, OutgoingState, Pocket};
+use tally_core::evidence::Evidence;
+use tally_core::id::TxId;
 use tally_core::predicate::{Predicate, Unlock};
-use tally_core::time::Time;
-use tally_testkit::{Manner, Person, VALIDATORS};
+use tally_testkit::{Manner, Person, Scene, VALIDATORS};
 
 use crate::events::{Life, PEOPLE, UNITS};
 
@@ -138,11 +142,15 @@ impl Life {
         let seed = self.seed;
         // What waits for a chip that is gone is with nobody until the lock ends, and so is what a wrong clock
         // had signed without its proof.
-        let now = self.scene.now;
+        let early = early(&self.scene);
+        let is_early =
+            |o: &Outgoing| early.contains(&o.tx) || rests_on(&o.payment.offer.evidence, &early);
         let waits = |person: &Person| -> u64 {
             let all = person.device().outgoing().values().filter(|o| o.payee != person.id());
-            let waits = all.filter(|o| {
-                is_early(o, now) || (!o.is_signed() && o.state != OutgoingState::GivenUp)
+            let waits = all.filter(|o| match o.state {
+                OutgoingState::Proving | OutgoingState::Intent => true,
+                OutgoingState::Signed => is_early(o),
+                OutgoingState::Receipted | OutgoingState::GivenUp => false,
             });
             waits.map(|o| o.payment.offer.amount.units()).sum()
         };
@@ -161,7 +169,7 @@ impl Life {
                 .outgoing()
                 .values()
                 .filter(|o| o.state == OutgoingState::Signed && o.payee != person.id())
-                .filter(|o| !is_early(o, now));
+                .filter(|o| !is_early(o));
             assert_eq!(waits.count(), 0, "life {seed}: payments of {one} wait");
             // What the chip has proved it says again when it is back, or the key alone signs in the end.
             let asks = |o: &&Outgoing| {
@@ -181,8 +189,11 @@ impl Life {
             for hop in 0..PEOPLE {
                 let (from, to) = ((one + hop) % PEOPLE, (one + hop + 1) % PEOPLE);
                 let (payee, asset) = (self.scene.id(to), self.scene.asset);
-                // What waits for the end of a lock is signed first.
-                if self.scene.people[from].device().pending().any(|o| o.payee == payee) {
+                // What waits for the end of a lock is signed first, or taken.
+                let device = self.scene.people[from].device();
+                let early = early(&self.scene);
+                let is_early = device.outgoing().keys().any(|tx| early.contains(tx));
+                if is_early || device.pending().any(|o| o.payee == payee) {
                     break;
                 }
                 let goal = Goal::Pay { payee, asset, amount: Amount::new(units) };
@@ -203,11 +214,13 @@ impl Life {
             device.locked_until(&pocket.id, owner, now).is_some()
                 || asks && owner.until().is_some_and(|until| now < until)
         };
+        let early = early(&self.scene);
         let free = device.ledger().pockets().filter(|pocket| {
             let owner = pocket.coin.as_ref().map(|(_, coin)| &coin.owner);
             pocket.is_ready()
                 && !is_apart(pocket)
                 && !device.is_lost(pocket)
+                && !rests_on(&pocket.evidence, &early)
                 && pocket.reserved_for(now).is_none()
                 && owner.is_some_and(|owner| !is_locked(pocket, owner))
         });
@@ -232,14 +245,22 @@ impl Life {
     }
 }
 
-/// Whether the key alone has signed what is under a lock that has not ended: its payee takes it then.
-fn is_early(outgoing: &Outgoing, now: Time) -> bool {
-    let unlocks = outgoing.payment.commit.unlocks.iter();
-    let pairs = unlocks.zip(outgoing.sources.iter());
-    let mut early = pairs.filter(|(unlock, source)| {
-        matches!(unlock, Unlock::Signature(_))
-            && source.coin.owner.slot().is_some()
-            && source.coin.owner.until() > Some(now)
-    });
-    outgoing.state == OutgoingState::Signed && early.next().is_some()
+/// What the key alone has signed under a lock that has not ended, which its payee takes then.
+fn early(scene: &Scene) -> BTreeSet<TxId> {
+    let is_early = |outgoing: &&Arc<Outgoing>| {
+        let unlocks = outgoing.payment.commit.unlocks.iter();
+        let mut pairs = unlocks.zip(outgoing.sources.iter());
+        pairs.any(|(unlock, source)| {
+            matches!(unlock, Unlock::Signature(_))
+                && source.coin.owner.slot().is_some()
+                && source.coin.owner.until() > Some(scene.now)
+        })
+    };
+    let all = scene.people.iter().flat_map(|person| person.device().outgoing().values());
+    all.filter(is_early).map(|outgoing| outgoing.tx).collect()
+}
+
+/// Whether something of it is in a history.
+fn rests_on(evidence: &Evidence, early: &BTreeSet<TxId>) -> bool {
+    !early.is_empty() && evidence.hops.iter().any(|hop| early.contains(&hop.tx.id()))
 }
