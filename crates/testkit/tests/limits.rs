@@ -120,7 +120,7 @@ fn what_waits_for_a_counter_goes_on_when_the_hardware_answers_and_has_a_limit_a_
     scene.mint_to(1, 1000);
     scene.people[0].counter_is_here = false;
     let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(10));
-    let mut offers = |scene: &mut Scene| {
+    let offers = |scene: &mut Scene| {
         let (mine, theirs) = (scene.people[1].next_conn(), scene.people[0].next_conn());
         let goal = Goal::Pay { payee, asset, amount };
         let offer = scene.give(1, Input::Opened { conn: mine, goal }).unwrap().on(mine);

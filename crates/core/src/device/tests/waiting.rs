@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 use super::own::reserved;
 use super::scene::{LOCK, NOW, Person, Scene};
 use super::sealed::{mint_sealed, scene, tier};
+use super::settle::settle;
 use crate::amount::Amount;
 use crate::cbor::List;
 use crate::device::{Basis, DeviceError, Input, Mode, OnTerms, Outgoing, OutgoingState, Standing};
 use crate::evidence::Witness;
+use crate::evidence::tests::network::trust_base;
 use crate::id::TxId;
 use crate::invoice::Invoice;
 use crate::message::{History, Told};
@@ -354,4 +356,17 @@ fn what_was_receipted_by_another_has_left() {
     let mut scene = reserved(2, 400);
     scene.people[0].tell(Input::Restored).expect("always possible");
     assert_eq!(unsign(&mut scene), Ok(OutgoingState::Intent), "one's own receipt shows nothing");
+}
+
+#[test]
+fn what_lies_behind_a_payment_that_waits_is_settled_and_stays_so_when_it_is_given_up() {
+    let (mut scene, _, tx) = waiting(600);
+    scene.people[0].notary = Some(trust_base());
+    settle(&mut scene.people[0]);
+    let payer = &scene.people[0].device;
+    assert!(payer.unsettled().is_empty());
+    assert!(payer.incoming().values().all(|incoming| incoming.settled), "both mints");
+    give_up(&mut scene, &tx);
+    scene.people[0].restart();
+    assert!(scene.people[0].device.unsettled().is_empty());
 }
