@@ -17,7 +17,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::Cli;
-use error::{CliError, Exit};
+use error::CliError;
 use output::{Done, Out};
 
 #[global_allocator]
@@ -74,6 +74,7 @@ fn misread(error: &clap::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     #[test]
     #[allow(clippy::panic)]

@@ -138,7 +138,7 @@ fn the_last_steps_that_were_given_up_are_undone() {
 #[test]
 fn what_a_device_was_to_pay_itself_is_given_up_without_a_trace() {
     let mut scene = scene(2);
-    super::settle::settle(&mut scene.people[0]);
+    settle(&mut scene.people[0]);
     away(&scene, true);
     let asset = scene.asset;
     scene.people[0].tell(Input::Refresh { asset }).expect("nobody noticed that it is away");
@@ -199,7 +199,7 @@ fn from_the_locks_end_what_waits_is_signed_by_the_key_alone() {
 fn a_tpm_that_is_known_to_be_away_refuses_before_anything_is_begun() {
     let mut scene = scene(3);
     let (asset, payee) = (scene.asset, scene.id(1));
-    super::settle::settle(&mut scene.people[0]);
+    settle(&mut scene.people[0]);
     scene.people[1].notary = scene.people[0].notary.clone();
     scene.people[0].tell(Input::Away(true)).expect("always possible");
     let invoice = scene.invoice(1, 600);
