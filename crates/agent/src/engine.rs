@@ -245,6 +245,8 @@ impl Engine {
         let world = World { now: step.cx.now, seals: &TpmProofs, notary: self.trust.as_ref() };
         let was_normal = self.is_normal();
         let output = Arc::make_mut(&mut self.device).handle(&world, input)?;
+        // What changed comes before what follows from it.
+        step.batch.changes.extend(output.changes.iter().cloned());
         self.end_if_set_back(step, was_normal);
         self.follow(step, output, via);
         Ok(())
@@ -266,12 +268,14 @@ impl Engine {
         let outputs = outputs.collect::<Result<Vec<Output>, DeviceError>>()?;
         let was_normal = self.is_normal();
         self.device = Arc::new(copy);
+        let changes = outputs.iter().flat_map(|output| output.changes.iter().cloned());
+        step.batch.changes.extend(changes);
         self.end_if_set_back(step, was_normal);
         outputs.into_iter().for_each(|output| self.follow(step, output, None));
         Ok(())
     }
 
-    /// Does what follows from what the device said.
+    /// Does what follows from what the device said. Its changes are in the batch.
     fn follow(&mut self, step: &mut Step<'_>, output: Output, via: Option<&Via>) {
         let Output { changes, sign, send, events, learnt } = output;
         step.told = true;
@@ -286,7 +290,6 @@ impl Engine {
                 step.touched.remove(contact);
             }
         }
-        step.batch.changes.extend(changes);
         for (to, message) in send {
             let Some(way) = self.way_to(step, &to) else { continue };
             let pays = self.made_by(&to, &message, &learnt);

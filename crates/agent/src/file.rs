@@ -39,6 +39,7 @@ impl Engine {
         }
         let events = match self.try_out(step, &opened)? {
             Tried::Taken(events, _) => events,
+            Tried::Proves => return self.hear(step, opened, via),
             Tried::Refused(refused) => {
                 step.effects.push(Effect::Over { way: Way::File, end: Err(refused) });
                 return Ok(());
@@ -54,8 +55,10 @@ impl Engine {
 
     /// The owner consents to the release that a packet asks for.
     fn agree(&mut self, step: &mut Step<'_>, opened: Opened, via: Via) -> Result<(), AgentError> {
-        let Tried::Taken(events, mut copy) = self.try_out(step, &opened)? else {
-            return Err(DeviceError::NotWaiting.into());
+        let (events, mut copy) = match self.try_out(step, &opened)? {
+            Tried::Taken(events, copy) => (events, copy),
+            Tried::Proves => return self.hear(step, opened, via),
+            Tried::Refused(_) => return Err(DeviceError::NotWaiting.into()),
         };
         let release = events.iter().find_map(|event| match event {
             Event::ReleaseAsked { tx, .. } => Some(*tx),
@@ -89,7 +92,10 @@ impl Engine {
             Event::Refused { reason, .. } => Some(reason.clone()),
             _ => None,
         });
-        let Some(reason) = refused.filter(|_| !proves) else {
+        if proves {
+            return Ok(Tried::Proves);
+        }
+        let Some(reason) = refused else {
             return Ok(Tried::Taken(events, Box::new(copy)));
         };
         // What its sender signed may be half of a fork. Nothing else of it stays.
@@ -165,5 +171,7 @@ impl Engine {
 enum Tried {
     /// It is taken: what is shown, and the device after it.
     Taken(Vec<Event>, Box<Device>),
+    /// It proves something, whatever becomes of it.
+    Proves,
     Refused(AgentError),
 }

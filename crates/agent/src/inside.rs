@@ -13,7 +13,7 @@ use tally_core::predicate::Unlock;
 
 use crate::engine::{Engine, Step};
 use crate::packet::Via;
-use crate::{AgentError, Batch, Conn, Effect, Input, StepOrder, Way};
+use crate::{AgentError, Batch, Conn, Done, Effect, Input, StepOrder, Way};
 
 /// How much waits for the journal before nothing more is heard. One turn adds a few packets.
 pub(crate) const MAX_HELD: usize = 1024;
@@ -164,8 +164,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Drops what was held back of a device that was set back: its connections end. What came from others
-    /// is durable, and is shown all the same.
+    /// Drops what was held back of a device that was set back: its connections end. What is durable is
+    /// shown all the same, and that is all but a step that counts as not signed.
     pub(crate) fn drop_held(&mut self, step: &mut Step<'_>) {
         (self.unobserved, self.signed_here) = (None, false);
         for effect in core::mem::take(&mut self.held) {
@@ -173,16 +173,15 @@ impl Engine {
                 Effect::Send { way: Way::Conn(conn), .. } => {
                     self.fail(step, conn, AgentError::SetBack);
                 }
-                Effect::Over { way, end: Ok(_) } => {
+                Effect::Over { way, end } if end.is_ok() || self.says_made(&end) => {
                     step.effects.push(Effect::Over { way, end: Err(AgentError::SetBack) });
                 }
-                Effect::Show(event) if came_from_others(&event) => {
-                    step.effects.push(Effect::Show(event));
-                }
-                Effect::Send { way: Way::File, .. } | Effect::Show(_) => {}
-                said @ (Effect::Over { .. } | Effect::Invoice(_) | Effect::Unsendable { .. }) => {
-                    step.effects.push(said);
-                }
+                Effect::Show(event) if self.is_unmade(&event) => {}
+                Effect::Send { way: Way::File, .. } => {}
+                said @ (Effect::Over { .. }
+                | Effect::Show(_)
+                | Effect::Invoice(_)
+                | Effect::Unsendable { .. }) => step.effects.push(said),
                 // These are not held back: see `hold_back`.
                 Effect::Sign(_)
                 | Effect::Observe(_)
@@ -213,16 +212,25 @@ impl Engine {
         if is_heard && self.held.len() >= MAX_HELD { Err(AgentError::Busy) } else { Ok(()) }
     }
 
+    /// Whether an event tells of a payment that is not signed after all.
+    fn is_unmade(&self, event: &Event) -> bool {
+        match event {
+            Event::Paid { tx, .. } | Event::Moved { tx, .. } => !self.is_made(tx),
+            _ => false,
+        }
+    }
+
+    /// Whether an end says of a payment that it is made, which is not so.
+    fn says_made(&self, end: &Result<Done, AgentError>) -> bool {
+        matches!(end, Err(AgentError::Waiting { tx, .. }) if !self.is_made(tx))
+    }
+
+    fn is_made(&self, tx: &TxId) -> bool {
+        self.device.outgoing().get(tx).is_some_and(|outgoing| outgoing.is_signed())
+    }
+
     /// The payment whose step is signed and waits for the journal, if one does.
     pub(crate) fn waits_for_journal(&self) -> Option<TxId> {
         self.unobserved.filter(|_| self.is_normal())
     }
-}
-
-/// Whether an event tells of what others did, which stays whatever became of this device's step.
-fn came_from_others(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Received { .. } | Event::Held { .. } | Event::Again { .. } | Event::Forked { .. }
-    )
 }

@@ -1,7 +1,8 @@
 //! A device that finds itself set back ends what it had begun, whatever showed it.
 
 use tally_agent::{Goal, Input};
-use tally_core::device::Mode;
+use tally_core::amount::Amount;
+use tally_core::device::{self, Mode};
 use tally_testkit::Scene;
 
 /// Alice has sessions with Bob and Carol; then she pays Bob, and her disk and all that is beside it are set
@@ -89,4 +90,45 @@ fn what_was_to_be_signed_is_signed_no_more() {
     assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly);
     let reminded = scene.give(0, Input::Remind).expect("always");
     assert!(reminded.files().is_empty(), "nothing leaves a device that only receives");
+}
+
+#[test]
+fn what_waits_in_place_of_a_step_that_a_payment_shows_is_not_signed() {
+    let mut scene = set_back_unnoticed();
+    scene.people[0].key_is_here = false;
+    let invoice = scene.invoice(2, 7).unwrap();
+    let begun = scene.give(0, Input::PayInvoice(Box::new(invoice))).unwrap();
+    assert!(begun.files().is_empty(), "the key is away");
+    let _ = scene.pay(1, 0, 40);
+    assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly, "her lost step is behind it");
+    scene.people[0].key_is_here = true;
+    let left = scene.give(0, Input::Remind).unwrap().files();
+    assert!(left.is_empty(), "nothing is signed in its place");
+    scene.meet(1, 2).unwrap();
+    let key = scene.people[0].key().public();
+    assert!((1..3).all(|one| !scene.people[one].device().is_bricked(&key)));
+}
+
+#[test]
+fn a_release_by_file_that_shows_a_later_step_makes_one_receive_only() {
+    for agree in [false, true] {
+        let mut scene = Scene::new(2, 1000);
+        scene.pay(0, 1, 1).unwrap();
+        scene.mint_to(1, 500);
+        let mut copy = scene.people[0].disk.clone();
+        let journal = scene.people[0].journal;
+        scene.pay(0, 1, 100).unwrap();
+        scene.settle(1).unwrap();
+        let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(590));
+        let until = scene.now.plus(200_000);
+        let reserve = device::Input::Reserve { payee, asset, amount, until };
+        scene.give(1, Input::Wish(vec![reserve])).unwrap();
+        let bytes = scene.give(1, Input::Release { payee, asset }).unwrap().files().remove(0);
+        copy.writes = scene.people[0].disk.writes;
+        (scene.people[0].disk, scene.people[0].journal) = (copy, journal);
+        scene.restart(0);
+        assert!(scene.people[0].is_normal(), "she does not know");
+        let _ = scene.give(0, Input::File { bytes, agree });
+        assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly, "{agree}");
+    }
 }

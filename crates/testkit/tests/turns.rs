@@ -109,6 +109,31 @@ fn a_payment_that_the_journal_contradicts_is_not_said_to_be_made() {
 }
 
 #[test]
+fn a_closed_connection_says_nothing_of_a_payment_that_the_journal_contradicts() {
+    let mut scene = Scene::new(2, 1000);
+    scene.pay(0, 1, 10).unwrap();
+    scene.people[0].journal_is_here = false;
+    let (payee, asset, amount) = (scene.id(1), scene.asset, Amount::new(10));
+    let (conn, there) = (scene.people[0].next_conn(), scene.people[1].next_conn());
+    let goal = Goal::Pay { payee, asset, amount };
+    let offered = scene.give(0, Input::Opened { conn, goal }).unwrap().on(conn);
+    scene.give(1, Input::Opened { conn: there, goal: Goal::Serve }).unwrap();
+    for bytes in offered {
+        let answered = scene.give(1, Input::Packet { conn: there, bytes }).unwrap().on(there);
+        for bytes in answered {
+            assert!(scene.give(0, Input::Packet { conn, bytes }).unwrap().on(conn).is_empty());
+        }
+    }
+    let closed = scene.give(0, Input::Closed { conn, why: None }).unwrap();
+    assert!(closed.over.is_empty(), "it is not said yet that it is made");
+    (scene.people[0].journal_is_here, scene.people[0].journal) =
+        (true, Some((2, Head::new([9; 32]))));
+    let given = scene.give(0, Input::Remind).unwrap();
+    assert_eq!(given.over, [(Way::Conn(conn), Err(AgentError::SetBack))]);
+    assert!(!given.shown.iter().any(|event| matches!(event, Event::Paid { .. })));
+}
+
+#[test]
 fn what_waits_for_the_journal_has_a_limit_and_the_network_is_no_way_around_it() {
     let mut scene = Scene::new(2, 1000);
     scene.pay(0, 1, 10).unwrap();

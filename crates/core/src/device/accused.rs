@@ -69,19 +69,19 @@ impl Device {
         }
         let mut output = self.record([Change::Fork(Box::new(proof))]);
         output.events.push(Event::Accused { kind });
-        if last > self.seq && self.mode == Mode::Normal {
+        if self.is_unknown(last) && self.mode == Mode::Normal {
             output.extend(self.restored(world));
         }
         Ok(output)
     }
 
-    /// Whatever another device says may show a step of this device's own above its last one: in the history
+    /// Whatever another device says may show a step of this device's own that it does not know: in the history
     /// of coins, whatever comes of an offer or a payment of them, or by itself at a meeting. Its signature
     /// alone says enough. What follows is heard by a device that knows that it was set back.
     pub(super) fn shown(&mut self, world: &World<'_>, message: &Message) -> Output {
         let is_later = |step: &Sighting| {
             step.key == self.me.owner
-                && step.branch.step.seq > self.seq
+                && self.is_unknown(step.branch.step.seq)
                 && step.branch.signed_by(&step.key)
         };
         if self.mode == Mode::Normal && steps_in(message).iter().any(is_later) {

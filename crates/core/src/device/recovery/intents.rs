@@ -24,10 +24,17 @@ impl Device {
         tail
     }
 
+    /// Whether this device knows of no step with this number that it has signed: others can know one only if it
+    /// was set back. What waits for a signature, and what was given up last, is none.
+    pub(in crate::device) fn is_unknown(&self, seq: u64) -> bool {
+        let is_it = |o: &&Outgoing| o.transaction.step.seq == seq;
+        seq > self.seq || self.is_pending(seq) || self.unsigned_tail().iter().any(is_it)
+    }
+
     /// Whether a step that this device signed can be known to others only if it was set back.
     pub(super) fn is_set_back_by(&self, told: &Told) -> bool {
         let seq = told.seq();
-        seq > self.seq || self.is_pending(seq) || !self.replaced_by(&OwnStep::new(told)).is_empty()
+        self.is_unknown(seq) || !self.replaced_by(&OwnStep::new(told)).is_empty()
     }
 
     /// The numbers and transactions of the last steps in whose place this one was signed: those that it
