@@ -74,6 +74,16 @@ pub enum WalletError {
         /// What came between.
         why: String,
     },
+    /// The payment has taken its step, and is signed when the seal has proved it: not yet.
+    #[error(
+        "payment {tx} is begun and not signed: it waits for the TPM's proof ({why}); do not pay anew: bring the TPM back, which signs it, and send it then (tally resend), or see how to give it up (tally status)"
+    )]
+    Unproved {
+        /// The payment.
+        tx: TxId,
+        /// Why it waits.
+        why: String,
+    },
     /// The payment is signed, and cannot be said to its payee as the two cards are now.
     #[error(
         "payment {tx} is made, but cannot be said to its payee ({why}); do not pay anew: take over a newer card of the payee, or make your own shorter, then send it again (tally resend)"
@@ -136,10 +146,12 @@ impl WalletError {
         Self::Refused { code: "UNLOCK_SLOT_PROOF".to_owned(), text }
     }
 
-    /// The payment that is made all the same, if one is.
+    /// The payment that is made all the same, or will be, if one is.
     pub const fn made(&self) -> Option<TxId> {
         match self {
-            Self::Waiting { tx, .. } | Self::Unsent { tx, .. } => Some(*tx),
+            Self::Waiting { tx, .. } | Self::Unsent { tx, .. } | Self::Unproved { tx, .. } => {
+                Some(*tx)
+            }
             _ => None,
         }
     }
@@ -159,6 +171,7 @@ impl WalletError {
             Self::Refused { code, .. } => code,
             Self::Waiting { .. } => "WALLET_WAITING",
             Self::Unsent { .. } => "WALLET_UNSENT",
+            Self::Unproved { .. } => "WALLET_UNPROVED",
             Self::NotFound { .. } => "WALLET_NOT_FOUND",
             Self::Ambiguous { .. } => "WALLET_AMBIGUOUS",
             Self::Mint(_) => "WALLET_MINT",
@@ -192,6 +205,7 @@ impl WalletError {
             )
             | Self::Peer(PeerError::WrongDevice)
             | Self::Waiting { .. }
+            | Self::Unproved { .. }
             | Self::Unsent { .. } => Class::Unreachable,
             _ => Class::Failure,
         }

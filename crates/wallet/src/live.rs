@@ -25,7 +25,8 @@ impl Wallet {
     ///
     /// # Errors
     /// Before the payment is signed nothing has happened: [`WalletError::Device`],
-    /// [`WalletError::Refused`], [`WalletError::Transport`]. After it: [`WalletError::Waiting`].
+    /// [`WalletError::Refused`], [`WalletError::Transport`]. After it: [`WalletError::Waiting`]. In between, while
+    /// the seal gives no proof: [`WalletError::Unproved`].
     pub fn pay_over(
         &mut self,
         channel: &mut dyn Channel,
@@ -135,7 +136,7 @@ impl Wallet {
     ) -> Result<Done, WalletError> {
         self.ready()?;
         self.remind(show)?;
-        let conn = self.next_conn();
+        let (conn, before) = (self.next_conn(), self.unsigned());
         let mut given = self.give(Input::Opened { conn, goal }, show)?;
         loop {
             let sent = given.packets.iter().try_for_each(|packet| channel.send(packet));
@@ -151,8 +152,12 @@ impl Wallet {
                     error.into()
                 });
             }
+            // What the seal did not do waits, and this connection does not wait for it.
+            if let Some(waits) = self.unproved(&before, given.failed.as_ref()) {
+                self.hang_up(conn, None, show)?;
+                return Err(waits);
+            }
             if let Some(error) = given.failed {
-                // What the seal did not do waits, and this connection does not wait for it.
                 self.hang_up(conn, None, show)?;
                 return Err(self.made_all_the_same(error));
             }

@@ -44,17 +44,21 @@ impl Wallet {
     /// Paying one invoice twice gives the same payment again.
     ///
     /// # Errors
-    /// [`WalletError::Device`] when it cannot be paid, or not now: with `TRADE_WAITING` it is set down,
-    /// and made when the seal is back; [`WalletError::Refused`] when the seal gave no proof, so that it
+    /// [`WalletError::Device`] when it cannot be paid, or not now; [`WalletError::Unproved`] when it is
+    /// begun, and made when the seal is back; [`WalletError::Refused`] when the seal gave no proof, so that it
     /// was given up; [`WalletError::Unsent`] when it is made, and no packet has room for it.
     pub fn pay_invoice(&mut self, invoice: &Signed) -> Result<(Vec<u8>, Vec<Event>), WalletError> {
         let mut events = Vec::new();
         let mut show = |event: &Event| events.push(event.clone());
         self.ready()?;
         self.remind(&mut show)?;
+        let before = self.unsigned();
         let pay = Input::PayInvoice(Box::new(invoice.clone()));
         let given = self.give(pay, &mut show)?.whole();
-        let given = given.map_err(|error| self.made_all_the_same(error))?;
+        let given = given.map_err(|error| match self.unproved(&before, Some(&error)) {
+            Some(waits) => waits,
+            None => self.made_all_the_same(error),
+        })?;
         match given.packets.into_iter().next() {
             Some(packet) => Ok((packet, events)),
             None => Err(unfinished(&events)),

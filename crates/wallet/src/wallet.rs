@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tally_core::accept::AcceptPolicy;
 use tally_core::card::{CARD_VERSION, Card, Name, Signed};
 use tally_core::cbor::{Blob, from_bytes, to_bytes};
-use tally_core::device::{Device, Entry, Event, Input, Me, Mode, Position, Unsettled};
+use tally_core::device::{
+    Device, Entry, Event, Input, Me, Mode, Outgoing, OutgoingState, Position, Unsettled,
+};
 use tally_core::fields::Fields;
 use tally_core::fork::ForkProof;
 use tally_core::hash::Tag;
@@ -328,6 +330,24 @@ impl Wallet {
             }
             (_, error) => error,
         }
+    }
+
+    /// The payments that have taken their steps and wait for the seal's proofs.
+    pub(crate) fn unsigned(&self) -> Vec<TxId> {
+        let proving = |o: &&Outgoing| o.state == OutgoingState::Proving;
+        self.device().pending().filter(proving).map(|o| o.tx).collect()
+    }
+
+    /// The payment that waits for the seal's proof and did not `before`, if one does, as an error:
+    /// whoever is to be paid has nothing to say to it.
+    pub(crate) fn unproved(
+        &self,
+        before: &[TxId],
+        why: Option<&WalletError>,
+    ) -> Option<WalletError> {
+        let tx = self.unsigned().into_iter().find(|tx| !before.contains(tx))?;
+        let why = why.map_or_else(|| "it does not answer".to_owned(), ToString::to_string);
+        Some(WalletError::Unproved { tx, why })
     }
 
     /// Its own contact card, to be given to others.

@@ -18,7 +18,7 @@ use super::patched::invoice;
 use super::scene::{Town, balance, copy_folder, over_tcp, pay, sync};
 use super::sealed::{Scene, scene, tier};
 use crate::wallet::now;
-use crate::{Wallet, WalletError};
+use crate::{Class, Wallet, WalletError};
 
 fn code<T: std::fmt::Debug>(result: Result<T, WalletError>) -> String {
     result.unwrap_err().code().to_owned()
@@ -57,7 +57,7 @@ fn a_payment_that_waits_for_a_tpm_that_is_gone_stops_no_other() {
     tpm.cut_power();
     // Nobody noticed yet that it is gone.
     let begun = pay(&mut alice, &mut bob, asset, 600);
-    assert!(matches!(begun.payer, Err(WalletError::Seal(_))), "{:?}", begun.payer);
+    assert!(matches!(begun.payer, Err(WalletError::Unproved { .. })), "{:?}", begun.payer);
     assert_eq!(states(&alice), [OutgoingState::Proving]);
     assert!(pay(&mut alice, &mut carol, asset, 200).payer.is_ok(), "in the same process");
     drop(alice);
@@ -73,6 +73,57 @@ fn a_payment_that_waits_for_a_tpm_that_is_gone_stops_no_other() {
     assert_eq!((balance(&alice, &asset), balance(&bob, &asset)), (600, 600));
     assert!(sync(&mut bob, &mut carol).payer.is_ok());
     assert!(bob.device().forks().is_empty() && carol.device().forks().is_empty());
+}
+
+/// A connection on which the TPM's power fails as soon as the other side has answered.
+struct Outage<'a> {
+    way: &'a mut dyn Channel,
+    tpm: &'a mut SoftwareTpm,
+    heard: u32,
+}
+
+impl Channel for Outage<'_> {
+    fn send(&mut self, message: &[u8]) -> Result<(), TransportError> {
+        self.way.send(message)
+    }
+
+    fn recv(&mut self) -> Result<Vec<u8>, TransportError> {
+        assert_eq!(self.heard, 0, "nobody waits for an answer to what was not sent");
+        let message = self.way.recv()?;
+        self.heard += 1;
+        self.tpm.cut_power();
+        Ok(message)
+    }
+}
+
+#[test]
+fn a_payment_whose_tpm_goes_while_it_is_made_ends_its_connection_at_once_and_is_named() {
+    let Scene { mut tpm, mut alice, mut bob, asset, town, .. } = scene();
+    let to = bob.device().id();
+    let begun = over_tcp(&mut bob, |way, show| {
+        let mut way = Outage { way, tpm: &mut tpm, heard: 0 };
+        alice.pay_over(&mut way, to, asset, Amount::new(600), show)
+    });
+    let Err(WalletError::Unproved { tx, .. }) = begun.payer else {
+        panic!("{:?}", begun.payer);
+    };
+    assert_eq!(alice.device().pending().map(|o| o.tx).collect::<Vec<_>>(), [tx]);
+    drop(alice);
+    tpm.switch_on().unwrap();
+    let mut alice = town.open("alice").unwrap();
+    let met = over_tcp(&mut bob, |channel, show| alice.resend_over(channel, to, show));
+    assert_eq!((met.payer.ok(), balance(&bob, &asset)), (Some(1), 600));
+}
+
+#[test]
+fn a_payment_by_file_whose_tpm_goes_while_it_is_made_is_named() {
+    let Scene { mut tpm, mut alice, mut bob, asset, .. } = scene();
+    let asked = invoice(&mut bob, asset, 600);
+    tpm.cut_power();
+    let begun = alice.pay_invoice(&asked).unwrap_err();
+    let pending = alice.device().pending().map(|o| o.tx).next();
+    assert_eq!((begun.code(), begun.made()), ("WALLET_UNPROVED", pending));
+    assert_eq!(begun.class(), Class::Unreachable);
 }
 
 #[test]
