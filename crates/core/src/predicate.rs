@@ -76,7 +76,7 @@ pub enum Unlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnlockError {
     /// The kind of unlock does not open this predicate.
-    #[error("the coin is not unlocked the way its owner rule asks: ask the payer to pay again")]
+    #[error("the coin is not unlocked the way its owner rule asks: refuse the payment")]
     Mismatch,
     /// The owner's signature is not the owner's, or not on this transaction.
     #[error("the owner's signature does not fit: refuse the payment")]
@@ -88,7 +88,9 @@ pub enum UnlockError {
     #[error("the seal's proof does not count: {0}")]
     SlotProof(SealRefusal),
     /// The owner's signature alone does not suffice before the lock's end.
-    #[error("the coin is locked and the lock has not ended: ask for the proof that unlocks it")]
+    #[error(
+        "the coin is locked and the lock has not ended: wait for its end (tally status), or for the proof that unlocks it"
+    )]
     Locked,
 }
 

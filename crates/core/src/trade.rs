@@ -21,7 +21,9 @@ use crate::transaction::{BODY_VERSION, Body, Step, Transaction};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TradeError {
     /// The payer stands at another link than this device: one of the two missed a payment.
-    #[error("the two wallets disagree on their last payment: sync with each other, then pay again")]
+    #[error(
+        "the two wallets disagree on their last payment: sync with each other, or have what was paid before sent again (tally resend) and take that first, and do not pay anew what is signed"
+    )]
     Link,
     /// The payer spends nothing, too much at once, or a coin that is not its own.
     #[error("the payment does not come from the payer's own coins: refuse it")]
