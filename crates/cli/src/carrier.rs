@@ -33,10 +33,16 @@ pub struct Loaded {
 #[derive(Serialize, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Delivered {
     /// The object file.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::output::path_if_any"
+    )]
     pub out: Option<PathBuf>,
     /// The picture.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::output::path_if_any"
+    )]
     pub png: Option<PathBuf>,
     /// Its size as an object file, in bytes.
     pub bytes: usize,

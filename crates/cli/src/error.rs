@@ -35,6 +35,8 @@ pub enum Exit {
     Funds = 5,
     /// Two things contradict each other: a fork, or two programs in one wallet.
     Conflict = 6,
+    /// It is done, and what came of it could not be written.
+    Unshown = 7,
     /// The user stopped it.
     Interrupted = 130,
 }

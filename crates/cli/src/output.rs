@@ -1,8 +1,9 @@
 //! Put results where they belong: one document on the standard output, all else beside it.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::{CliError, Exit};
 
@@ -10,6 +11,11 @@ use crate::error::{CliError, Exit};
 pub trait Report: Serialize {
     /// The report for people: whole lines.
     fn text(&self) -> String;
+
+    /// The payment that was made, if one was.
+    fn payment(&self) -> Option<String> {
+        None
+    }
 
     /// How the program ends after it was shown.
     fn exit(&self) -> Exit {
@@ -23,26 +29,60 @@ pub struct Done {
     json: String,
     text: String,
     exit: Exit,
+    payment: Option<String>,
 }
 
 impl Done {
     /// Takes a report.
     pub fn new(report: &impl Report) -> Self {
-        let json = serde_json::to_string(report).expect("a report has only texts as keys");
-        Self { json, text: report.text(), exit: report.exit() }
+        let (text, payment) = (report.text(), report.payment());
+        match serde_json::to_string(report) {
+            Ok(json) => Self { json, text, exit: report.exit(), payment },
+            // What was done is done, whether or not it can be said in JSON.
+            Err(e) => {
+                let json = unshown(&e.to_string(), payment.clone()).json();
+                Self { json, text, exit: Exit::Unshown, payment }
+            }
+        }
     }
 
     /// Text that is a document of its own, such as a shell script: the same with `--json`, as a
     /// JSON text.
     pub fn script(text: String) -> Self {
         let json = serde_json::to_string(&text).expect("a text is always JSON");
-        Self { json, text, exit: Exit::Ok }
+        Self { json, text, exit: Exit::Ok, payment: None }
     }
 
     /// Nothing to show: everything was shown on the way.
     pub fn silent(exit: Exit) -> Self {
-        Self { json: String::new(), text: String::new(), exit }
+        Self { json: String::new(), text: String::new(), exit, payment: None }
     }
+}
+
+/// A command was done, and its result cannot be shown.
+fn unshown(why: &str, payment: Option<String>) -> CliError {
+    let what = match &payment {
+        Some(tx) => format!("payment {tx} is made"),
+        None => "the command was done".to_owned(),
+    };
+    let message = format!("{what}, but the output cannot be written ({why})");
+    let next = "do not do it again: see `tally history` and `tally status`";
+    CliError { payment, ..CliError::new(Exit::Unshown, "OUTPUT", message, next) }
+}
+
+/// Shows a path whatever its bytes are: what is no text of it shows as a replacement character.
+pub fn path<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
+/// Shows a path, if there is one.
+pub fn path_if_any<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(Path::to_string_lossy).serialize(to)
+}
+
+/// Shows several paths.
+pub fn paths<S: Serializer>(paths: &[PathBuf], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }
 
 /// Where and how to show things.
@@ -68,8 +108,10 @@ impl Out {
             Ok(done) => {
                 if !done.text.is_empty() || !done.json.is_empty() {
                     let text = if self.json { done.json + "\n" } else { done.text };
-                    if self.stdout(&text).is_err() {
-                        return Exit::Failure as u8;
+                    if let Err(e) = self.stdout(&text) {
+                        let error = unshown(&e.to_string(), done.payment);
+                        self.note(&error.to_string());
+                        return error.exit as u8;
                     }
                 }
                 done.exit as u8

@@ -414,6 +414,14 @@ impl Events {
         Self { events: events.into_iter().map(|event| Shown::of(me, event)).collect() }
     }
 
+    /// The payment that is made, if one is.
+    pub fn paid(&self) -> Option<&str> {
+        self.events.iter().find_map(|event| match event {
+            Shown::Paid { tx, .. } => Some(tx.as_str()),
+            _ => None,
+        })
+    }
+
     /// The first refusal, as an error.
     ///
     /// # Errors

@@ -186,6 +186,55 @@ fn a_full_disk_is_said_so_before_anything_is_paid_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_payment_whose_output_cannot_be_written_is_named_with_its_own_exit() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 2 --out invoice");
+    let ended =
+        run_after(&world, "alice", "exec >/dev/full", "pay --invoice invoice --out payment");
+    assert_eq!(ended.code, 7, "{ended:?}");
+    let tx = world.ok("alice", "history --limit 1")["entries"][0]["tx"].clone();
+    for part in ["error[OUTPUT]", tx.as_str().expect("an id"), "do not do it again"] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+    world.ok("bob", "receive payment");
+}
+
+#[test]
+fn a_payment_whose_file_cannot_be_written_is_named() {
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 2 --out invoice");
+    // It looks like a place where a file can be, until it is written.
+    let failed = world.run("alice", "pay --invoice invoice --out /proc/payment");
+    let tx = world.ok("alice", "history --limit 1")["entries"][0]["tx"].clone();
+    assert_eq!((failed.code, &failed.json()["error"]["payment"]), (7, &tx), "{failed:?}");
+    assert!(!failed.stdout.contains("nothing was changed"), "{}", failed.stdout);
+    world.ok("alice", "resend bob --out again");
+    world.ok("bob", "receive again");
+}
+
+#[test]
+fn a_path_that_is_no_text_is_written_and_shown() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::with_money();
+    world.ok("bob", "invoice COIN 2 --out invoice");
+    let name = OsStr::from_bytes(b"caf\xe9.pay");
+    for json in [true, false] {
+        let mut command = world.command("alice");
+        command.args(json.then_some("--json")).args(["pay", "--invoice", "invoice", "--out"]);
+        let ended = common::end({
+            command.arg(name);
+            command
+        });
+        assert_eq!(ended.code, 0, "{ended:?}");
+        fs::remove_file(world.0.path().join(name)).expect("it is there");
+    }
+    let mut command = world.command("new");
+    command.env("TALLY_WALLET", world.0.path().join(name)).args(["init", "--name", "New"]);
+    assert_eq!(common::end(command).code, 0);
+}
+
+#[test]
 fn a_wallet_folder_that_became_read_only_is_named_and_opens_again_later() {
     let world = World::with_money();
     let set = |mode| {

@@ -313,7 +313,7 @@ fn a_network_that_is_not_there_ends_with_4_and_changes_nothing() {
     assert_eq!(world.ok("bob", "status")["coins"][0]["state"], "at risk");
     let (terminal, address) = world.listen("bob", 1);
     let refused = world.run("alice", &format!("pay bob 1 COIN --connect {address} --online"));
-    refused.fails(4, "HTTP_UNREACHABLE");
+    refused.fails(4, "PAY_ONLINE");
     drop(std::net::TcpStream::connect(&address));
     lines(terminal);
     assert_eq!(world.balance("bob"), "4.00", "nothing was paid");

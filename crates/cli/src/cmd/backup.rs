@@ -15,6 +15,7 @@ use crate::show::{Names, SetApart};
 
 #[derive(Serialize)]
 struct BackedUp {
+    #[serde(serialize_with = "crate::output::path")]
     file: PathBuf,
     bytes: u64,
     step: u64,

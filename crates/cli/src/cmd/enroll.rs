@@ -37,7 +37,10 @@ struct Stand {
     counters: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::output::path_if_any"
+    )]
     out: Option<PathBuf>,
 }
 

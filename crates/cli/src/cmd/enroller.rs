@@ -127,7 +127,10 @@ struct Shown {
     lifetime_seconds: u64,
     authorities: Vec<Believed>,
     enrolled: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::output::path_if_any"
+    )]
     out: Option<PathBuf>,
 }
 
@@ -228,7 +231,10 @@ struct Answered {
     seal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::output::path_if_any"
+    )]
     out: Option<PathBuf>,
     #[serde(skip)]
     refused: bool,
@@ -410,7 +416,10 @@ fn approve(desk: &Desk, digits: &str, decline: bool) -> Result<Done, CliError> {
 struct Revoked {
     number: u64,
     seals: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::output::path_if_any"
+    )]
     out: Option<PathBuf>,
 }
 

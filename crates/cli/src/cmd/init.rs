@@ -21,7 +21,9 @@ struct Made {
     #[serde(skip_serializing_if = "Option::is_none")]
     tpm: Option<String>,
     network: u16,
+    #[serde(serialize_with = "crate::output::path")]
     wallet: PathBuf,
+    #[serde(serialize_with = "crate::output::path")]
     state: PathBuf,
     opens_with: &'static str,
 }

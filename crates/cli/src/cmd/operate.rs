@@ -62,8 +62,11 @@ impl From<AuditError> for CliError {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Made {
+    #[serde(serialize_with = "crate::output::path")]
     trust_base: PathBuf,
+    #[serde(serialize_with = "crate::output::path")]
     genesis: PathBuf,
+    #[serde(serialize_with = "crate::output::paths")]
     configs: Vec<PathBuf>,
 }
 
@@ -133,7 +136,9 @@ pub fn run(out: Out, config: &Path, until_input_ends: bool) -> Result<Done, CliE
 struct Up {
     event: &'static str,
     urls: Vec<String>,
+    #[serde(serialize_with = "crate::output::path")]
     trust_base: PathBuf,
+    #[serde(serialize_with = "crate::output::path")]
     dir: PathBuf,
     pids: Vec<u32>,
 }

@@ -47,6 +47,10 @@ impl Report for Paid {
         self.events.text() + &payment.unwrap_or_default() + &settled
     }
 
+    fn payment(&self) -> Option<String> {
+        self.events.paid().map(str::to_owned)
+    }
+
     fn exit(&self) -> Exit {
         self.settled.as_ref().map_or(self.events.exit(), Report::exit)
     }
@@ -86,11 +90,8 @@ fn by_invoice(
     events.check()?;
     let object = Object::Packet(Packet::from_wire(&packet)?);
     // The payment is signed: whatever happens to the file, `resend` gives it again.
-    let payment = carrier::deliver(&object, deliver, out).map_err(|error| CliError {
-        next: format!("{}; the payment is made: give it with `tally resend`", error.next),
-        ..error
-    })?;
-    let settled = after(&mut wallet, out, online)?;
+    let payment = carrier::deliver(&object, deliver, out).map_err(|error| made(&events, error))?;
+    let settled = after(&mut wallet, out, online, &events)?;
     Ok(Done::new(&Paid { events, payment: Some(payment), wire: None, settled }))
 }
 
@@ -114,7 +115,7 @@ fn over_tcp(
     let events = Events::of(wallet.device(), &seen);
     let wire = Wire { sent_bytes: channel.sent_bytes(), received_bytes: channel.received_bytes() };
     drop(channel);
-    let settled = after(&mut wallet, out, online)?;
+    let settled = after(&mut wallet, out, online, &events)?;
     Ok(Done::new(&Paid { events, payment: None, wire: Some(wire), settled }))
 }
 
@@ -135,18 +136,38 @@ fn before(wallet: &mut Wallet, out: Out, online: bool) -> Result<(), CliError> {
         return Ok(());
     }
     wallet.device().may_step().map_err(WalletError::from)?;
-    let settling = wallet.settle(&mut |progress| settle::note(out, progress), &mut |_| {})?;
+    let next = "nothing was paid: see `tally status`, then pay again";
+    let settling = wallet.settle(&mut |progress| settle::note(out, progress), &mut |_| {});
+    let settling = settling.map_err(CliError::from).map_err(|why| match why.exit {
+        Exit::Unreachable => CliError::new(
+            why.exit,
+            "PAY_ONLINE",
+            format!("what pays cannot be certified now ({}): {}", why.code, why.message),
+            next,
+        ),
+        _ => why,
+    })?;
     let settled = Settled::of(wallet, settling, &[]);
     match settled.exit() {
         Exit::Ok => Ok(()),
-        exit => {
-            let next = "nothing was paid: see `tally status`, then pay again";
-            Err(CliError::new(exit, "PAY_ONLINE", settled.text().trim_end().to_owned(), next))
-        }
+        exit => Err(CliError::new(exit, "PAY_ONLINE", settled.text().trim_end().to_owned(), next)),
     }
 }
 
-fn after(wallet: &mut Wallet, out: Out, online: bool) -> Result<Option<Settled>, CliError> {
+/// Says of a payment that is signed, and could not be written where it was to go, that it is made.
+fn made(events: &Events, error: CliError) -> CliError {
+    let payment = events.paid().map(str::to_owned);
+    let message = format!("the payment is made, but could not be written: {}", error.message);
+    let next = "do not pay anew: write it to another place with `tally resend`".to_owned();
+    CliError { exit: Exit::Unshown, message, next, payment, ..error }
+}
+
+fn after(
+    wallet: &mut Wallet,
+    out: Out,
+    online: bool,
+    events: &Events,
+) -> Result<Option<Settled>, CliError> {
     if !online {
         return Ok(None);
     }
@@ -154,7 +175,8 @@ fn after(wallet: &mut Wallet, out: Out, online: bool) -> Result<Option<Settled>,
     let mut show = |event: &Event| seen.push(event.clone());
     let settled = wallet.settle(&mut |progress| settle::note(out, progress), &mut show);
     let settling = settled.map_err(CliError::from).map_err(|error| CliError {
-        next: "the payment is made: have it certified with `tally settle`".into(),
+        next: "the payment is made, do not pay anew: have it certified with `tally settle`".into(),
+        payment: events.paid().map(str::to_owned),
         ..error
     })?;
     Ok(Some(Settled::of(wallet, settling, &seen)))

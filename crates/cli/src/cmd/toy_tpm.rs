@@ -14,7 +14,9 @@ use crate::output::{Done, Out, Report};
 struct Running {
     event: &'static str,
     tpm: String,
+    #[serde(serialize_with = "crate::output::path")]
     root: PathBuf,
+    #[serde(serialize_with = "crate::output::path")]
     intermediate: PathBuf,
 }
 
