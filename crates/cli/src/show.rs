@@ -3,6 +3,7 @@
 mod advice;
 mod apart;
 pub(crate) mod fork;
+mod locked;
 mod names;
 mod own;
 mod pending;
@@ -10,6 +11,7 @@ mod worth;
 
 pub use advice::advice;
 pub use apart::{SetApart, Why};
+pub use locked::Locked;
 pub use names::{Money, Names, Who};
 pub use own::consented;
 pub use pending::Pending;

@@ -352,7 +352,12 @@ fn a_payment_that_waits_for_an_absent_tpm_is_refused_before_it_is_begun_and_can_
     tpm.cut_power();
     world.run("alice", "pay --invoice invoice --out never").fails(1, "SEAL_AWAY");
     assert_eq!(world.ok("alice", "history --limit 1")["entries"][0]["direction"], "in");
-    assert_eq!(world.ok("alice", "recover --without-tpm")["mode"], "normal");
+    let given_up = world.run("alice", "recover --without-tpm");
+    assert!(given_up.stderr.contains("pays nobody before its lock ends"), "{}", given_up.stderr);
+    let given_up = given_up.ok();
+    assert_eq!(given_up["mode"], "normal");
+    assert_eq!(given_up["locked"], world.ok("alice", "balance")["locked"]);
+    assert_eq!(given_up["locked"].as_array().map(Vec::len), Some(1), "{given_up}");
     assert_eq!(world.ok("alice", "status")["coins"][0]["lock"]["standing"], "burned");
 }
 

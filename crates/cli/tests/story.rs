@@ -45,7 +45,10 @@ fn a_contact_who_cannot_be_met_can_be_given_up() {
     std::fs::write(world.path("secret"), "correct horse").expect("written");
     world.ok("alice", "backup alice.backup --backup-passphrase-file secret");
     world.ok("phone", "restore alice.backup --backup-passphrase-file secret");
-    world.run("phone", "recover --give-up bob").fails(6, "NOT_RECOVERED");
+    let open = world.run("phone", "recover --give-up bob");
+    assert!(open.stderr.starts_with("given up: bob\n"), "{}", open.stderr);
+    let open = open.fails(6, "NOT_RECOVERED");
+    assert!(open["error"]["message"].as_str().expect("text").ends_with("(carol)"), "{open}");
     world.run("phone", "recover --give-up carol").fails(6, "RECOVERY_UNCONFIRMED");
     let (terminal, address) = world.listen("bob", 1);
     world.ok("phone", &format!("sync bob --connect {address}"));

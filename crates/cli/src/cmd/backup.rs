@@ -8,10 +8,10 @@ use tally_wallet::Wallet;
 
 use super::view::mode;
 use crate::args::Backup;
-use crate::context::Context;
+use crate::context::{Context, now};
 use crate::error::{CliError, Exit};
 use crate::output::{Done, Report};
-use crate::show::{Names, SetApart};
+use crate::show::{Locked, Names, SetApart};
 
 #[derive(Serialize)]
 struct BackedUp {
@@ -60,6 +60,9 @@ struct Restored {
     missing_steps: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_apart: Vec<SetApart>,
+    /// What waits for the end of its lock, because its counter gives no proof any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    locked: Vec<Locked>,
 }
 
 impl Report for Restored {
@@ -75,7 +78,7 @@ impl Report for Restored {
             text += &format!("{} of its own steps are not known here\n", self.missing_steps);
             text += &self.set_apart.iter().map(SetApart::text).collect::<String>();
         }
-        text
+        text + &self.locked.iter().map(Locked::text).collect::<String>()
     }
 }
 
@@ -94,6 +97,7 @@ pub fn restored(wallet: &Wallet) -> Done {
         to_meet,
         missing_steps: device.missing().count(),
         set_apart: SetApart::all(device, &Names::of(device)),
+        locked: Locked::all(device, &Names::of(device), now()),
     })
 }
 

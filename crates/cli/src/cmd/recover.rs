@@ -1,7 +1,7 @@
 //! End recovery, and free what is set apart by the owner's word.
 
 use serde::Serialize;
-use tally_core::device::{DeviceError, Mode, RecoveryError};
+use tally_core::device::{DeviceError, Meeting, Mode, RecoveryError};
 use tally_core::id::AssetId;
 use tally_wallet::{Wallet, WalletError};
 
@@ -12,7 +12,7 @@ use crate::args::Recover;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{Done, Out, Report};
-use crate::show::{Money, Names, SetApart};
+use crate::show::{Locked, Money, Names, SetApart};
 
 /// What the owner is told before their word frees coins that are set apart.
 const WARNING: &str = "a payment that was lost may have spent these coins, and that the network shows them as unspent does not rule it out; if a lost payee comes back with a payment of one of them, this device is convicted, and its identity is refused for good";
@@ -54,6 +54,10 @@ pub fn run(at: &Context, out: Out, args: &Recover) -> Result<Done, CliError> {
     for name in &args.give_up {
         let contact = wallet.find_contact(name)?;
         wallet.give_up(contact)?;
+        out.note(&format!("given up: {name}"));
+    }
+    if args.without_tpm {
+        warn_of_locks(&mut wallet, out);
     }
     confirm(&mut wallet, out, args)?;
     let Some(asset) = &args.free else { return Ok(restored(&wallet)) };
@@ -85,8 +89,30 @@ fn confirm(wallet: &mut Wallet, out: Out, args: &Recover) -> Result<(), CliError
             );
             CliError { next, ..error.into() }
         }
-        error => error.into(),
+        error => {
+            let is_open = error.code() == "NOT_RECOVERED";
+            let error = CliError::from(error);
+            let due = wallet.device().contacts().values().filter(|c| c.met == Meeting::Due);
+            let due: Vec<&str> = due.map(|contact| contact.name.as_str()).collect();
+            if !is_open || due.is_empty() {
+                return error;
+            }
+            CliError { message: format!("{} ({})", error.message, due.join(", ")), ..error }
+        }
     })
+}
+
+/// Says what giving the TPM up locks, before it is given up.
+fn warn_of_locks(wallet: &mut Wallet, out: Out) {
+    let locks = wallet.locks();
+    let locked = Locked::by_giving_up(&Names::of(wallet.device()), &locks);
+    if !locked.is_empty() {
+        let locked: Vec<String> = locked.iter().map(Locked::what).collect();
+        out.note(&format!(
+            "WARNING: with the TPM given up, this pays nobody before its lock ends, whether or not the TPM comes back: {}.",
+            locked.join(", ")
+        ));
+    }
 }
 
 fn free(wallet: &mut Wallet, out: Out, asset: AssetId, word: bool) -> Result<Done, CliError> {

@@ -15,7 +15,7 @@ use tally_core::time::Time;
 use crate::context::{Context, now};
 use crate::error::CliError;
 use crate::output::{Done, Report};
-use crate::show::{MINTED, Money, Names, Pending, SetApart, Who, Why, date, short, words};
+use crate::show::{Locked, MINTED, Money, Names, Pending, SetApart, Who, Why, date, short, words};
 
 #[derive(Serialize)]
 struct Identity {
@@ -75,6 +75,9 @@ struct Balance {
     /// What a restore left set apart, with what to do. What is spent is in none of the assets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_apart: Vec<SetApart>,
+    /// What pays nobody until its lock ends; it is among the assets too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    locked: Vec<Locked>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +139,7 @@ impl Report for Balance {
         }
         text += &self.pending.iter().map(Pending::text).collect::<String>();
         text += &self.set_apart.iter().map(SetApart::text).collect::<String>();
+        text += &self.locked.iter().map(Locked::text).collect::<String>();
         if self.assets.is_empty() {
             return text + "nothing yet\n";
         }
@@ -241,7 +245,8 @@ pub fn balance(at: &Context) -> Result<Done, CliError> {
     let assets = held.collect();
     let pending = Pending::all(device, &names);
     let set_apart = SetApart::all(device, &names);
-    Ok(Done::new(&Balance { mode: mode(device), assets, pending, set_apart }))
+    let locked = Locked::all(device, &names, now());
+    Ok(Done::new(&Balance { mode: mode(device), assets, pending, set_apart, locked }))
 }
 
 /// What of an asset is set aside now, by whom and how long.

@@ -7,7 +7,7 @@ use tally_core::predicate::Predicate;
 use super::{Money, Names, Who, date, short};
 
 /// What to do about a payment that waits for a proof.
-const BRING_BACK: &str = "bring the TPM back and open the wallet, or give up on it: `tally recover --without-tpm` puts the money back";
+const BRING_BACK: &str = "bring the TPM back and open the wallet, or give up on it: `tally recover --without-tpm` takes the payment back, and its coins wait for the end of their locks";
 /// What to do about one that may have been signed before a backup was restored.
 const WAIT: &str = "nothing is lost: it is signed as it was when its lock ends, or taken over from whoever has it (tally sync)";
 
