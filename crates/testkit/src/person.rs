@@ -443,7 +443,8 @@ impl Ports for Outside<'_> {
     fn free_counter(&mut self, taken: &[Slot]) -> Option<Option<Sealed>> {
         self.given.counters_asked += 1;
         let owner = self.person.key.public();
-        let lock = || self.person.chip.as_ref().and_then(|chip| chip.lock(&owner, self.now, taken));
+        let now = self.now.plus(self.person.clock_ahead);
+        let lock = || self.person.chip.as_ref().and_then(|chip| chip.lock(&owner, now, taken));
         self.person.counter_is_here.then(lock)
     }
 

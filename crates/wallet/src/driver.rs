@@ -120,6 +120,7 @@ impl Wallet {
         input: Input,
         show: &mut dyn FnMut(&Event),
     ) -> Result<Given, WalletError> {
+        let before = self.waits_for_journal();
         let idle = self.take_agent()?;
         let mut given = Given::about(&input, &mut self.elsewhere);
         let mut outside = Outside { wallet: self, given: &mut given, show };
@@ -128,7 +129,16 @@ impl Wallet {
             Ok(idle) => Agent::Idle(Box::new(idle)),
             Err(torn) => Agent::Torn(torn),
         };
-        end.map(|()| given)
+        end?;
+        // A step is signed before the journal is told. Where that is what failed, it is made, and waits.
+        let made = self.waits_for_journal().filter(|tx| before != Some(*tx));
+        given.failed = given.failed.map(|error| match (made, error) {
+            (Some(tx), WalletError::Seal(why @ SealError::Io { .. })) => {
+                WalletError::Waiting { tx, why: why.to_string() }
+            }
+            (_, error) => error,
+        });
+        Ok(given)
     }
 
     /// The clock as a generation is made of it.

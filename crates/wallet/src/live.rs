@@ -159,7 +159,7 @@ impl Wallet {
             }
             if let Some(error) = given.failed {
                 self.hang_up(conn, None, show)?;
-                return Err(self.made_all_the_same(error));
+                return Err(error);
             }
             given = match sent.and_then(|()| channel.recv()) {
                 Ok(bytes) => self.give(Input::Packet { conn, bytes }, show)?,

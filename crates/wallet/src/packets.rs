@@ -55,10 +55,7 @@ impl Wallet {
         let before = self.unsigned();
         let pay = Input::PayInvoice(Box::new(invoice.clone()));
         let given = self.give(pay, &mut show)?.whole();
-        let given = given.map_err(|error| match self.unproved(&before, Some(&error)) {
-            Some(waits) => waits,
-            None => self.made_all_the_same(error),
-        })?;
+        let given = given.map_err(|error| self.unproved(&before, Some(&error)).unwrap_or(error))?;
         match given.packets.into_iter().next() {
             Some(packet) => Ok((packet, events)),
             None => Err(unfinished(&events)),

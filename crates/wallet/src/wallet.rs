@@ -322,16 +322,6 @@ impl Wallet {
         }
     }
 
-    /// A payment is signed before the journal is told. Where that is what failed, it is made, and waits.
-    pub(crate) fn made_all_the_same(&self, error: WalletError) -> WalletError {
-        match (self.waits_for_journal(), error) {
-            (Some(tx), WalletError::Seal(why @ SealError::Io { .. })) => {
-                WalletError::Waiting { tx, why: why.to_string() }
-            }
-            (_, error) => error,
-        }
-    }
-
     /// The payments that have taken their steps and wait for the seal's proofs.
     pub(crate) fn unsigned(&self) -> Vec<TxId> {
         let proving = |o: &&Outgoing| o.state == OutgoingState::Proving;

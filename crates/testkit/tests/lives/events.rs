@@ -135,7 +135,8 @@ impl Life {
                 self.carry_files(one, other, given.files());
             }
             29 => self.change_manners(),
-            _ => self.has_a_wrong_clock(one, other, units),
+            30 => self.has_a_wrong_clock(one, other, units),
+            _ => unreachable!("a kind that does not happen"),
         }
     }
 
