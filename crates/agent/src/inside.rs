@@ -18,6 +18,9 @@ use crate::{AgentError, Batch, Conn, Done, Effect, Input, StepOrder, Way};
 /// How much waits for the journal before nothing more is heard. One turn adds a few packets.
 pub(crate) const MAX_HELD: usize = 1024;
 
+/// How many bytes of packets do.
+const MAX_HELD_BYTES: usize = 4 << 20;
+
 impl Engine {
     /// Signs with the key in memory, if there is one; gives back what it does not sign.
     pub(crate) fn sign_inside(
@@ -205,11 +208,19 @@ impl Engine {
     /// Whether no more is heard: what would be answered waits for the journal.
     ///
     /// # Errors
-    /// [`AgentError::Busy`].
+    /// [`AgentError::Full`].
     pub(crate) fn may_hear(&self, input: &Input) -> Result<(), AgentError> {
         let is_heard =
             matches!(input, Input::Packet { .. } | Input::Opened { .. } | Input::File { .. });
-        if is_heard && self.held.len() >= MAX_HELD { Err(AgentError::Busy) } else { Ok(()) }
+        let bytes = |effect: &Effect| match effect {
+            Effect::Send { packet, .. } => packet.len(),
+            _ => 0,
+        };
+        let is_full = || {
+            self.held.len() >= MAX_HELD
+                || self.held.iter().map(bytes).sum::<usize>() >= MAX_HELD_BYTES
+        };
+        if is_heard && is_full() { Err(AgentError::Full) } else { Ok(()) }
     }
 
     /// Whether an event tells of a payment that is not signed after all.

@@ -158,7 +158,7 @@ fn what_waits_for_the_journal_has_a_limit_and_the_network_is_no_way_around_it() 
     }
     let most = (0..2000).take_while(|_| meets(&mut scene).is_ok()).count();
     assert!((500..1024).contains(&most), "{most}: before the connections run out");
-    assert_eq!(meets(&mut scene), Err(Ended::Refused(AgentError::Busy)));
+    assert_eq!(meets(&mut scene), Err(Ended::Refused(AgentError::Full)));
     scene.people[0].journal_is_here = true;
     let given = scene.give(0, Input::Remind).unwrap();
     assert_eq!(given.files().len(), 1, "the payment leaves");

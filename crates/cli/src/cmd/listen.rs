@@ -294,7 +294,7 @@ impl Desk {
         }
     }
 
-    /// Says why a connection ended. Nobody who connects can end the terminal.
+    /// Says why a connection ended. What others say ends no terminal.
     fn dropped(&self, error: WalletError) -> Result<(), CliError> {
         if matches!(error, WalletError::Transport(TransportError::Closed)) {
             return Ok(());

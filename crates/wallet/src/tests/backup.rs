@@ -191,7 +191,6 @@ fn an_issuer_never_uses_a_serial_number_twice_nor_exceeds_its_supply() {
     assert_eq!(distinct.len(), serials.len());
 }
 
-/// A backup that an earlier program wrote: Alice, who was minted 1,000 and paid 100 of them, with a notary.
 #[test]
 fn a_backup_does_not_say_what_the_journal_knew() {
     let town = Town::new();
@@ -209,6 +208,7 @@ fn a_backup_does_not_say_what_the_journal_knew() {
     assert!(records.iter().any(|(name, _)| name == OBSERVED), "the records do");
 }
 
+/// A backup that an earlier program wrote: Alice, who was minted 1,000 and paid 100 of them, with a notary.
 fn earlier() -> Vec<u8> {
     let text: String = include_str!("backup.hex").split_whitespace().collect();
     from_hex::<6084>(&text).unwrap().to_vec()
