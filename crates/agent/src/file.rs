@@ -57,7 +57,13 @@ impl Engine {
     fn agree(&mut self, step: &mut Step<'_>, opened: Opened, via: Via) -> Result<(), AgentError> {
         let (events, mut copy) = match self.try_out(step, &opened)? {
             Tried::Taken(events, copy) => (events, copy),
-            Tried::Proves => return self.hear(step, opened, via),
+            Tried::Proves => {
+                // That is heard, and the owner is asked anew: it may be another thing to consent to now.
+                self.hear(step, opened, via)?;
+                let end = Err(DeviceError::NotWaiting.into());
+                step.effects.push(Effect::Over { way: Way::File, end });
+                return Ok(());
+            }
             Tried::Refused(_) => return Err(DeviceError::NotWaiting.into()),
         };
         let release = events.iter().find_map(|event| match event {

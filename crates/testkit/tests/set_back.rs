@@ -1,9 +1,9 @@
 //! A device that finds itself set back ends what it had begun, whatever showed it.
 
-use tally_agent::{Goal, Input};
+use tally_agent::{AgentError, Goal, Input};
 use tally_core::amount::Amount;
-use tally_core::device::{self, Mode};
-use tally_testkit::Scene;
+use tally_core::device::{self, Event, Mode};
+use tally_testkit::{Ended, Scene};
 
 /// Alice has sessions with Bob and Carol; then she pays Bob, and her disk and all that is beside it are set
 /// back to before that, and nothing tells her.
@@ -65,9 +65,14 @@ fn a_refused_payment_that_shows_a_later_step_says_so_by_code_and_on_a_connection
             scene.give(1, Input::PayInvoice(Box::new(invoice))).expect("made");
             let resent = scene.give(1, Input::Resend { payee }).expect("again").files();
             let file = Input::File { bytes: resent[0].clone(), agree: false };
-            let _ = scene.give(0, file);
+            let shown = scene.give(0, file).expect("it is read").shown;
+            assert!(shown.iter().any(|event| matches!(event, Event::Refused { .. })), "{shown:?}");
         } else {
-            let _ = scene.pay(1, 0, 1090);
+            let refused = scene.pay(1, 0, 1090);
+            assert!(
+                matches!(refused, Err(Ended::Refused(AgentError::Refused { .. }))),
+                "{refused:?}"
+            );
         }
         assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly, "by code: {by_code}");
         scene.restart(0);
@@ -128,7 +133,9 @@ fn a_release_by_file_that_shows_a_later_step_makes_one_receive_only() {
         (scene.people[0].disk, scene.people[0].journal) = (copy, journal);
         scene.restart(0);
         assert!(scene.people[0].is_normal(), "she does not know");
-        let _ = scene.give(0, Input::File { bytes, agree });
+        let heard = scene.give(0, Input::File { bytes, agree }).unwrap();
+        let is_refused = heard.over.iter().any(|(_, end)| end.is_err());
+        assert_eq!(is_refused, agree, "whoever agreed hears that nothing was agreed to");
         assert_eq!(*scene.people[0].device().mode(), Mode::ReceiveOnly, "{agree}");
     }
 }
