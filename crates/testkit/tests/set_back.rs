@@ -3,7 +3,13 @@
 use tally_agent::{AgentError, Goal, Input};
 use tally_core::amount::Amount;
 use tally_core::device::{self, Event, Mode};
-use tally_testkit::{Ended, Scene};
+use tally_testkit::{Copied, Ended, Scene};
+
+/// Alice's disk and all that is beside it are as they were then, and nothing tells her.
+fn goes_back(scene: &mut Scene, then: Copied) {
+    scene.people[0].go_on_with(then);
+    assert!(scene.people[0].is_normal(), "she does not know");
+}
 
 /// Alice has sessions with Bob and Carol; then she pays Bob, and her disk and all that is beside it are set
 /// back to before that, and nothing tells her.
@@ -11,14 +17,9 @@ fn set_back_unnoticed() -> Scene {
     let mut scene = Scene::new(3, 1000);
     scene.pay(0, 1, 1).expect("paid");
     scene.pay(0, 2, 1).expect("paid");
-    let (mut disk, journal) = (scene.people[0].disk.clone(), scene.people[0].journal);
+    let then = scene.people[0].copy();
     scene.pay(0, 1, 100).expect("paid");
-    // The count of writes outside the disk is set back as well.
-    disk.writes = scene.people[0].disk.writes;
-    scene.people[0].disk = disk;
-    scene.people[0].journal = journal;
-    scene.restart(0);
-    assert!(scene.people[0].is_normal(), "she does not know");
+    goes_back(&mut scene, then);
     assert_eq!(scene.people[0].sessions(), 2);
     scene
 }
@@ -52,14 +53,10 @@ fn a_refused_payment_that_shows_a_later_step_says_so_by_code_and_on_a_connection
         let mut scene = Scene::new(2, 1000);
         scene.mint_to(1, 1000);
         scene.pay(0, 1, 1).expect("paid");
-        let (mut disk, journal) = (scene.people[0].disk.clone(), scene.people[0].journal);
+        let then = scene.people[0].copy();
         scene.pay(1, 0, 7).expect("paid");
         scene.pay(0, 1, 100).expect("paid");
-        disk.writes = scene.people[0].disk.writes;
-        scene.people[0].disk = disk;
-        scene.people[0].journal = journal;
-        scene.restart(0);
-        assert!(scene.people[0].is_normal(), "she does not know");
+        goes_back(&mut scene, then);
         if by_code {
             let (invoice, payee) = (scene.invoice(0, 1090).expect("asked"), scene.id(0));
             scene.give(1, Input::PayInvoice(Box::new(invoice))).expect("made");
@@ -120,8 +117,7 @@ fn a_release_by_file_that_shows_a_later_step_makes_one_receive_only() {
         let mut scene = Scene::new(2, 1000);
         scene.pay(0, 1, 1).unwrap();
         scene.mint_to(1, 500);
-        let mut copy = scene.people[0].disk.clone();
-        let journal = scene.people[0].journal;
+        let then = scene.people[0].copy();
         scene.pay(0, 1, 100).unwrap();
         scene.settle(1).unwrap();
         let (payee, asset, amount) = (scene.id(0), scene.asset, Amount::new(590));
@@ -129,10 +125,7 @@ fn a_release_by_file_that_shows_a_later_step_makes_one_receive_only() {
         let reserve = device::Input::Reserve { payee, asset, amount, until };
         scene.give(1, Input::Wish(vec![reserve])).unwrap();
         let bytes = scene.give(1, Input::Release { payee, asset }).unwrap().files().remove(0);
-        copy.writes = scene.people[0].disk.writes;
-        (scene.people[0].disk, scene.people[0].journal) = (copy, journal);
-        scene.restart(0);
-        assert!(scene.people[0].is_normal(), "she does not know");
+        goes_back(&mut scene, then);
         let heard = scene.give(0, Input::File { bytes, agree }).unwrap();
         let is_refused = heard.over.iter().any(|(_, end)| end.is_err());
         assert_eq!(is_refused, agree, "whoever agreed hears that nothing was agreed to");
