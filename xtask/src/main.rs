@@ -7,6 +7,7 @@
 //! cargo xtask no-std     tally-tree and tally-core link without std
 //! cargo xtask purity     what tally-core and tally-agent decide with touches nothing outside
 //! cargo xtask spec       one number a rule, and no citation of a rule that is not there
+//! cargo xtask switches   put rules of a copy of this repository behind switches: scripts/campaign.sh
 //! ```
 
 mod hygiene;
@@ -14,6 +15,7 @@ mod layering;
 mod no_std;
 mod purity;
 mod spec;
+mod switches;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,8 +28,9 @@ fn main() -> ExitCode {
         "no-std" => no_std::run(),
         "purity" => purity::run(),
         "spec" => spec::run(),
+        "switches" => switches::run(),
         _ => {
-            eprintln!("usage: cargo xtask <layering|hygiene|no-std|purity|spec>");
+            eprintln!("usage: cargo xtask <layering|hygiene|no-std|purity|spec|switches>");
             return ExitCode::from(2);
         }
     };

@@ -230,6 +230,17 @@ impl Person {
         card_with(&self.key, &self.name, self.certificate(), session_key, Fields::at(time))
     }
 
+    /// Takes another card, made now, as a wallet does whose session key is new.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub fn renew_card(&mut self, now: Time) -> Result<Given, Ended> {
+        let card = self.card_made_at(now);
+        let given = self.give(now, Input::Renew { card: Box::new(card.clone()) })?;
+        self.card = card;
+        Ok(given)
+    }
+
     /// The card that others keep.
     pub fn card(&self) -> Signed {
         self.card.clone()

@@ -17,23 +17,12 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use end::Made;
-use events::Life;
+use events::live;
 
 /// How many lives are lived if nothing else is asked for.
 const SHORT: u64 = 60;
 /// After so many that failed nothing is learnt from another one.
 const MOST_FAILED: usize = 20;
-/// How much happens in a life.
-const EVENTS: usize = 36;
-
-fn live(seed: u64, loud: bool) -> Made {
-    let mut life = Life::new(seed, loud);
-    for _ in 0..EVENTS {
-        life.something();
-    }
-    life.ends()
-}
-
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }

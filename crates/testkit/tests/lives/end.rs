@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tally_agent::Goal;
+use tally_agent::{Done, Goal, Input, Way};
 use tally_core::amount::Amount;
-use tally_core::device::{Outgoing, OutgoingState, Pocket};
+use tally_core::device::{self, Device, Outgoing, OutgoingState, Pocket};
 use tally_core::evidence::Evidence;
 use tally_core::id::TxId;
 use tally_core::predicate::{Predicate, Unlock};
-use tally_testkit::{Manner, Person, Scene, VALIDATORS};
+use tally_testkit::{Given, Manner, Person, Scene, VALIDATORS};
 
-use crate::events::{Life, PEOPLE, UNITS};
+use crate::events::{Life, PEOPLE, UNITS, anything};
 
 /// How often each kind of thing came about.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +58,7 @@ impl Life {
         for person in 0..PEOPLE {
             self.scene.people[person].key_is_here = true;
             self.scene.people[person].journal_is_here = true;
+            self.scene.people[person].counter_is_here = true;
             let now = self.scene.now;
             // Some never find it again, and give it up.
             let is_here = self.random.below(4) > 0;
@@ -65,6 +66,9 @@ impl Life {
             let looked = self.scene.people[person].look_at_counters(now, true);
             assert!(looked.is_ok(), "life {}: {person}: {looked:?}", self.seed);
             self.scene.restart(person);
+            let open = device::Input::AcceptPolicy(anything());
+            let opened = self.scene.give(person, Input::Wish(vec![open]));
+            assert!(opened.is_ok(), "life {}: {person}: {opened:?}", self.seed);
         }
         self.all_meet();
         self.all_meet();
@@ -75,6 +79,8 @@ impl Life {
         self.all_pay();
         self.all_settle();
         self.is_certified();
+        self.is_durable();
+        self.cards_come();
         self.locks_end();
         self.made
     }
@@ -230,6 +236,55 @@ impl Life {
                 && owner.is_some_and(|owner| !is_locked(pocket, owner))
         });
         free.map(|pocket| pocket.amount().units()).filter(|units| *units > 0).max()
+    }
+
+    /// What is said to be paid is signed and receipted, and with its payee.
+    pub(crate) fn is_paid(&self, payer: usize, payee: usize, done: &Done) {
+        let Done::Paid(tx) = done else { return };
+        let people = &self.scene.people;
+        let state = people[payer].device().outgoing().get(tx).map(|outgoing| outgoing.state);
+        let came = people[payee].device().incoming().contains_key(tx);
+        let is_paid = state == Some(OutgoingState::Receipted) && came;
+        assert!(is_paid, "life {}: {tx} is said to be paid: {state:?}, {came}", self.seed);
+    }
+
+    /// A code that is said to be made is of a payment that is signed.
+    pub(crate) fn is_said(&self, payer: usize, given: &Given) {
+        let device = self.scene.people[payer].device();
+        let is_signed = |tx: &TxId| device.outgoing().get(tx).is_some_and(|o| o.is_signed());
+        for (way, end) in &given.over {
+            let Ok(done) = end else { continue };
+            let is_made = matches!(done, Done::Paid(tx) if is_signed(tx));
+            assert!(*way != Way::File || is_made, "life {}: {done:?}", self.seed);
+        }
+    }
+
+    /// A newer card reaches everybody with its owner's next hello.
+    fn cards_come(&mut self) {
+        for one in 0..PEOPLE {
+            self.renew_card(one);
+            for other in (0..PEOPLE).filter(|other| *other != one) {
+                let met = self.scene.meet(one, other);
+                assert!(met.is_ok(), "life {}: {one} meets {other}: {met:?}", self.seed);
+                let (card, id) = (self.scene.people[one].card(), self.scene.id(one));
+                let known = &self.scene.people[other].device().contacts()[&id].card;
+                assert!(**known == card, "life {}: {other} knows an old card", self.seed);
+            }
+        }
+    }
+
+    /// What is in memory is on the disk.
+    fn is_durable(&mut self) {
+        for one in 0..PEOPLE {
+            let known = |device: &Device| {
+                let payments = (device.outgoing().clone(), device.incoming().clone());
+                format!("{:?}", (device.mode(), device.ledger(), device.contacts(), payments))
+            };
+            let before = known(self.scene.people[one].device());
+            self.scene.people[one].start();
+            let after = known(self.scene.people[one].device());
+            assert!(before == after, "life {}: {one} is another after a restart", self.seed);
+        }
     }
 
     /// All that anybody accepted is certified. Whoever came back may have paid on what came in by a step

@@ -3,8 +3,11 @@
 use std::io::{self, Write};
 
 use tally_agent::{Goal, Input};
+use tally_core::accept::{AcceptPolicy, TierLimits};
 use tally_core::amount::Amount;
+use tally_core::card::Signed;
 use tally_core::device;
+use tally_core::id::Head;
 use tally_testkit::{Backup, Disk, Manner, Person, Scene, VALIDATORS};
 
 use crate::end::Made;
@@ -12,12 +15,34 @@ use crate::end::Made;
 pub(crate) const PEOPLE: usize = 3;
 pub(crate) const UNITS: u64 = 1000;
 /// How many kinds of things may happen.
-const KINDS: usize = 31;
+const KINDS: usize = 36;
+
+/// How much happens in a life.
+const EVENTS: usize = 36;
+
+/// Lives a life from its beginning to its end.
+pub(crate) fn live(seed: u64, loud: bool) -> Made {
+    let mut life = Life::new(seed, loud);
+    for _ in 0..EVENTS {
+        life.something();
+    }
+    life.ends()
+}
+
+/// A policy that takes payments of any size on a signature alone.
+pub(crate) fn anything() -> AcceptPolicy {
+    let open = TierLimits { accept: true, ..TierLimits::default() };
+    AcceptPolicy { signed: open, ..AcceptPolicy::default() }
+}
 
 /// Numbers that follow from a seed (SplitMix64).
 pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -45,6 +70,9 @@ pub(crate) struct Life {
     pub(crate) careless: usize,
     backup: Option<Backup>,
     disk: Option<Disk>,
+    journal: Option<(u64, Head)>,
+    /// Which invoice lies about.
+    pub(crate) invoice: Option<Signed>,
     /// What happens in this life: half of all that may. What is rare together is common in some lives.
     kinds: Vec<usize>,
     pub(crate) made: Made,
@@ -53,8 +81,8 @@ pub(crate) struct Life {
 
 impl Life {
     pub(crate) fn new(seed: u64, loud: bool) -> Self {
-        let mut random = Random(seed);
-        let mut person = |n| match random.below(3) {
+        let mut random = Random::new(seed);
+        let mut person = |n| match random.below(2) {
             0 => Person::sealed(n),
             _ => Person::new(n),
         };
@@ -67,8 +95,19 @@ impl Life {
         }
         let careless = random.below(PEOPLE);
         let kinds = (0..KINDS).filter(|kind| *kind < 2 || random.below(2) == 0).collect();
-        let (backup, disk, made) = (None, None, Made::default());
-        let life = Self { seed, random, scene, careless, backup, disk, kinds, made, loud };
+        let life = Self {
+            seed,
+            random,
+            scene,
+            careless,
+            backup: None,
+            disk: None,
+            journal: None,
+            invoice: None,
+            kinds,
+            made: Made::default(),
+            loud,
+        };
         life.say(|| {
             let sealed = life.scene.people.iter().map(|person| person.chip.is_some());
             format!("{careless} comes back from backups; sealed: {:?}", sealed.collect::<Vec<_>>())
@@ -125,7 +164,10 @@ impl Life {
             21 => self.give_up_chip(one),
             22 => self.back_up(),
             23 => self.restore(),
-            24 => self.disk = Some(self.scene.people[self.careless].disk.clone()),
+            24 => {
+                let careless = &self.scene.people[self.careless];
+                (self.disk, self.journal) = (Some(careless.disk.clone()), careless.journal);
+            }
             25 => self.set_back(),
             26 => self.recover(),
             27 => self.scene.now = self.scene.now.plus(self.random.next() % 90_000),
@@ -136,6 +178,14 @@ impl Life {
             }
             29 => self.change_manners(),
             30 => self.has_a_wrong_clock(one, other, units),
+            31 => {
+                let person = &mut self.scene.people[one];
+                person.counter_is_here = !person.counter_is_here;
+            }
+            32 => self.pay_when_it_suits(one, other, units),
+            33 => self.renew_card(one),
+            34 => self.change_policy(one),
+            35 => self.set_journal_back(),
             _ => unreachable!("a kind that does not happen"),
         }
     }
@@ -155,6 +205,9 @@ impl Life {
     fn pay(&mut self, one: usize, other: usize, units: u64) {
         let paid = self.scene.pay(one, other, units);
         self.say(|| format!("  {paid:?}"));
+        if let Ok(done) = &paid {
+            self.is_paid(one, other, done);
+        }
         self.made.paid += u64::from(paid.is_ok());
     }
 
@@ -167,8 +220,52 @@ impl Life {
     /// An invoice, a payment and a receipt, any of which may get lost or come twice.
     fn pay_by_code(&mut self, payer: usize, payee: usize, units: u64) {
         let Ok(invoice) = self.scene.invoice(payee, units) else { return };
-        let Ok(paid) = self.scene.give(payer, Input::PayInvoice(Box::new(invoice))) else { return };
-        self.carry_files(payer, payee, paid.files());
+        self.pay_invoice(payer, payee, invoice);
+    }
+
+    /// An invoice lies about, and is paid late, twice or by two people.
+    fn pay_when_it_suits(&mut self, payer: usize, payee: usize, units: u64) {
+        let Some(invoice) = self.invoice.clone() else {
+            self.invoice = self.scene.invoice(payee, units).ok();
+            return;
+        };
+        if self.random.below(2) == 0 {
+            self.invoice = None;
+        }
+        self.pay_invoice(payer, payee, invoice);
+    }
+
+    fn pay_invoice(&mut self, payer: usize, payee: usize, invoice: Signed) {
+        let paid = self.scene.give(payer, Input::PayInvoice(Box::new(invoice)));
+        self.say(|| format!("  {:?}", paid.as_ref().map(|given| &given.over)));
+        if let Ok(paid) = paid {
+            self.is_said(payer, &paid);
+            self.carry_files(payer, payee, paid.files());
+        }
+    }
+
+    pub(crate) fn renew_card(&mut self, one: usize) {
+        // Of two cards of one second neither is newer.
+        self.scene.now = self.scene.now.plus(1);
+        let now = self.scene.now;
+        let _ = self.scene.people[one].renew_card(now);
+    }
+
+    /// Somebody takes little on a signature alone, or again everything.
+    fn change_policy(&mut self, one: usize) {
+        let policy = match self.random.below(3) {
+            0 => AcceptPolicy::default(),
+            _ => anything(),
+        };
+        self.wish(one, device::Input::AcceptPolicy(policy));
+    }
+
+    /// The journal alone is as it was when the disk was copied.
+    fn set_journal_back(&mut self) {
+        let Some(journal) = self.journal.take() else { return };
+        self.scene.people[self.careless].journal = Some(journal);
+        self.scene.restart(self.careless);
+        self.made.restored += 1;
     }
 
     fn carry_files(&mut self, from: usize, to: usize, files: Vec<Vec<u8>>) {
@@ -289,9 +386,13 @@ impl Life {
     }
 
     pub(crate) fn bad_manner(&mut self) -> Manner {
-        match self.random.below(3) {
+        match self.random.below(7) {
             0 => Manner::Lying,
             1 => Manner::Stale(1 + self.random.next() % self.scene.network.latest()),
+            2 => Manner::Queues,
+            3 => Manner::Boasts,
+            4 => Manner::Garbage,
+            5 => Manner::Silent,
             _ => Manner::CutOff,
         }
     }
