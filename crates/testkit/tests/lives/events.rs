@@ -71,9 +71,9 @@ pub(crate) struct Life {
     backup: Option<Backup>,
     disk: Option<Disk>,
     journal: Option<(u64, Head)>,
-    /// Which invoice lies about.
-    pub(crate) invoice: Option<Signed>,
-    /// What happens in this life: half of all that may. What is rare together is common in some lives.
+    /// Which invoice lies about, and whose it is.
+    invoice: Option<(usize, Signed)>,
+    /// What happens in this life: a half to a quarter of all that may. What is rare together is common in some.
     kinds: Vec<usize>,
     pub(crate) made: Made,
     pub(crate) loud: bool,
@@ -94,7 +94,8 @@ impl Life {
             scene.mint_to(other, UNITS);
         }
         let careless = random.below(PEOPLE);
-        let kinds = (0..KINDS).filter(|kind| *kind < 2 || random.below(2) == 0).collect();
+        let rare = 2 + random.below(3);
+        let kinds = (0..KINDS).filter(|kind| *kind < 2 || random.below(rare) == 0).collect();
         let life = Self {
             seed,
             random,
@@ -224,14 +225,15 @@ impl Life {
     }
 
     /// An invoice lies about, and is paid late, twice or by two people.
-    fn pay_when_it_suits(&mut self, payer: usize, payee: usize, units: u64) {
-        let Some(invoice) = self.invoice.clone() else {
-            self.invoice = self.scene.invoice(payee, units).ok();
-            return;
-        };
-        if self.random.below(2) == 0 {
+    fn pay_when_it_suits(&mut self, one: usize, other: usize, units: u64) {
+        if self.invoice.is_none() {
+            self.invoice = self.scene.invoice(other, units).ok().map(|invoice| (other, invoice));
+        }
+        let Some((payee, invoice)) = self.invoice.clone() else { return };
+        if self.random.below(4) == 0 {
             self.invoice = None;
         }
+        let payer = if one == payee { other } else { one };
         self.pay_invoice(payer, payee, invoice);
     }
 
