@@ -73,7 +73,7 @@ life seed="1":
 lives-long:
     LIVES=10000 cargo test --release -p tally-testkit --test lives
 
-# Take out one rule at a time, and live lives until one fails: docs/simulation.md; hours.
+# Take rules out, and live lives without them to see which one fails: docs/simulation.md; an hour or two.
 campaign *rules:
     scripts/campaign.sh {{ rules }}
 
