@@ -58,7 +58,7 @@ impl Sent {
         self.all.insert(tx, outgoing);
     }
 
-    /// The payment on these terms, if there is one. A payee forgets them then, so they are good once.
+    /// The payment on these terms, unless it was given up. A payee forgets them then, so they are good once.
     pub(super) fn on_terms(&self, payee: DeviceId, nonce: Nonce) -> Option<&Outgoing> {
         self.terms.get(&(payee, nonce)).and_then(|tx| self.get(tx))
     }

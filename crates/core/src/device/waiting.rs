@@ -58,11 +58,7 @@ impl Device {
     /// What became of the payment on these terms of a payee: the one answer for every way to pay.
     pub fn on_terms(&self, payee: DeviceId, nonce: Nonce) -> OnTerms<'_> {
         let Some(outgoing) = self.outgoing.on_terms(payee, nonce) else { return OnTerms::Nothing };
-        match outgoing.state {
-            OutgoingState::GivenUp => OnTerms::Nothing,
-            OutgoingState::Proving | OutgoingState::Intent => OnTerms::Waits(outgoing),
-            OutgoingState::Signed | OutgoingState::Receipted => OnTerms::Paid(outgoing),
-        }
+        if outgoing.is_signed() { OnTerms::Paid(outgoing) } else { OnTerms::Waits(outgoing) }
     }
 
     /// The payments that wait for proofs or signatures, in the order of their steps.
