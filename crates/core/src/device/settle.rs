@@ -30,7 +30,6 @@ use crate::notary::{CertifiedRoot, InclusionProof, Spend};
 use crate::predicate::{Predicate, TallyEngine, Unlock};
 use crate::seal::Judge;
 use crate::time::Time;
-use crate::trade::TradeError;
 
 /// One coin of this device, or one payment by it, with everything behind it that is not certified.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -187,7 +186,8 @@ impl Device {
             if !self.check_proofs(world, &evidence, settlement, &root, &mut checked)? {
                 continue;
             }
-            let evidence = evidence.settled_by(settlement).map_err(|_| TradeError::Size)?;
+            // One that has no room for the certificate stays open, and holds up no other.
+            let Ok(evidence) = evidence.settled_by(settlement) else { continue };
             let whole = self.settled_in(&evidence, &settled);
             settled.extend(whole);
             let evidence = self.without_own_enrollments(evidence);

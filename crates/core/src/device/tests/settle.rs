@@ -7,7 +7,7 @@ use super::scene::{NOW, Person, Scene};
 use crate::accept::AcceptPolicy;
 use crate::device::{Direction, Event, Input, Mode};
 use crate::evidence::tests::network::{Spent, certify, trust_base};
-use crate::evidence::{Claim, Evidence, Proof, Settlement};
+use crate::evidence::{Claim, Evidence, MAX_CERTIFICATES, Proof, Settlement};
 use crate::id::{CoinId, TxId};
 use crate::keys::PublicKey;
 use crate::notary::{InclusionProof, LeafProof};
@@ -104,6 +104,7 @@ fn a_payer_settles_what_it_paid_and_the_payee_finds_it_settled() {
 fn a_later_settlement_replaces_older_certificates() {
     let mut scene = Scene::new(2, 1000);
     settle(&mut scene.people[0]);
+    scene.people[1].notary = Some(trust_base());
     for later in 1..20 {
         scene.pay(0, 1, 10);
         scene.people[0].now = NOW.plus(later);
@@ -119,8 +120,35 @@ fn a_later_settlement_replaces_older_certificates() {
         });
         let answer = settlement(&distinct, NOW.plus(later));
         scene.people[0].tell(Input::Certified(answer.into())).expect("certified");
-        assert_eq!(only_evidence(&scene.people[0]).certificates.len(), 1, "{later}");
+        let evidence = only_evidence(&scene.people[0]);
+        let found = (evidence.hops.len() as u64, evidence.certificates.len());
+        assert_eq!(found, (later, 1), "each payment is behind it, all under one certificate");
     }
+}
+
+/// What is not certified yet, answered alone: each time under a certificate of its own.
+fn settle_only_what_is_new(person: &mut Person, time: Time) {
+    let new: Vec<Claim> = open(person).into_iter().filter(|claim| !claim.certified).collect();
+    person.tell(Input::Certified(settlement(&new, time).into())).expect("certified");
+}
+
+#[test]
+fn a_history_with_no_room_for_a_certificate_holds_up_no_other() {
+    let mut scene = Scene::new(2, 1000);
+    settle(&mut scene.people[0]);
+    scene.people[1].notary = Some(trust_base());
+    for later in 1..8 {
+        scene.pay(0, 1, 10);
+        settle_only_what_is_new(&mut scene.people[0], NOW.plus(later));
+    }
+    assert_eq!(only_evidence(&scene.people[0]).certificates.len(), MAX_CERTIFICATES);
+    scene.pay(0, 1, 10);
+    scene.mint_to(0, 2, 500);
+    settle_only_what_is_new(&mut scene.people[0], NOW.plus(8));
+    let open_after = scene.people[0].device.unsettled();
+    assert_eq!(open_after.len(), 2, "the payment and its change, and not what was minted");
+    settle(&mut scene.people[0]);
+    assert!(scene.people[0].device.unsettled().is_empty(), "asked together, they share one");
 }
 
 #[test]
