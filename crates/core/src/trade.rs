@@ -65,10 +65,10 @@ pub enum TradeError {
     /// The payer, or a device in the coin's unsettled history, is convicted of a fork.
     #[error("the payer was proved to have paid twice with the same money: it is refused for good")]
     Fork,
-    /// A payment to this payee, or the very one, waits for its slots' proofs: what comes after it could
-    /// not be taken by a payee who never gets it.
+    /// A payment to this payee, or the very one, has slots to leave and is not signed: what comes after it
+    /// could not be taken by a payee who never gets it.
     #[error(
-        "a payment to this payee waits for the seal's proof and is not signed yet: bring the TPM back, or give up on it (tally recover --without-tpm); your money is still here"
+        "a payment to this payee waits for the seal or the key and is not signed yet: bring them back, or give up on the TPM (tally recover --without-tpm); your money is still here"
     )]
     Waiting,
 }

@@ -20,7 +20,7 @@ use end::Made;
 use events::live;
 
 /// How many lives are lived if nothing else is asked for.
-const SHORT: u64 = 60;
+const SHORT: u64 = 120;
 /// After so many that failed nothing is learnt from another one.
 const MOST_FAILED: usize = 20;
 fn number(name: &str) -> Option<u64> {

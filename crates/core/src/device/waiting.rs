@@ -66,11 +66,11 @@ impl Device {
         self.outgoing.pending()
     }
 
-    /// Whether a payment to this payee waits for proofs. What stands on its link could not be taken if
-    /// it is given up.
+    /// Whether a payment to this payee that this device's hardware has to prove is not signed yet. What stands
+    /// on its link could not be taken if it is given up, or before its locks end.
     pub(super) fn proves_for(&self, payee: DeviceId) -> bool {
-        let mut waiting = self.outgoing.waiting(payee);
-        waiting.any(|outgoing| outgoing.state == OutgoingState::Proving)
+        let rests_on_seal = |o: &Outgoing| !o.is_signed() && o.slots().next().is_some();
+        self.outgoing.waiting(payee).any(rests_on_seal)
     }
 
     /// The slots that a payment has to leave before anything of it is signed.

@@ -43,7 +43,7 @@ impl Made {
     /// Whether everything that may happen did.
     pub(crate) fn is_rich(&self) -> bool {
         let all = [self.paid, self.moved, self.certified, self.chips, self.restored, self.moved_on];
-        all.iter().all(|times| *times > 10) && self.given_up > 0
+        all.iter().all(|times| *times > 20) && self.given_up > 0
     }
 }
 
@@ -153,12 +153,11 @@ impl Life {
         let early = early(&self.scene);
         let is_early =
             |o: &Outgoing| early.contains(&o.tx) || rests_on(&o.payment.offer.evidence, &early);
-        let is_late = |person: &Person, o: &Outgoing| is_early(o) || is_behind(person.device(), o);
         let waits = |person: &Person| -> u64 {
             let all = person.device().outgoing().values().filter(|o| o.payee != person.id());
             let waits = all.filter(|o| match o.state {
                 OutgoingState::Proving | OutgoingState::Intent => true,
-                OutgoingState::Signed => is_late(person, o),
+                OutgoingState::Signed => is_early(o),
                 OutgoingState::Receipted | OutgoingState::GivenUp => false,
             });
             waits.map(|o| o.payment.offer.amount.units()).sum()
@@ -178,7 +177,7 @@ impl Life {
                 .outgoing()
                 .values()
                 .filter(|o| o.state == OutgoingState::Signed && o.payee != person.id())
-                .filter(|o| !is_late(person, o));
+                .filter(|o| !is_early(o));
             assert_eq!(waits.count(), 0, "life {seed}: payments of {one} wait");
             // What the chip has proved it says again when it is back, or the key alone signs in the end.
             let asks = |o: &&Outgoing| {
@@ -319,13 +318,6 @@ fn early(scene: &Scene) -> BTreeSet<TxId> {
     };
     let all = scene.people.iter().flat_map(|person| person.device().outgoing().values());
     all.filter(is_early).map(|outgoing| outgoing.tx).collect()
-}
-
-/// Whether its payee takes it only after another payment, whose chip is gone until the lock ends.
-fn is_behind(device: &Device, outgoing: &Outgoing) -> bool {
-    let seq = |o: &Outgoing| o.transaction.step.seq;
-    let is_before = |o: &Outgoing| o.payee == outgoing.payee && seq(o) < seq(outgoing);
-    device.is_away() && device.pending().any(is_before)
 }
 
 /// Whether something of it is in a history.

@@ -178,6 +178,21 @@ fn who_waits_for_a_payment_is_paid_no_other_meanwhile() {
 }
 
 #[test]
+fn who_waits_for_what_is_proved_and_not_signed_is_paid_no_other() {
+    let (mut scene, _, tx) = waiting(600);
+    let world = scene.people[0].world();
+    let asked = scene.people[0].device.handle(&world, Input::Proved { tx }).expect("it waits");
+    assert_eq!(
+        (asked.sign.len(), state(&scene, &tx)),
+        (1, OutgoingState::Intent),
+        "no key is here"
+    );
+    let other = scene.start(0, 1, 10).expect_err("the TPM may be gone before the key comes");
+    assert_eq!(other.code(), "TRADE_WAITING");
+    scene.start(0, 2, 10).expect("nobody else waits for it");
+}
+
+#[test]
 fn from_the_locks_end_what_waits_is_signed_by_the_key_alone() {
     let (mut scene, _, _) = waiting(600);
     let payee = scene.id(1);
