@@ -104,6 +104,8 @@ fn least(seed: u64, mut rules: Vec<usize>) -> Vec<usize> {
 struct Search {
     left: BTreeSet<usize>,
     together: Vec<Vec<usize>>,
+    /// Lives that fail with every rule: a fault of what is here.
+    faults: Vec<u64>,
 }
 
 impl Search {
@@ -129,7 +131,7 @@ impl Search {
             }
             if let Some(why) = fails(seed, &[]) {
                 say(&format!("life {seed} fails with every rule: {why}"));
-                return;
+                return self.faults.push(seed);
             }
             let least = least(seed, chosen);
             let names: Vec<&str> = least.iter().map(|rule| RULES[*rule]).collect();
@@ -168,4 +170,5 @@ fn search() {
     }
     let left: Vec<&str> = search.left.iter().map(|rule| RULES[*rule]).collect();
     say(&format!("{lived} lives from {first} on; not found: {}", left.join(" ")));
+    assert!(search.faults.is_empty(), "lives that fail with every rule: {:?}", search.faults);
 }

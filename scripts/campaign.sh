@@ -8,6 +8,7 @@
 # switch, so that one program lives with and without any of them; scripts/campaign.rs lives the lives. A row says
 # the rule, the seed of a life that fails without it, and why; several rules in one row make a life fail only
 # together. In the end come the rules without which no life failed.
+# It fails if a life fails with every rule.
 # `LIVES` is how many are lived (10000), from `FIRST` on (0); none begins after `WITHIN` seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
